@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Log
+ *
+ * One event, one line: to the journal with a message id and our fields when systemd started us, to
+ * stderr otherwise. Every id has an entry in systemd/vfio-broker.catalog that tells the
+ * administrator what it means and what to do.
+ */
+
+#define LOG_ID_ACQUIRED     "32fa23b17b5740248a57b32340692268"
+#define LOG_ID_REFUSED      "52ad674a91124ad99139d612eaeb61b8"
+#define LOG_ID_ENDED        "41a56754a8054554aa29e5b02900d75c"
+#define LOG_ID_LINGERING    "623fe8a83c9049669094a737b3502251"
+#define LOG_ID_RESET        "422945ccbc06412a9db7aeebbfcb0cc9"
+#define LOG_ID_RELEASED     "def7b6c44b324a66bddccb4d0b72af92"
+#define LOG_ID_QUARANTINED  "838f402a2e4d489d96891cb1ff408d22"
+#define LOG_ID_RETURNED     "636d072bd9f8465ca3a5c338a8120d24"
+#define LOG_ID_DEVICE_GONE  "6cab0c52f2724823b5dbc815343c7efd"
+#define LOG_ID_STARTED      "bfe3261156f345e0a48197d498bd9feb"
+#define LOG_ID_STOPPED      "32828a6410b14423b8d819dba9174b5c"
+#define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"

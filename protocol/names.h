@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Names
+ *
+ * The names of the contract: what the service is called on the bus, where its objects are, which
+ * polkit action guards what, and how descriptors are labelled. Installed, so that no client spells
+ * one of them by hand.
+ */
+
+#define VFB_BUS_NAME "org.vfiobroker1"
+
+#define VFB_PATH        "/org/vfiobroker1"
+#define VFB_PATH_DEVICE "/org/vfiobroker1/device"
+#define VFB_PATH_GROUP  "/org/vfiobroker1/group"
+#define VFB_PATH_LEASE  "/org/vfiobroker1/lease"
+
+#define VFB_INTERFACE_MANAGER "org.vfiobroker1.Manager"
+#define VFB_INTERFACE_DEVICE  "org.vfiobroker1.Device"
+#define VFB_INTERFACE_PCI     "org.vfiobroker1.Pci"
+#define VFB_INTERFACE_GROUP   "org.vfiobroker1.Group"
+#define VFB_INTERFACE_LEASE   "org.vfiobroker1.Lease"
+
+/* polkit actions: one per risk */
+#define VFB_ACTION_ACQUIRE    "org.vfiobroker1.acquire"
+#define VFB_ACTION_REVOKE     "org.vfiobroker1.revoke"
+#define VFB_ACTION_QUARANTINE "org.vfiobroker1.quarantine"
+
+/* lease modes */
+#define VFB_MODE_AUTO       "auto"
+#define VFB_MODE_LEGACY     "legacy"
+#define VFB_MODE_LEGACY_RAW "legacy-raw"
+
+/* roles of descriptors: the container, "group:26", "device:0000:06:0d.0" */
+#define VFB_ROLE_CONTAINER "container"
+#define VFB_ROLE_GROUP     "group:"
+#define VFB_ROLE_DEVICE    "device:"
+
+/* The system bus of a stock dbus-daemon lets no more descriptors through in one message. */
+#define VFB_FDS_PER_MESSAGE 16
