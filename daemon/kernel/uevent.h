@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Uevent
+ *
+ * Follows PCI functions as they come, go and change their driver: udev's messages, through sd-device.
+ * Only the action and the address are taken from a message; what is true is read anew from /sys.
+ */
+
+typedef struct sd_event sd_event;
+typedef struct Uevent Uevent;
+
+typedef enum UeventAction {
+        UEVENT_ADD,
+        UEVENT_REMOVE,
+        UEVENT_CHANGE, /* bound, unbound, changed, moved */
+        UEVENT_LOST,   /* messages were lost: look at everything; address is NULL */
+        _UEVENT_ACTION_MAX,
+} UeventAction;
+
+typedef void (*UeventHandler)(UeventAction action, const char *address, void *userdata);
+
+int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userdata);
+Uevent *uevent_free(Uevent *uevent);

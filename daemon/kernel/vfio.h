@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Vfio
+ *
+ * The container, its groups and their devices, as linux/vfio.h has them. All functions here block (a first
+ * open resets the device, and so does a last close), so all run in a job's child, as JobWork: the
+ * plan goes in, a result and descriptors come out. What is opened and not passed on is closed, and
+ * so undone, when the child ends.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "job.h"
+
+#define VFIO_DEVICES_MAX 64
+#define VFIO_GROUPS_MAX  64
+
+typedef enum VfioStep {
+        VFIO_STEP_NONE,
+        VFIO_STEP_CONTAINER, /* open /dev/vfio/vfio, VFIO_GET_API_VERSION, VFIO_CHECK_EXTENSION */
+        VFIO_STEP_GROUP,     /* open /dev/vfio/N */
+        VFIO_STEP_STATUS,    /* VFIO_GROUP_GET_STATUS: error is EPERM if not viable */
+        VFIO_STEP_ATTACH,    /* VFIO_GROUP_SET_CONTAINER */
+        VFIO_STEP_IOMMU,     /* VFIO_SET_IOMMU */
+        VFIO_STEP_DEVICE,    /* VFIO_GROUP_GET_DEVICE_FD */
+        VFIO_STEP_INFO,      /* VFIO_DEVICE_GET_INFO */
+        VFIO_STEP_DETACH,    /* VFIO_GROUP_UNSET_CONTAINER */
+        _VFIO_STEP_MAX,
+} VfioStep;
+
+typedef struct VfioDevicePlan {
+        char address[32];
+        char token[40]; /* VF token, a UUID; "" for none */
+        unsigned group; /* index into groups */
+} VfioDevicePlan;
+
+typedef struct VfioPlan {
+        int dev; /* descriptor of /dev */
+        bool pass_groups;
+        unsigned n_groups, n_devices;
+        unsigned n_pass; /* how many of the devices, from the first, are passed on */
+        uint32_t groups[VFIO_GROUPS_MAX];
+        int group_fds[VFIO_GROUPS_MAX]; /* not used by vfio_open(); for the others, negative: open it */
+        VfioDevicePlan devices[VFIO_DEVICES_MAX];
+} VfioPlan;
+
+typedef struct VfioResult {
+        VfioStep step; /* where it failed; NONE: it did not */
+        int error;     /* errno, positive */
+        unsigned index; /* of the group or the device that failed */
+        unsigned model; /* VFIO_TYPE1v2_IOMMU or VFIO_TYPE1_IOMMU */
+        bool reset_works[VFIO_DEVICES_MAX]; /* VFIO_DEVICE_FLAGS_RESET at this open: a reset has just succeeded */
+} VfioResult;
+
+/* One fresh container, all groups attached, the best model set, every device opened (and so reset).
+ * Passes: container, groups (always: the daemon keeps them), the first n_pass devices. */
+void vfio_open(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
+
+/* Opens the first n_pass devices of groups that are attached already (group_fds). Passes the devices. */
+void vfio_open_more(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
+
+/* The kernel's own word that nobody has a device open: UNSET_CONTAINER of each group of group_fds, EBUSY
+ * while somebody has. A group without a container is done already. A negative descriptor stands for
+ * a group that the client had in its hands (legacy-raw): it is opened, EBUSY while somebody has it, and
+ * passed. Passes: the groups opened here, in order. */
+void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
+
+/* The gate between two leases: in a container of its own opens every device of the plan, which resets it, and
+ * notes in reset_works whether that worked. A device that has gone is passed over. Passes nothing. */
+void vfio_clean(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
+
+/* "type1v2", "type1" */
+const char *vfio_model_name(unsigned model);
