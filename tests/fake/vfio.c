@@ -77,10 +77,11 @@ static int open_vfio(const char *node, int flags) {
 
 /* @path ends in "ADDRESS/enable". */
 static void refresh_enable(const char *path) {
-        _cleanup_(closep) int lock = state_lock();
         const char *end = strrchr(path, '/'), *start = end;
+        _cleanup_(closep) int lock = -EBADF;
         char address[64];
 
+        lock = state_lock();
         while (start > path && start[-1] != '/')
                 start--;
         snprintf(address, sizeof(address), "%.*s", (int) (end - start), start);
