@@ -180,7 +180,7 @@ static int receive_result(int socket, Result *result, size_t size, int fds[JOB_F
         if (n < 0)
                 return errno == EINTR ? -EAGAIN : -errno;
         *ret_n_fds = take_fds(&message, fds);
-        if (n == 0)
+        if (n == 0 && *ret_n_fds == 0)
                 return -EPIPE;
         if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || header.n_fds != *ret_n_fds)
                 return -EBADMSG;
