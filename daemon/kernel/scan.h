@@ -62,7 +62,7 @@ int scan_group_type(int sysfs, unsigned group, char *ret, size_t size);
 
 typedef struct ReservedRegion {
         uint64_t first, last;
-        char kind[16]; /* "msi", "direct", "reserved", ... */
+        char kind[24]; /* "msi", "direct", "direct-relaxable", "reserved", ... */
 } ReservedRegion;
 
 /* Returns how many there are, at most @n of them stored; negative errno on failure. */
