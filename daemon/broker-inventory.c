@@ -300,6 +300,11 @@ bool broker_device_boot_vga(Broker *broker, const Device *device) {
         return scan_pci_boot_vga(broker->sys_fd, device_id(device));
 }
 
+void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {
+        if (scan_pci_syspath(broker->sys_fd, device_id(device), ret, size) < 0)
+                ret[0] = '\0';
+}
+
 void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size) {
         if (scan_group_type(broker->sys_fd, group->number, ret, size) < 0)
                 ret[0] = '\0';

@@ -71,7 +71,7 @@ void broker_device_names(Broker *broker, const Device *device, char *ret_vendor,
 void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_ID_MAX]);
 void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size);
 bool broker_device_boot_vga(Broker *broker, const Device *device);
-int broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size);
+void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size);
 void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size);
 
 typedef struct BrokerRegion {

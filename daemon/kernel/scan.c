@@ -328,9 +328,9 @@ int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
         return 0;
 }
 
-int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
+int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size) {
         char path[PATH_MAX], target[PATH_MAX];
-        char *name, *parent;
+        const char *below;
         ssize_t n;
 
         if (!pci_address_is_valid(address))
@@ -344,13 +344,27 @@ int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
                 return -EFBIG;
         target[n] = '\0';
 
-        /* ".../pci0000:00/0000:00:1e.0/0000:06:0d.0": the folder before the last is the bridge or the root bus */
-        name = strrchr(target, '/');
-        if (!name)
+        /* "../../../devices/pci0000:00/0000:00:1e.0/0000:06:0d.0" */
+        below = strstr(target, "devices/");
+        if (!below)
                 return -EBADMSG;
+        n = snprintf(ret, size, "/sys/%s", below);
+        return (size_t) n < size ? 0 : -EFBIG;
+}
+
+int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
+        char path[PATH_MAX];
+        char *name, *parent;
+        int r;
+
+        r = scan_pci_syspath(sysfs, address, path, sizeof(path));
+        if (r < 0)
+                return r;
+
+        /* the folder before the last is the bridge or the root bus */
+        name = strrchr(path, '/');
         *name = '\0';
-        parent = strrchr(target, '/');
-        parent = parent ? parent + 1 : target;
+        parent = strrchr(path, '/') + 1;
         if (!pci_address_is_valid(parent))
                 return -ENODATA;
         memcpy(ret, parent, strlen(parent) + 1);
