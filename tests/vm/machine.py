@@ -118,6 +118,7 @@ class Machine:
         self.say = say
         self.process = None
         self.boots = 0
+        self.ready = False
         self.units = 0
         self.terminal = None
 
@@ -145,6 +146,7 @@ class Machine:
         else:
             raise MachineError(f'the {self.suite} guest did not boot {BOOTS} times')
         self.prepare()
+        self.ready = True
         self.say(f'booted in {time.monotonic() - begin:.0f} s')
 
     def start(self, image):

@@ -22,7 +22,7 @@ Device = collections.namedtuple('Device', 'address model driver reset group')
 BRIDGE = '0000:00:1e.0'
 EDU = '0000:06:0d.0'
 NIC = '0000:06:0d.1'
-# Alone in its group; a bus reset clears its register at 0x4.
+# Alone in its group, with a bus reset; QEMU's edu keeps its registers over it all the same.
 EDU_RESET = '0000:01:00.0'
 # Alone in its group; nothing resets it, so its register tells the next user about the last one.
 EDU_NO_RESET = '0000:00:10.0'
