@@ -226,7 +226,7 @@ class Machine:
             self.process.wait()
         self.process = None
 
-    def last_words(self, lines=15):
+    def last_words(self, lines=40):
         """The end of the serial console, and what QEMU itself complained about."""
         self.stderr.seek(0)
         text = self.serial.decode(errors='replace') + self.stderr.read().decode(errors='replace')
@@ -238,7 +238,7 @@ class Machine:
         try:
             return self.agent.ask(command, arguments)
         except OSError as error:
-            raise MachineError(f'the guest does not answer ({error}), its last words:\n{self.last_words()}') from error
+            raise MachineError(f'the guest does not answer ({error!r}), its last words:\n{self.last_words()}') from error
 
     def run(self, command, user=None, timeout=60):
         """Runs @command (a shell line, or a list) and returns its status and its output, errors included."""
