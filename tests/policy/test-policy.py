@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The polkit actions and the bus policy against the contract: test-policy.py PROTOCOL-DIR POLICY-DIR"""
+"""The polkit actions and the bus policy against the contract: test-policy.py SOURCE-ROOT"""
 
 import pathlib
 import re
@@ -10,7 +10,8 @@ import sys
 import unittest
 import xml.etree.ElementTree as ET
 
-protocol, policy = (pathlib.Path(arg) for arg in sys.argv[1:3])
+root = pathlib.Path(sys.argv[1])
+protocol, policy = root / 'protocol', root / 'policy'
 POLKIT_DTD = pathlib.Path('/usr/share/polkit-1/policyconfig-1.dtd')
 
 names = dict(re.findall(r'#define (VFB_\w+)\s+"([^"]*)"', (protocol / 'names.h').read_text()))
