@@ -18,7 +18,7 @@
  * @ret_error, it may be NULL; on failure it receives an object that the caller frees with
  * vfb_error_free(). Other outputs are written on success only. -ENOMEM is possible wherever something
  * is made and is not repeated below. Errors named here in CamelCase are D-Bus errors of the service:
- * vfb_error_name() gives their full name, protocol/errors.c (and vfio-broker(1)) their errno.
+ * vfb_error_name() gives their full name, vfio-broker(1) lists them all.
  *
  * The library starts no thread, has no global state, installs no signal handler, prints nothing and
  * never ends the process. An object may be used by one thread at a time, and not in a child after
@@ -37,6 +37,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#pragma GCC visibility push(default)
 
 /* A connection to the service, by way of the system bus. */
 typedef struct vfb vfb;
@@ -348,6 +350,8 @@ const char *vfb_error_hint(const vfb_error *error);
 
 /* What vfio-broker(1) exits with. */
 int vfb_error_exit_code(const vfb_error *error);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
