@@ -11,25 +11,16 @@
 
 typedef struct Holding {
         const Ctl *ctl;
-        bool over;  /* the service said so: keep nothing that could hold up the devices */
+        bool over; /* the service said so: keep nothing that could hold up the devices */
         bool ended;
-        bool released; /* by us */
 } Holding;
 
-static void print_event(const Ctl *ctl, const vfb_lease *lease, const char *event, const char *key, const char *value, const char *text) {
-        _cleanup_(json_putp) json_object *object = NULL;
+static json_object *event_json(const char *event, const vfb_lease *lease) {
+        json_object *object = json_object_new_object();
 
-        if (!ctl->json) {
-                say(stdout, "lease %s %s\n", vfb_lease_id(lease), text);
-                fflush(stdout);
-                return;
-        }
-
-        object = json_object_new_object();
         json_object_object_add(object, "event", json_object_new_string(event));
         json_object_object_add(object, "lease", json_object_new_string(vfb_lease_id(lease)));
-        json_object_object_add(object, key, json_object_new_string(value));
-        print_json_line(object);
+        return object;
 }
 
 static void holding_on_state(vfb_lease *lease, const char *state, void *userdata) {
@@ -51,18 +42,34 @@ static const char *reason_text(const char *reason) {
 }
 
 static void holding_on_ended(vfb_lease *lease, const char *reason, void *userdata) {
+        _cleanup_(json_putp) json_object *object = NULL;
         Holding *holding = userdata;
 
         holding->ended = true;
-        print_event(holding->ctl, lease, "lease-ended", "reason", reason, reason_text(reason));
+        if (!holding->ctl->json) {
+                say(stdout, "lease %s %s\n", vfb_lease_id(lease), reason_text(reason));
+                return;
+        }
+
+        object = event_json("lease-ended", lease);
+        json_object_object_add(object, "reason", json_object_new_string(reason));
+        print_json_line(object);
 }
 
 static void holding_on_device_gone(vfb_lease *lease, const char *device_id, const char *cause, void *userdata) {
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(json_putp) json_object *object = NULL;
         Holding *holding = userdata;
 
-        if (asprintf(&text, "has lost device %s: %s", device_id, cause) >= 0)
-                print_event(holding->ctl, lease, "device-gone", "device", device_id, text);
+        if (!holding->ctl->json) {
+                say(stdout, "lease %s has lost device %s: %s\n", vfb_lease_id(lease), device_id, cause);
+                fflush(stdout);
+                return;
+        }
+
+        object = event_json("device-gone", lease);
+        json_object_object_add(object, "device", json_object_new_string(device_id));
+        json_object_object_add(object, "cause", json_object_new_string(cause));
+        print_json_line(object);
 }
 
 static void holding_on_disconnected(vfb *connection, void *userdata) {
@@ -70,7 +77,7 @@ static void holding_on_disconnected(vfb *connection, void *userdata) {
 }
 
 static json_object *lease_json(const vfb_lease *lease) {
-        json_object *object = json_object_new_object(), *devices = json_object_new_array(), *groups = json_object_new_array();
+        json_object *object = event_json("lease", lease), *devices = json_object_new_array(), *groups = json_object_new_array();
         const char *id, *text;
 
         for (size_t i = 0; (id = vfb_lease_device_id(lease, i)); i++) {
@@ -85,8 +92,6 @@ static json_object *lease_json(const vfb_lease *lease) {
                 json_object_array_add(groups, json_object_new_int64(vfb_lease_group(lease, i)));
 
         text = vfb_lease_model(lease);
-        json_object_object_add(object, "event", json_object_new_string("lease"));
-        json_object_object_add(object, "lease", json_object_new_string(vfb_lease_id(lease)));
         json_object_object_add(object, "mode", json_object_new_string(vfb_lease_mode(lease)));
         json_object_object_add(object, "model", text ? json_object_new_string(text) : NULL);
         json_object_object_add(object, "devices", devices);

@@ -15,9 +15,8 @@ int bus_open(const Ctl *ctl, sd_bus **ret) {
         if (r >= 0)
                 return 0;
 
-        (void) vfb_error_new(&error, "System.Error.ENOTCONN", "The system bus cannot be reached");
-        fail(ctl, r, error);
-        return EXIT_NOT_RUNNING;
+        (void) vfb_error_new(&error, SD_BUS_ERROR_NO_SERVER, NULL);
+        return fail(ctl, r, error);
 }
 
 int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature, sd_bus_message **ret_reply, vfb_error **ret_error) {

@@ -11,6 +11,7 @@
 typedef struct Explanation {
         const Ctl *ctl;
         json_object *findings;
+        bool many;       /* devices were asked for: say which is meant */
         int exit_status; /* of the first error, 0 before it */
 } Explanation;
 
@@ -41,7 +42,7 @@ static json_object *finding_json(const vfb_finding *finding) {
         return object;
 }
 
-static void print_finding(const Ctl *ctl, const vfb_finding *finding) {
+static void print_finding(const Ctl *ctl, const vfb_finding *finding, bool many) {
         if (strcmp(finding->severity, "error") == 0)
                 say_in_color(ctl, "31", "no");
         else if (strcmp(finding->severity, "warning") == 0)
@@ -49,7 +50,9 @@ static void print_finding(const Ctl *ctl, const vfb_finding *finding) {
         else
                 say_in_color(ctl, "2", "note");
 
-        say(stdout, *finding->device ? ": %s: %s\n" : ": %s%s\n", finding->device, finding->text);
+        if (many && *finding->device)
+                say(stdout, ": %s", finding->device);
+        say(stdout, ": %s\n", finding->text);
         if (finding->fix)
                 say(stdout, "    %s\n", finding->fix);
 }
@@ -63,13 +66,13 @@ static void explanation_on_finding(const vfb_finding *finding, void *userdata) {
         if (explanation->ctl->json)
                 json_object_array_add(explanation->findings, finding_json(finding));
         else
-                print_finding(explanation->ctl, finding);
+                print_finding(explanation->ctl, finding, explanation->many);
 }
 
-static int explain(const Ctl *ctl, vfb *connection, const vfb_request *request) {
+static int explain(const Ctl *ctl, vfb *connection, const vfb_request *request, bool many) {
         _cleanup_(json_putp) json_object *object = json_object_new_object();
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
-        Explanation explanation = { .ctl = ctl, .findings = json_object_new_array() };
+        Explanation explanation = { .ctl = ctl, .findings = json_object_new_array(), .many = many };
         int r;
 
         json_object_object_add(object, "findings", explanation.findings);
@@ -82,7 +85,7 @@ static int explain(const Ctl *ctl, vfb *connection, const vfb_request *request) 
                 print_json(ctl, object);
         } else if (r > 0) {
                 say_in_color(ctl, "32", "yes");
-                say(stdout, ": you would get it\n");
+                say(stdout, ": the lease would be granted\n");
         }
 
         /* The answer decides, should findings and answer disagree. */
@@ -95,7 +98,11 @@ int ctl_explain(Ctl *ctl, char **args) {
         _cleanup_(vfb_request_freep) vfb_request *request = NULL;
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(vfb_freep) vfb *connection = NULL;
+        size_t n = ctl->n_devices;
         int r;
+
+        for (char **p = args; *p; p++)
+                n++;
 
         r = request_new_from(&request, ctl, args);
         if (r < 0)
@@ -105,5 +112,5 @@ int ctl_explain(Ctl *ctl, char **args) {
         if (r < 0)
                 return fail(ctl, r, error);
 
-        return explain(ctl, connection, request);
+        return explain(ctl, connection, request, /* many= */ n > 1);
 }

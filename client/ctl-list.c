@@ -30,7 +30,7 @@ static const char *or_dash(const char *text) {
 }
 
 static int print_rows(const Ctl *ctl, json_object *rows) {
-        static const char *const columns[] = { "DEVICE", "DRIVER", "GROUP", "NUMA", "STATE", "NOTE", NULL };
+        static const char *const columns[] = { "DEVICE", "DRIVER", ">GROUP", ">NUMA", "STATE", "NOTE", NULL };
         _cleanup_(table_unrefp) struct libscols_table *table = NULL;
         int r;
 

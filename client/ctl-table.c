@@ -18,13 +18,18 @@ int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char
                 scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
 
         for (size_t i = 0; columns[i]; i++) {
+                const char *name = columns[i];
                 int flags = 0;
 
+                if (*name == '>') {
+                        flags |= SCOLS_FL_RIGHT;
+                        name++;
+                }
                 if (tree && i == 0)
                         flags |= SCOLS_FL_TREE;
                 if (!columns[i + 1])
                         flags |= SCOLS_FL_TRUNC;
-                if (!scols_table_new_column(table, columns[i], 0, flags))
+                if (!scols_table_new_column(table, name, 0, flags))
                         return -ENOMEM;
         }
 

@@ -129,7 +129,7 @@ static int add_roots(struct libscols_table *table, const Inventory *inventory, j
 }
 
 static int print_tree(const Ctl *ctl, const Inventory *inventory, json_object **devices) {
-        static const char *const columns[] = { "DEVICE", "GROUP", "VIABLE", "DRIVER", "STATE", "NAME", NULL };
+        static const char *const columns[] = { "DEVICE", ">GROUP", "VIABLE", "DRIVER", "STATE", "NAME", NULL };
         _cleanup_(table_unrefp) struct libscols_table *table = NULL;
         int r;
 

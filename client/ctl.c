@@ -52,7 +52,7 @@ static const Command commands[] = {
           "take devices and hold them until interrupted\n\n"
           "Exits with 1 when the lease ends by itself.\n\n"
           "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
-          "\"device-gone\" (device) and \"lease-ended\" (reason).",
+          "\"device-gone\" (device, cause) and \"lease-ended\" (reason).",
           OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_acquire },
         { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
           "run a program that has devices\n\n"

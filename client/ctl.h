@@ -19,9 +19,8 @@
 #include "names.h"
 #include "vfio-broker.h"
 
-/* Exit statuses besides those of the table of errors. */
-#define EXIT_USAGE       2
-#define EXIT_NOT_RUNNING 9
+/* Exit status besides those of the table of errors. */
+#define EXIT_USAGE 2
 
 /* What a human may need to find a password. */
 #define INTERACTIVE_TIMEOUT_USEC (10 * 60 * UINT64_C(1000000))
@@ -86,7 +85,10 @@ int fail(const Ctl *ctl, int r, const vfb_error *error);
 /* Likewise for what the call was like: exit status 2. */
 int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ctl-table.c. Names of columns, NULL at the end; the first holds the tree if @tree. The last may be cut off. */
+/*
+ * ctl-table.c. Names of columns, NULL at the end: one that begins with '>' is aligned to the right, the
+ * first holds the tree if @tree, the last is cut off where the terminal is too narrow.
+ */
 int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char *const *columns);
 int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values, struct libscols_line **ret);
 

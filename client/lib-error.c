@@ -13,55 +13,70 @@ struct vfb_error {
         char *text;
         int number;
         int exit_code;
-        const char *hint; /* static storage */
+        const char *hint; /* static storage, or NULL */
+};
+
+/* What the bus says, in its own words or for want of a service, instead of the service. */
+static const VfbErrorInfo bus_errors[] = {
+        { SD_BUS_ERROR_SERVICE_UNKNOWN, EHOSTUNREACH, 9,
+          "The service is not running",
+          "Start it: systemctl start vfio-broker" },
+        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, EHOSTUNREACH, 9,
+          "The service is not running",
+          "Start it: systemctl start vfio-broker" },
+        { SD_BUS_ERROR_NO_REPLY, ETIMEDOUT, 9,
+          "The service gave no answer",
+          "See what became of it: systemctl status vfio-broker" },
+        { SD_BUS_ERROR_DISCONNECTED, ENOTCONN, 9,
+          "The connection to the system bus is lost",
+          "See whether D-Bus is running: systemctl status dbus" },
+        { SD_BUS_ERROR_NO_SERVER, EHOSTDOWN, 9,
+          "The system bus cannot be reached",
+          "See whether D-Bus is running: systemctl status dbus" },
 };
 
 static bool starts_with(const char *string, const char *prefix) {
         return strncmp(string, prefix, strlen(prefix)) == 0;
 }
 
-/* How the bus says that nobody has the name, or that who should have taken it did not start. */
-static bool means_not_running(const char *name) {
-        return strcmp(name, SD_BUS_ERROR_SERVICE_UNKNOWN) == 0 ||
-               strcmp(name, SD_BUS_ERROR_NAME_HAS_NO_OWNER) == 0 ||
-               starts_with(name, "org.freedesktop.DBus.Error.Spawn.") ||
-               starts_with(name, "org.freedesktop.systemd1.");
+static const VfbErrorInfo *bus_error_info(const char *name) {
+        /* Who should have taken the name did not start; there are dozens of reasons. */
+        if (starts_with(name, "org.freedesktop.DBus.Error.Spawn.") || starts_with(name, "org.freedesktop.systemd1."))
+                name = SD_BUS_ERROR_SERVICE_UNKNOWN;
+
+        for (size_t i = 0; i < sizeof(bus_errors) / sizeof(*bus_errors); i++)
+                if (strcmp(bus_errors[i].name, name) == 0)
+                        return &bus_errors[i];
+
+        return NULL;
+}
+
+/* The service's own words are about the very case; those of the table are second best. */
+static const char *choose_text(const char *name, const char *text) {
+        const VfbErrorInfo *info = bus_error_info(name);
+
+        if (!info && text && *text)
+                return text;
+        if (!info)
+                info = vfb_error_info(vfb_error_from_name(name));
+
+        return info ? info->text : name;
 }
 
 static void error_classify(vfb_error *error) {
-        const VfbErrorInfo *info = vfb_error_info(vfb_error_from_name(error->name));
+        const VfbErrorInfo *info = bus_error_info(error->name) ?: vfb_error_info(vfb_error_from_name(error->name));
 
-        error->exit_code = 1;
         if (info) {
                 error->number = info->number;
                 error->exit_code = info->exit_code;
                 error->hint = info->hint;
-        } else if (means_not_running(error->name)) {
-                error->number = EHOSTUNREACH;
-                error->exit_code = 9;
-                error->hint = "Start the service: systemctl start vfio-broker";
-        } else if (strcmp(error->name, SD_BUS_ERROR_NO_REPLY) == 0) {
-                error->number = ETIMEDOUT;
-                error->exit_code = 9;
-                error->hint = "See what became of the service: journalctl -u vfio-broker";
-        } else {
-                error->number = sd_bus_error_get_errno(&SD_BUS_ERROR_MAKE_CONST(error->name, error->text));
+                return;
         }
 
+        error->exit_code = 1;
+        error->number = sd_bus_error_get_errno(&SD_BUS_ERROR_MAKE_CONST(error->name, error->text));
         if (error->number <= 0)
                 error->number = EIO;
-}
-
-/* The service's own words are about the very case; the table's are second best. */
-static const char *default_text(const char *name) {
-        const VfbErrorInfo *info = vfb_error_info(vfb_error_from_name(name));
-
-        if (info)
-                return info->text;
-        if (means_not_running(name))
-                return "The service is not running";
-
-        return name;
 }
 
 int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
@@ -69,15 +84,13 @@ int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
 
         if (!name)
                 return -EINVAL;
-        if (!text || !*text || means_not_running(name))
-                text = default_text(name);
 
         error = calloc(1, sizeof(*error));
         if (!error)
                 return -ENOMEM;
 
         error->name = strdup(name);
-        error->text = strdup(text);
+        error->text = strdup(choose_text(name, text));
         if (!error->name || !error->text)
                 return -ENOMEM;
 
@@ -94,6 +107,20 @@ vfb_error *vfb_error_free(vfb_error *error) {
         free(error->text);
         free(error);
         return NULL;
+}
+
+int error_named(vfb_error **ret_error, const char *name, const char *text) {
+        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+        int r;
+
+        r = vfb_error_new(&error, name, text);
+        if (r < 0)
+                return r;
+
+        r = -error->number;
+        if (ret_error)
+                *ret_error = TAKE_PTR(error);
+        return r;
 }
 
 int error_local(vfb_error **ret_error, int r, const char *text) {

@@ -27,6 +27,9 @@ struct vfb {
         void *userdata;
         char *owner; /* the service's unique name, NULL while it is not known to run */
         bool lost;   /* the bus has gone: nothing works any more */
+        bool waiting;             /* for an answer: signals are put aside meanwhile */
+        sd_bus_message **aside;   /* they go back into the queue afterwards */
+        size_t n_aside;
         struct LeaseHead leases;
 };
 
@@ -68,6 +71,9 @@ DEFINE_FREEP(vfb_lease, vfb_lease_free)
 
 /* Makes *@ret_error for the negative errno @r, with @text if not NULL, unless @ret_error is NULL. Returns @r. */
 int error_local(vfb_error **ret_error, int r, const char *text);
+
+/* Likewise for the D-Bus error @name, whose errno it returns. */
+int error_named(vfb_error **ret_error, const char *name, const char *text);
 
 /* Likewise for an answer that does not follow the protocol. Returns -EBADMSG. */
 int error_protocol(vfb_error **ret_error, const char *text);

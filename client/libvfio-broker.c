@@ -13,12 +13,43 @@
 /* One call of vfb_dispatch() ends even if somebody sends us signals faster than we read them. */
 #define DISPATCH_MAX 256
 
+/* Likewise the memory that signals take while we wait for an answer. */
+#define ASIDE_MAX 1024
+
 DEFINE_FREEP(vfb, vfb_free)
 
 static bool from_service(const vfb *connection, sd_bus_message *m) {
         const char *sender = sd_bus_message_get_sender(m);
 
         return sender && connection->owner && strcmp(sender, connection->owner) == 0;
+}
+
+/* The listener is called from vfb_dispatch() only, and not while a call waits for its answer. */
+static bool put_aside(vfb *connection, sd_bus_message *m) {
+        sd_bus_message **aside;
+
+        if (!connection->waiting)
+                return false;
+
+        aside = connection->n_aside < ASIDE_MAX ? reallocarray(connection->aside, connection->n_aside + 1, sizeof(*aside)) : NULL;
+        if (aside) {
+                connection->aside = aside;
+                aside[connection->n_aside++] = sd_bus_message_ref(m);
+        }
+
+        return true;
+}
+
+static void put_back(vfb *connection) {
+        for (size_t i = 0; i < connection->n_aside; i++) {
+                (void) sd_bus_message_rewind(connection->aside[i], /* complete= */ true);
+                (void) sd_bus_enqueue_for_read(connection->bus, connection->aside[i]);
+                sd_bus_message_unref(connection->aside[i]);
+        }
+
+        free(connection->aside);
+        connection->aside = NULL;
+        connection->n_aside = 0;
 }
 
 static vfb_lease *find_lease(const vfb *connection, const char *path) {
@@ -75,7 +106,7 @@ static int connection_on_properties(sd_bus_message *m, void *userdata, sd_bus_er
         const char *state;
         vfb_lease *lease;
 
-        if (!from_service(connection, m) || !connection->listener.lease_state)
+        if (!connection->listener.lease_state || !from_service(connection, m) || put_aside(connection, m))
                 return 0;
 
         lease = find_lease(connection, sd_bus_message_get_path(m));
@@ -90,7 +121,7 @@ static int connection_on_lease_removed(sd_bus_message *m, void *userdata, sd_bus
         vfb *connection = userdata;
         vfb_lease *lease;
 
-        if (!from_service(connection, m) || !connection->listener.lease_ended)
+        if (!connection->listener.lease_ended || !from_service(connection, m) || put_aside(connection, m))
                 return 0;
         if (sd_bus_message_read(m, "sos", &id, &path, &reason) < 0)
                 return 0;
@@ -108,7 +139,7 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
         const char *path, *cause;
         vfb_lease *lease;
 
-        if (!from_service(connection, m) || !connection->listener.device_gone)
+        if (!connection->listener.device_gone || !from_service(connection, m) || put_aside(connection, m))
                 return 0;
         if (sd_bus_message_read(m, "os", &path, &cause) < 0)
                 return 0;
@@ -127,6 +158,8 @@ static int connection_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *
         const char *name, *old_owner, *new_owner;
         vfb *connection = userdata;
 
+        if (put_aside(connection, m))
+                return 0;
         if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0)
                 return 0;
         if (strcmp(name, VFB_BUS_NAME) != 0)
@@ -195,7 +228,7 @@ int vfb_open(vfb **ret, const vfb_listener *listener, void *userdata, vfb_error 
                 r = connection_subscribe(connection);
         }
         if (r < 0)
-                return error_local(ret_error, r, "The system bus cannot be reached");
+                return error_named(ret_error, SD_BUS_ERROR_NO_SERVER, NULL);
 
         *ret = TAKE_PTR(connection);
         return 0;
@@ -218,32 +251,58 @@ vfb *vfb_free(vfb *connection) {
         return NULL;
 }
 
+static int connection_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        sd_bus_message **answer = userdata;
+
+        *answer = sd_bus_message_ref(m);
+        return 0;
+}
+
+/* As sd_bus_call(), which gives up when a signal handler of the program's runs. */
+static int wait_for_answer(vfb *connection, sd_bus_message *m, uint64_t timeout_usec, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        int r;
+
+        connection->waiting = true;
+        r = sd_bus_call_async(connection->bus, &slot, m, connection_on_answer, &answer, timeout_usec);
+        while (r >= 0 && !answer) {
+                r = sd_bus_process(connection->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(connection->bus, UINT64_MAX);
+                if (r == -EINTR)
+                        r = 0;
+        }
+        connection->waiting = false;
+        put_back(connection);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(answer);
+        return 0;
+}
+
 int connection_call(vfb *connection,
                     sd_bus_message *m,
                     uint64_t timeout_usec,
                     const char *signature,
                     sd_bus_message **ret_reply,
                     vfb_error **ret_error) {
-        _cleanup_(sd_bus_error_free) sd_bus_error bus_error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+        const sd_bus_error *error;
         int r;
 
-        r = sd_bus_call(connection->bus, m, timeout_usec, &bus_error, &reply);
+        r = wait_for_answer(connection, m, timeout_usec, &reply);
         if (r == -EXFULL)
                 return error_local(ret_error, -EMFILE, "This process has no room for the descriptors");
-        if (r < 0 && !bus_error.name)
+        if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
+                return error_named(ret_error, SD_BUS_ERROR_DISCONNECTED, NULL);
+        if (r < 0)
                 return error_local(ret_error, r, NULL);
-        if (r < 0) {
-                r = vfb_error_new(&error, bus_error.name, bus_error.message);
-                if (r < 0)
-                        return r;
-                r = -vfb_error_number(error);
-                if (ret_error)
-                        *ret_error = TAKE_PTR(error);
-                return r;
-        }
 
+        error = sd_bus_message_get_error(reply);
+        if (error)
+                return error_named(ret_error, error->name, error->message);
         if (!sd_bus_message_has_signature(reply, signature))
                 return error_protocol(ret_error, "The service's answer is not of the expected type");
 

@@ -55,8 +55,9 @@ typedef struct vfb_error vfb_error;
 /*
  * Events
  *
- * Callbacks are called from vfb_dispatch() only. Strings are valid during the call. A callback may free
- * its lease; it must not call vfb_free() or vfb_dispatch(). Each may be NULL.
+ * Callbacks are called from vfb_dispatch() only; what arrives while a function waits stays in the queue.
+ * Strings are valid during the call. A callback may free its lease; it must not call vfb_free(),
+ * vfb_dispatch(), or a function that waits (-EBUSY). Each may be NULL.
  */
 typedef struct vfb_listener {
         /*
@@ -95,8 +96,7 @@ typedef struct vfb_listener {
  * copied and may be NULL: then there are no events, and no need for vfb_dispatch(). The service need not
  * run yet: it is started by the first call to it.
  *
- * Errors: -EINVAL (@listener uses a reserved callback), and what connecting to a socket gives: -ENOENT
- * or -ECONNREFUSED if there is no system bus, -EACCES.
+ * Errors: -EINVAL (@listener uses a reserved callback), -EHOSTDOWN (the system bus cannot be reached).
  */
 int vfb_open(vfb **ret, const vfb_listener *listener, void *userdata, vfb_error **ret_error);
 
@@ -182,7 +182,7 @@ void vfb_request_set_timeout(vfb_request *request, uint64_t usec);
  *   -EDQUOT     QuotaExceeded
  *   -EHOSTUNREACH  the service is not running and could not be started
  *   -ETIMEDOUT  no answer in time; a lease that is granted later ends at once
- *   -ENOTCONN, -ECONNRESET  the connection is lost
+ *   -ENOTCONN   the connection is lost
  *   -EMFILE     this process has no room for the descriptors
  *   -EBADMSG    the answer does not follow the protocol
  */
