@@ -470,5 +470,6 @@ bool scan_module_flag(int sysfs, const char *module, const char *parameter) {
         char path[PATH_MAX], value[8];
 
         snprintf(path, sizeof(path), "module/%s/parameters/%s", module, parameter);
-        return sysfs_read(sysfs, path, value, sizeof(value)) == 0 && (strcmp(value, "Y") == 0 || strcmp(value, "1") == 0);
+        return sysfs_read(sysfs, path, value, sizeof(value)) == 0 &&
+               (strcmp(value, "Y") == 0 || strcmp(value, "1") == 0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A database of one entry, in a mount namespace where /etc is the test's. The layout is that of systemd's hwdb.bin: a header,
- * one node of the trie whose prefix is the whole pattern, its values, the strings.
+ * A database of one entry, in a mount namespace where /etc is the test's. The layout is that of systemd's
+ * hwdb.bin: a header, one node of the trie whose prefix is the whole pattern, its values, the strings.
  */
 
 #include <check.h>

@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -115,8 +114,6 @@ START_TEST(a_vfio_driver_is_known_by_its_folder_and_not_by_its_name) {
         ck_assert(scan("0000:02:00.0").vfio_driver);
         ck_assert_int_eq(tree_set_driver(tree, "0000:02:00.0", "e1000e"), 0);
         ck_assert(!scan("0000:02:00.0").vfio_driver);
-        ck_assert_int_eq(tree_set_driver(tree, "0000:02:00.0", NULL), 0);
-        ck_assert_str_eq(scan("0000:02:00.0").driver, "");
 }
 END_TEST
 
@@ -229,7 +226,8 @@ START_TEST(a_uevent_of_ours_is_read_without_its_optional_keys) {
         set(DEVICE "uevent", SLOT ID CLASS "UNKNOWN=\xff\nno key at all");
         ck_assert_uint_eq(scan("0000:06:0d.0").class, 0xff00);
         ck_assert_uint_eq(scan("0000:06:0d.0").subsystem_vendor, 0);
-        set(DEVICE "uevent", CLASS ID SUBSYS SLOT "DRIVER=012345678901234567890123456789012345678901234567890123456789012");
+        set(DEVICE "uevent", CLASS ID SUBSYS SLOT
+            "DRIVER=012345678901234567890123456789012345678901234567890123456789012");
         ck_assert_uint_eq(strlen(scan("0000:06:0d.0").driver), 63);
 }
 END_TEST
@@ -255,14 +253,10 @@ static const char *const hostile_links[] = {
 };
 
 START_TEST(a_group_link_that_is_no_number_is_no_group) {
-        set_link("iommu_group", hostile_links[_i]);
-        ck_assert_int_eq(scan("0000:06:0d.0").group, -1);
-}
-END_TEST
-
-START_TEST(the_largest_group_is_a_group) {
         set_link("iommu_group", "../2147483647");
         ck_assert_int_eq(scan("0000:06:0d.0").group, 2147483647);
+        set_link("iommu_group", hostile_links[_i]);
+        ck_assert_int_eq(scan("0000:06:0d.0").group, -1);
 }
 END_TEST
 
@@ -435,9 +429,7 @@ START_TEST(a_flag_of_a_module_is_read) {
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
         set(path, "N\n");
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
-        set(path, "Y\n");
-        ck_assert(scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
-        set(path, "1\n");
+        set(path, _i == 0 ? "Y\n" : "1\n");
         ck_assert(scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
         set(path, "Yes\n");
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
@@ -477,7 +469,6 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_uevent_of_ours_is_read_without_its_optional_keys);
         tcase_add_test(tcase, a_huge_uevent_is_refused);
         tcase_add_loop_test(tcase, a_group_link_that_is_no_number_is_no_group, 0, N_ELEMENTS(hostile_links));
-        tcase_add_test(tcase, the_largest_group_is_a_group);
         tcase_add_test(tcase, hostile_details_are_ignored);
         tcase_add_test(tcase, bars_are_counted_by_their_line);
         tcase_add_test(tcase, hostile_bars_end_the_list);
@@ -488,7 +479,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_group_has_a_type);
         tcase_add_test(tcase, reserved_regions_are_read_and_counted);
         tcase_add_loop_test(tcase, hostile_reserved_regions_are_refused, 0, N_ELEMENTS(hostile_regions));
-        tcase_add_test(tcase, a_flag_of_a_module_is_read);
+        tcase_add_loop_test(tcase, a_flag_of_a_module_is_read, 0, 2);
         tcase_add_test(tcase, scanning_leaves_no_descriptor_behind);
 }
 
