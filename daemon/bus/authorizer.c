@@ -452,5 +452,9 @@ int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks,
         if (r <= 0 || verdict == VERDICT_YES)
                 return r;
 
+        /* The question could be asked, and there was nobody to answer it. */
+        if (verdict == VERDICT_CHALLENGE && sd_bus_message_get_allow_interactive_authorization(m) > 0)
+                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, "no authentication agent is there to ask an administrator");
+
         return bus_refuse(error, (int) refusals[verdict], NULL);
 }

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static const char *const bad[] = {
 START_TEST(bad_addresses_are_not) {
         ck_assert(!pci_address_is_valid(bad[_i]));
         ck_assert_int_eq(scan_pci(sysfs, bad[_i], &(PciFacts){ 0 }), -ENODEV);
-        ck_assert_int_eq(scan_pci_parent(sysfs, bad[_i], (char[PCI_ADDRESS_MAX]){ 0 }), -ENODEV);
+        ck_assert_int_eq(scan_pci_syspath(sysfs, bad[_i], (char[PATH_MAX]){ 0 }, PATH_MAX), -ENODEV);
 }
 END_TEST
 
@@ -331,19 +332,16 @@ START_TEST(a_virtual_function_knows_its_physical_one) {
 }
 END_TEST
 
-START_TEST(a_function_behind_a_bridge_knows_it) {
-        char address[PCI_ADDRESS_MAX] = "unchanged";
+START_TEST(a_function_knows_its_place_below_the_bridge) {
+        char path[PATH_MAX] = "unchanged";
 
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:01:00.0", address), -ENODATA);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:00:1f.0", address), -ENODEV);
-        ck_assert_str_eq(address, "unchanged");
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:06:0d.1", address), 0);
-        ck_assert_str_eq(address, "0000:00:1e.0");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:00:1f.0", path, sizeof(path)), -ENODEV);
         ck_assert_int_eq(symlinkat("nowhere", sysfs, "bus/pci/devices/0000:07:00.0"), 0);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:07:00.0", address), -EBADMSG);
-        ck_assert_int_eq(symlinkat("0000:07:00.0/x", sysfs, "bus/pci/devices/0000:07:00.1"), 0);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:07:00.1", address), 0);
-        ck_assert_str_eq(address, "0000:07:00.0");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:07:00.0", path, sizeof(path)), -EBADMSG);
+        ck_assert_str_eq(path, "unchanged");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:06:0d.1", path, 16), -EFBIG);
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:06:0d.1", path, sizeof(path)), 0);
+        ck_assert_str_eq(path, "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.1");
 }
 END_TEST
 
@@ -473,7 +471,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, bars_are_counted_by_their_line);
         tcase_add_test(tcase, hostile_bars_end_the_list);
         tcase_add_test(tcase, a_virtual_function_knows_its_physical_one);
-        tcase_add_test(tcase, a_function_behind_a_bridge_knows_it);
+        tcase_add_test(tcase, a_function_knows_its_place_below_the_bridge);
         tcase_add_test(tcase, the_boot_display_is_known);
         tcase_add_test(tcase, a_character_device_is_one_only_with_its_number);
         tcase_add_test(tcase, a_group_has_a_type);
