@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Devices on the bus, and what PCI functions have besides. */
+
+typedef struct Device Device;
+typedef struct Server Server;
+
+int device_register(Server *server);
+
+/* Who has it, or may have it, may have changed. */
+void device_emit_changed(Server *server, const Device *device);
