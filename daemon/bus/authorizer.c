@@ -144,7 +144,6 @@ static Question *question_free(Question *question) {
         free(question);
         return NULL;
 }
-DEFINE_CLEANUP(Question, question_free)
 
 int authorizer_new(Authorizer **ret, sd_bus *bus) {
         _cleanup_(authorizer_freep) Authorizer *authorizer = NULL;
