@@ -88,11 +88,25 @@ static int count_fds(const char *of) {
 }
 
 int __wrap_openat(int dirfd, const char *path, int flags, ...) {
-        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat(dirfd, path, flags, 0);
+        va_list arguments;
+        mode_t mode = 0;
+
+        va_start(arguments, flags);
+        if (flags & O_CREAT)
+                mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat(dirfd, path, flags, mode);
 }
 
 int __wrap_openat64(int dirfd, const char *path, int flags, ...) {
-        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat64(dirfd, path, flags, 0);
+        va_list arguments;
+        mode_t mode = 0;
+
+        va_start(arguments, flags);
+        if (flags & O_CREAT)
+                mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat64(dirfd, path, flags, mode);
 }
 
 static int ask_container(unsigned long request, unsigned long argument) {
