@@ -48,7 +48,7 @@ int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata),
 /* -ENODATA: not a VF. */
 int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
 
-/* The PCI function that @address hangs below: its bridge. -ENODATA: on a root bus. */
+/* The PCI function that @address hangs below: its bridge. -ENODATA: on a root bus. -ENODEV: not there. */
 int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
 
 /* false where there is no such attribute */
