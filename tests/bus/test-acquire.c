@@ -127,7 +127,7 @@ END_TEST
 
 START_TEST(whole_group_is_leased_and_only_what_was_wanted_is_opened) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, SHARED);
-        char leases[128];
+        char leases[132];
 
         ck_assert_uint_eq(grant->n_fds, 2);
         for (int i = 0; i < 2; i++) {
