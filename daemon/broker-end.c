@@ -83,11 +83,11 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
         return true;
 }
 
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *places) {
+static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *where) {
         bool clean = true;
 
         for (unsigned i = 0; i < plan->n_devices; i++) {
-                Device *device = lease->devices[places[i]].device;
+                Device *device = lease->devices[where[i]].device;
                 char reason[128];
 
                 if (!device)
@@ -113,7 +113,7 @@ static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void 
         Lease *lease = task->lease;
 
         task->job = NULL;
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->places_cleaned)) {
+        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->where)) {
                 lease->end = LEASE_END_FAILED;
                 lease_move(broker, lease, LEASE_FAILED);
         }
@@ -130,7 +130,7 @@ static int broker_start_clean(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_devices(task, task->places_cleaned);
+        task_plan_devices(task, task->where);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
 
         r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);
@@ -171,12 +171,12 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         const VfioResult *result = data;
 
         task->job = NULL;
-        task_free(task);
 
         /* legacy-raw: these had been the client's, and are ours again */
-        for (unsigned i = 0, next = 0; r == 0 && i < lease->n_groups; i++)
-                if (lease->group_fds[i] < 0 && next < n_fds)
-                        lease->group_fds[i] = TAKE_FD(fds[next++]);
+        for (unsigned i = 0, next = 0; i < task->plan.n_groups && next < n_fds; i++)
+                if (task->plan.group_fds[i] < 0)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
+        task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
                 lease_wait(broker, lease);
@@ -194,6 +194,14 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
                 log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
 }
 
+static bool lease_group_is_present(const Lease *lease, unsigned group) {
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i].group == group && lease->devices[i].device)
+                        return true;
+
+        return false;
+}
+
 static int broker_start_detach(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -202,10 +210,17 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task->plan.n_groups = lease->n_groups;
-        for (unsigned i = 0; i < lease->n_groups; i++)
-                task->plan.groups[i] = lease->groups[i]->number;
-        memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                unsigned n = task->plan.n_groups;
+
+                if (lease->group_fds[i] < 0 && !lease_group_is_present(lease, i))
+                        continue; /* there is nothing left to open, nor to hold */
+
+                task->where[n] = i;
+                task->plan.groups[n] = lease->groups[i]->number;
+                task->plan.group_fds[n] = lease->group_fds[i];
+                task->plan.n_groups++;
+        }
 
         r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)
