@@ -64,7 +64,9 @@ static void fail_json(const vfb_error *error) {
         json_object_object_add(object, "text", json_object_new_string(vfb_error_text(error)));
         json_object_object_add(object, "hint", hint ? json_object_new_string(hint) : NULL);
         json_object_object_add(object, "exit_status", json_object_new_int(vfb_error_exit_code(error)));
-        fprintf(stderr, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        fprintf(stderr, "%s\n",
+                json_object_to_json_string_ext(object,
+                                               JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 int fail(const Ctl *ctl, int r, const vfb_error *error) {

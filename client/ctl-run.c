@@ -127,7 +127,9 @@ static void __attribute__((noreturn)) execute(const Launch *launch, const sigset
 
 static void run_on_state(vfb_lease *lease, const char *state, void *userdata) {
         if (strcmp(state, "active") != 0)
-                say(stderr, "vfio-broker: lease %s is over (%s); the program keeps its descriptors until it ends\n", vfb_lease_id(lease), state);
+                say(stderr,
+                    "vfio-broker: lease %s is over (%s); the program keeps its descriptors until it ends\n",
+                    vfb_lease_id(lease), state);
 }
 
 static void run_on_device_gone(vfb_lease *lease, const char *device_id, const char *cause, void *userdata) {
