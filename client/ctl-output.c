@@ -69,12 +69,7 @@ static void fail_json(const vfb_error *error) {
                                                JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-int fail(const Ctl *ctl, int r, const vfb_error *error) {
-        if (!error) {
-                say(stderr, "vfio-broker: %s\n", strerror(-r));
-                return EXIT_FAILURE;
-        }
-
+static int fail_with(const Ctl *ctl, const vfb_error *error) {
         if (ctl->json) {
                 fail_json(error);
         } else {
@@ -84,6 +79,20 @@ int fail(const Ctl *ctl, int r, const vfb_error *error) {
         }
 
         return vfb_error_exit_code(error);
+}
+
+int fail(const Ctl *ctl, int r, const vfb_error *error) {
+        _cleanup_(vfb_error_freep) vfb_error *local = NULL;
+        char name[64];
+
+        if (error)
+                return fail_with(ctl, error);
+
+        snprintf(name, sizeof(name), "System.Error.%s", strerrorname_np(-r) ?: "EIO");
+        if (vfb_error_new(&local, name, strerror(-r)) < 0)
+                return EXIT_FAILURE;
+
+        return fail_with(ctl, local);
 }
 
 int fail_usage(const char *format, ...) {

@@ -308,7 +308,7 @@ size_t vfb_lease_n_groups(const vfb_lease *lease) {
 int64_t vfb_lease_group(const vfb_lease *lease, size_t i) {
         Descriptor *descriptor = find_nth(lease, VFB_ROLE_GROUP, i);
 
-        return descriptor ? group_number(role_tail(descriptor->role, VFB_ROLE_GROUP)) : -ENOENT;
+        return descriptor ? group_number(descriptor->role + strlen(VFB_ROLE_GROUP)) : -ENOENT;
 }
 
 int vfb_lease_group_fd(const vfb_lease *lease, size_t i) {
