@@ -93,7 +93,8 @@ int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error) {
         };
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        r = sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH,
+                                           "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
         if (r < 0)
                 return r;
 

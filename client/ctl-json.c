@@ -23,7 +23,8 @@ static json_object *json_from_path(const char *path) {
         char *end;
         long number;
 
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) > 0 || sd_bus_path_decode(path, VFB_PATH_LEASE, &id) > 0)
+        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) > 0 ||
+            sd_bus_path_decode(path, VFB_PATH_LEASE, &id) > 0)
                 return json_object_new_string(id);
 
         if (sd_bus_path_decode(path, VFB_PATH_GROUP, &id) > 0) {
@@ -199,15 +200,20 @@ static char *json_key(const char *property) {
         return key;
 }
 
+size_t json_length(json_object *array) {
+        return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
 /* An array of arrays becomes an array of objects. */
 static json_object *name_members(json_object *rows, const char *const members[static 3]) {
         json_object *named = json_object_new_array();
 
-        for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        for (size_t i = 0; i < json_length(rows); i++) {
                 json_object *row = json_object_array_get_idx(rows, i), *object = json_object_new_object();
 
-                for (size_t j = 0; json_object_is_type(row, json_type_array) && j < 3; j++)
-                        json_object_object_add(object, members[j], json_object_get(json_object_array_get_idx(row, j)));
+                for (size_t j = 0; j < 3 && j < json_length(row); j++)
+                        json_object_object_add(object, members[j],
+                                               json_object_get(json_object_array_get_idx(row, j)));
                 json_object_array_add(named, object);
         }
 

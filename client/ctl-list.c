@@ -38,19 +38,20 @@ static int print_rows(const Ctl *ctl, json_object *rows) {
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        for (size_t i = 0; i < json_length(rows); i++) {
                 json_object *row = json_object_array_get_idx(rows, i);
                 const char *numa = json_text(row, "numa_node"), *why = json_text(row, "why");
                 struct libscols_line *line;
 
-                r = table_add(table, NULL, (const char *[]){
-                                json_text(row, "id"),
-                                or_dash(json_text(row, "driver")),
-                                or_dash(json_text(row, "group")),
-                                *numa == '-' ? "-" : or_dash(numa),
-                                json_text(row, "availability"),
-                                *why ? why : json_text(row, "name"),
-                        }, &line);
+                const char *values[] = {
+                        json_text(row, "id"),
+                        or_dash(json_text(row, "driver")),
+                        or_dash(json_text(row, "group")),
+                        *numa == '-' ? "-" : or_dash(numa),
+                        json_text(row, "availability"),
+                        *why ? why : json_text(row, "name"),
+                };
+                r = table_add(table, NULL, values, &line);
                 if (r < 0)
                         return r;
                 table_color_state(line, 4);

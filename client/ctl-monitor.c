@@ -43,7 +43,8 @@ static void print_event(const Ctl *ctl, const char *event, json_object *details)
         }
 
         object = json_object_new_object();
-        json_object_object_add(object, "time_usec", json_object_new_int64((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000));
+        json_object_object_add(object, "time_usec",
+                               json_object_new_int64((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000));
         json_object_object_add(object, "event", json_object_new_string(event));
         json_object_object_foreach(details, key, value)
                 json_object_object_add(object, key, json_object_get(value));
@@ -137,7 +138,8 @@ static int monitor_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *er
                 return 0;
 
         for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-                if (sd_bus_message_is_signal(m, signals[i].interface, signals[i].member) > 0 && signals[i].read(m, details) >= 0)
+                if (sd_bus_message_is_signal(m, signals[i].interface, signals[i].member) > 0 &&
+                    signals[i].read(m, details) >= 0)
                         print_event(monitor->ctl, signals[i].event, details);
 
         return 0;
@@ -164,7 +166,8 @@ static int find_owner(Monitor *monitor, sd_bus *bus) {
         const char *owner;
         int r;
 
-        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", &error, &reply, "s", VFB_BUS_NAME);
+        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                               "GetNameOwner", &error, &reply, "s", VFB_BUS_NAME);
         if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
                 fputs("vfio-broker: the service is not running; waiting for it\n", stderr);
                 return 0;
@@ -183,12 +186,15 @@ static int find_owner(Monitor *monitor, sd_bus *bus) {
 static int subscribe(Monitor *monitor, sd_bus *bus) {
         int r;
 
-        r = sd_bus_add_match(bus, NULL, "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH "'", monitor_on_signal, monitor);
+        r = sd_bus_add_match(bus, NULL,
+                             "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH "'",
+                             monitor_on_signal, monitor);
         if (r < 0)
                 return r;
 
         r = sd_bus_add_match(bus, NULL,
-                             "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
+                             "type='signal',sender='org.freedesktop.DBus',"
+                             "member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
                              monitor_on_owner, monitor);
         if (r < 0)
                 return r;

@@ -90,15 +90,19 @@ int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * first holds the tree if @tree, the last is cut off where the terminal is too narrow.
  */
 int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char *const *columns);
-int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values, struct libscols_line **ret);
+int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values,
+              struct libscols_line **ret);
 
 /* Colours the cell by what state its text names. */
 void table_color_state(struct libscols_line *line, size_t column);
 
 /* ctl-bus.c: calls on a connection of our own, and values as JSON. */
-int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature, sd_bus_message **ret_reply, vfb_error **ret_error);
-int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path, vfb_error **ret_error);
-int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method, const char *text);
+int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
+             sd_bus_message **ret_reply, vfb_error **ret_error);
+int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path,
+                    vfb_error **ret_error);
+int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method,
+            const char *text);
 int bus_open(const Ctl *ctl, sd_bus **ret);
 
 /* The next complete value of @m. Objects of ours become ids or numbers, "/" null. */
@@ -109,6 +113,9 @@ int json_add_properties(json_object *object, sd_bus_message *m);
 
 /* Text of a member, "" if there is none. Borrowed. */
 const char *json_text(json_object *object, const char *key);
+
+/* How many items, 0 if it is no array. */
+size_t json_length(json_object *array);
 
 /* ctl-inventory.c */
 int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error);

@@ -217,9 +217,11 @@ static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
         int r;
 
         if (!connection)
-                return error_local(ret_error, -ENOTCONN, "The connection that the lease came through is closed");
+                return error_local(ret_error, -ENOTCONN,
+                                   "The connection that the lease came through is closed");
 
-        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, lease->path, VFB_INTERFACE_LEASE, "Release");
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, lease->path,
+                                           VFB_INTERFACE_LEASE, "Release");
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
@@ -233,7 +235,8 @@ static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
 static bool means_ended(const vfb_error *error) {
         const char *name = vfb_error_name(error);
 
-        return vfb_error_from_name(name) == VFB_ERROR_NO_SUCH_LEASE || strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0;
+        return vfb_error_from_name(name) == VFB_ERROR_NO_SUCH_LEASE ||
+               strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0;
 }
 
 int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
@@ -305,7 +308,7 @@ size_t vfb_lease_n_groups(const vfb_lease *lease) {
 int64_t vfb_lease_group(const vfb_lease *lease, size_t i) {
         Descriptor *descriptor = find_nth(lease, VFB_ROLE_GROUP, i);
 
-        return descriptor ? group_number(role_tail(descriptor->role, VFB_ROLE_GROUP)) : -ENOENT;
+        return descriptor ? group_number(descriptor->role + strlen(VFB_ROLE_GROUP)) : -ENOENT;
 }
 
 int vfb_lease_group_fd(const vfb_lease *lease, size_t i) {
