@@ -75,7 +75,7 @@ START_TEST(states_are_told_as_they_pass) {
         WAIT_FOR(world, was_in_state(lease, "lingering"));
         WAIT_FOR(world, was_in_state(lease, "cleaning"));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
-        ck_assert_uint_eq(world_signals(world, "InterfacesRemoved"), 1);
+        WAIT_FOR(world, world_signals(world, "InterfacesRemoved") == 1);
         WAIT_FOR(world, world_signals(world, "{Availability available}") == 1);
 }
 END_TEST
