@@ -53,7 +53,8 @@ int vfb_list_devices(vfb *connection,
                 return error_local(ret_error, r, NULL);
 
         while ((r = sd_bus_message_read(reply, "(sosss)", &info.id, &path, &info.driver, &info.availability, &info.why)) > 0)
-                callback(&info, userdata);
+                if (callback)
+                        callback(&info, userdata);
 
         return r < 0 ? error_local(ret_error, r, NULL) : 0;
 }

@@ -26,9 +26,10 @@ struct vfb {
         vfb_listener listener;
         void *userdata;
         char *owner; /* the service's unique name, NULL while it is not known to run */
+        bool told;   /* the listener knows that the service or the bus has gone */
         bool lost;   /* the bus has gone: nothing works any more */
-        bool waiting;             /* for an answer: signals are put aside meanwhile */
-        sd_bus_message **aside;   /* they go back into the queue afterwards */
+        bool waiting;           /* for an answer: signals are put aside meanwhile */
+        sd_bus_message **aside; /* they go back into the queue afterwards */
         size_t n_aside;
         struct LeaseHead leases;
 };

@@ -153,6 +153,12 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
         return 0;
 }
 
+static void tell_disconnected(vfb *connection) {
+        if (!connection->told && connection->listener.disconnected)
+                connection->listener.disconnected(connection, connection->userdata);
+        connection->told = true;
+}
+
 /* Comes from the bus itself, whose name nobody else can have. */
 static int connection_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *name, *old_owner, *new_owner;
@@ -167,8 +173,10 @@ static int connection_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *
 
         free(connection->owner);
         connection->owner = *new_owner ? strdup(new_owner) : NULL;
-        if (!*new_owner && connection->listener.disconnected)
-                connection->listener.disconnected(connection, connection->userdata);
+        if (*new_owner)
+                connection->told = false;
+        else
+                tell_disconnected(connection);
 
         return 0;
 }
@@ -357,8 +365,7 @@ int vfb_dispatch(vfb *connection) {
                         break;
                 if (r < 0) {
                         connection->lost = true;
-                        if (connection->listener.disconnected)
-                                connection->listener.disconnected(connection, connection->userdata);
+                        tell_disconnected(connection);
                         return -ENOTCONN;
                 }
         }

@@ -270,7 +270,7 @@ vfb_lease *vfb_lease_free(vfb_lease *lease);
  * Inventory
  *
  * Structures and strings are valid during the callback. Later versions may add fields at their end.
- * Callbacks must not call functions of the same connection.
+ * Callbacks may be NULL; they must not call functions of the same connection.
  */
 typedef struct vfb_device_info {
         const char *id;           /* "0000:06:0d.0" */
@@ -305,7 +305,7 @@ int vfb_list_devices(vfb *connection,
 
 /*
  * Asks what vfb_acquire() would answer to @request now, with every reason. Changes nothing and never asks
- * the user. @callback may be NULL. Returns 1 if the lease would be granted, 0 if not. Waits for the
+ * the user. Returns 1 if the lease would be granted, 0 if not. Waits for the
  * service. Stands on Manager.Explain.
  *
  * Errors: -EINVAL (InvalidArgs, InvalidSelector, InvalidOption), -EHOSTUNREACH, -ETIMEDOUT, -ENOTCONN,

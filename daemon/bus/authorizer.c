@@ -144,7 +144,6 @@ static Question *question_free(Question *question) {
         free(question);
         return NULL;
 }
-DEFINE_CLEANUP(Question, question_free)
 
 int authorizer_new(Authorizer **ret, sd_bus *bus) {
         _cleanup_(authorizer_freep) Authorizer *authorizer = NULL;
@@ -451,6 +450,10 @@ int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks,
         r = authorizer_ask(authorizer, m, asks, n, false, ret_sender, &verdict, error);
         if (r <= 0 || verdict == VERDICT_YES)
                 return r;
+
+        /* The question could be asked, and there was nobody to answer it. */
+        if (verdict == VERDICT_CHALLENGE && sd_bus_message_get_allow_interactive_authorization(m) > 0)
+                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, "no authentication agent is there to ask an administrator");
 
         return bus_refuse(error, (int) refusals[verdict], NULL);
 }

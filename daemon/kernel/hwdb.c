@@ -54,7 +54,8 @@ static void look_up(Hwdb *hwdb, const char *modalias, const char *key, char *ret
                 copy_text(ret, size, value);
 }
 
-void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size) {
+void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vendor_size, char *ret_model,
+                 size_t model_size) {
         if (!hwdb->tried) {
                 hwdb->tried = true;
                 if (sd_hwdb_new(&hwdb->database) < 0)

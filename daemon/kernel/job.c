@@ -222,7 +222,7 @@ static int job_on_message(sd_event_source *source, int fd, uint32_t events, void
 static int job_on_exit(sd_event_source *source, const siginfo_t *si, void *userdata) {
         (void) waitpid(si->si_pid, NULL, WNOHANG);
 
-        /* The loop's is the only reference, and a source that has fired once would stay until the loop ends. */
+        /* The loop has the only reference, and would keep the source, that has fired once, until its own end. */
         sd_event_source_set_floating(source, false);
         return 0;
 }
@@ -254,14 +254,10 @@ static int watch_child(sd_event *event, pid_t pid, int socket) {
         return 0; /* EPIPE: it has died already, and the loop will see that */
 }
 
-int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
-        _cleanup_(closep) int child_fd = -EBADF;
+static int job_new(Job **ret, sd_event *event, const JobSpec *spec, int *ret_child_fd) {
         _cleanup_(job_freep) Job *job = NULL;
+        _cleanup_(closep) int child_fd = -EBADF;
         int pair[2], r;
-        pid_t pid;
-
-        assert(spec->n_keep <= JOB_FDS_MAX);
-        assert(spec->result_size <= JOB_RESULT_MAX);
 
         job = calloc(1, sizeof(*job));
         if (!job)
@@ -277,6 +273,23 @@ int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
         child_fd = pair[1];
 
         r = sd_event_add_io(event, &job->io, job->fd, EPOLLIN, job_on_message, job);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(job);
+        *ret_child_fd = TAKE_FD(child_fd);
+        return 0;
+}
+
+int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
+        _cleanup_(closep) int child_fd = -EBADF;
+        _cleanup_(job_freep) Job *job = NULL;
+        pid_t pid;
+        int r;
+
+        assert(spec->n_keep <= JOB_FDS_MAX);
+        assert(spec->result_size <= JOB_RESULT_MAX);
+
+        r = job_new(&job, event, spec, &child_fd);
         if (r < 0)
                 return r;
 

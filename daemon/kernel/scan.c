@@ -352,25 +352,6 @@ int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size) {
         return (size_t) n < size ? 0 : -EFBIG;
 }
 
-int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
-        char path[PATH_MAX];
-        char *name, *parent;
-        int r;
-
-        r = scan_pci_syspath(sysfs, address, path, sizeof(path));
-        if (r < 0)
-                return r;
-
-        /* the folder before the last is the bridge or the root bus */
-        name = strrchr(path, '/');
-        *name = '\0';
-        parent = strrchr(path, '/') + 1;
-        if (!pci_address_is_valid(parent))
-                return -ENODATA;
-        memcpy(ret, parent, strlen(parent) + 1);
-        return 0;
-}
-
 bool scan_pci_boot_vga(int sysfs, const char *address) {
         char value[4];
 
@@ -470,5 +451,6 @@ bool scan_module_flag(int sysfs, const char *module, const char *parameter) {
         char path[PATH_MAX], value[8];
 
         snprintf(path, sizeof(path), "module/%s/parameters/%s", module, parameter);
-        return sysfs_read(sysfs, path, value, sizeof(value)) == 0 && (strcmp(value, "Y") == 0 || strcmp(value, "1") == 0);
+        return sysfs_read(sysfs, path, value, sizeof(value)) == 0 &&
+               (strcmp(value, "Y") == 0 || strcmp(value, "1") == 0);
 }

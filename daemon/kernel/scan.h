@@ -51,9 +51,6 @@ int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
 /* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0" */
 int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size);
 
-/* The PCI function that @address hangs below: its bridge. -ENODATA: on a root bus. */
-int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
-
 /* false where there is no such attribute */
 bool scan_pci_boot_vga(int sysfs, const char *address);
 

@@ -2,6 +2,7 @@
 
 /* Ask */
 
+#include <check.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -201,9 +202,9 @@ const char *device_path(const char *address) {
         Text *text = text_next();
         char *path;
 
-        if (sd_bus_path_encode(VFB_PATH_DEVICE, address, &path) < 0)
+        if (sd_bus_path_encode("/", address, &path) < 0)
                 abort();
-        text_add(text, "%s", path);
+        text_add(text, VFB_PATH_DEVICE "/pci%s", path + 1);
         free(path);
         return text->data;
 }
@@ -331,6 +332,19 @@ const char *grant_acquire(Grant **ret, sd_bus *bus, const Request *request) {
                 return refusal_text(&error);
         *ret = grant_new(reply);
         return "";
+}
+
+Grant *must_acquire(sd_bus *bus, const char *wants) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, bus, &(Request) { .wants = wants }), "");
+        return grant;
+}
+
+const char *refusal_of(sd_bus *bus, const Request *request) {
+        _cleanup_(grant_freep) Grant *grant = NULL;
+
+        return grant_acquire(&grant, bus, request);
 }
 
 const char *grant_get_fds(Grant *grant, sd_bus *bus, const char *roles) {

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +84,30 @@ static size_t proc_number(pid_t pid, const char *file, const char *key) {
                         n = strtoul(line + strlen(key), NULL, 10);
         if (status)
                 fclose(status);
+        return n;
+}
+
+size_t count_inheritable_fds(pid_t pid) {
+        char path[64], line[256];
+        struct dirent *entry;
+        size_t n = 0;
+        FILE *info;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
+        dir = opendir(path);
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir))) {
+                if (entry->d_name[0] == '.' || atoi(entry->d_name) < 3)
+                        continue;
+                snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, entry->d_name);
+                info = fopen(path, "re");
+                while (info && fgets(line, sizeof(line), info))
+                        n += strncmp(line, "flags:", 6) == 0 && !(strtoul(line + 6, NULL, 8) & O_CLOEXEC);
+                if (info)
+                        fclose(info);
+        }
+        closedir(dir);
         return n;
 }
 
@@ -175,27 +201,8 @@ void vfio_fail(World *world, const char *object, const char *fault, const char *
         ck_assert_int_eq(unlink(path), 0);
 }
 
-/* The hash that udev puts into its messages, so that a filter in the kernel can tell subsystems apart:
- * Austin Appleby's MurmurHash2 with seed 0, as all of udev's readers compute it. */
-static uint32_t hash_of(const char *text) {
-        const uint32_t multiplier = 0x5bd1e995;
-        size_t size = strlen(text);
-        uint32_t hash = size, word;
-
-        for (; size >= 4; text += 4, size -= 4) {
-                memcpy(&word, text, sizeof(word));
-                word *= multiplier;
-                word ^= word >> 24;
-                hash = hash * multiplier ^ word * multiplier;
-        }
-        if (size > 0) {
-                word = 0;
-                memcpy(&word, text, size);
-                hash = (hash ^ word) * multiplier;
-        }
-        hash = (hash ^ hash >> 13) * multiplier;
-        return hash ^ hash >> 15;
-}
+/* MurmurHash2 of "pci", which readers have the kernel look for */
+#define HASH_PCI 0x59163b92
 
 /* How udev's daemon passes a message on to its readers */
 typedef struct UdevHeader {
@@ -221,7 +228,7 @@ void udev_send(World *world, const char *action, const char *address) {
                 if (message.properties[i] == '\n')
                         message.properties[i] = '\0';
         message.header.properties_size = n;
-        message.header.subsystem_hash = htobe32(hash_of("pci"));
+        message.header.subsystem_hash = htobe32(HASH_PCI);
 
         fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
         ck_assert_int_ge(fd, 0);

@@ -19,6 +19,8 @@ unsigned polkit_cancelled(World *world);
 
 /* The descriptors of @pid whose target holds @what; "" is all. */
 size_t count_fds(pid_t pid, const char *what);
+/* Those that an exec would pass on, but for the three that everybody has. */
+size_t count_inheritable_fds(pid_t pid);
 /* Its children: blocking work that goes on. */
 size_t count_children(pid_t pid);
 size_t memory_kb(pid_t pid);

@@ -30,7 +30,7 @@ struct Node {
 };
 
 struct Tree {
-        char root[64];
+        char root[128];
         int fd;
         int next_vfio;
         LIST_HEAD(, Node) nodes;
@@ -385,9 +385,17 @@ const char *tree_root(Tree *tree) {
         return tree->root;
 }
 
+/* A tree is some hundred small files, which a disk makes twenty times slower than memory. */
+static const char *temporary_folder(void) {
+        const char *folder = getenv("TMPDIR");
+
+        if (folder && strlen(folder) <= 80)
+                return folder;
+        return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 int tree_new(Tree **ret) {
         _cleanup_(tree_freep) Tree *tree = NULL;
-        const char *tmp = getenv("TMPDIR");
         int r;
 
         tree = calloc(1, sizeof(*tree));
@@ -395,9 +403,7 @@ int tree_new(Tree **ret) {
                 return -ENOMEM;
         LIST_INIT(&tree->nodes);
         tree->fd = -EBADF;
-        r = snprintf(tree->root, sizeof(tree->root), "%s/vfio-broker-tree-XXXXXX", tmp ? tmp : "/tmp");
-        if (r >= (int) sizeof(tree->root))
-                r = snprintf(tree->root, sizeof(tree->root), "/tmp/vfio-broker-tree-XXXXXX");
+        snprintf(tree->root, sizeof(tree->root), "%.80s/vfio-broker-tree-XXXXXX", temporary_folder());
         if (!mkdtemp(tree->root)) {
                 tree->root[0] = '\0';
                 return -errno;
@@ -435,16 +441,26 @@ Tree *tree_free(Tree *tree) {
 
 int tree_add_document(Tree *tree) {
         static const TreePci document[] = {
-                { "0000:00:02.0", NULL, NULL, NULL, NULL, 0x030000, 0x1234, 0x1111, 0x1af4, 0x1100, -1, -1, true },
-                { "0000:00:10.0", NULL, "vfio-pci", NULL, NULL, 0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 9, -1, false },
-                { "0000:00:1e.0", NULL, NULL, NULL, NULL, 0x060401, 0x1b36, 0x000e, 0, 0, -1, -1, false },
-                { "0000:06:0d.0", "0000:00:1e.0", "vfio-pci", "pm", NULL, 0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 26, -1, false },
-                { "0000:06:0d.1", "0000:00:1e.0", "vfio-pci", NULL, NULL, 0x020000, 0x8086, 0x100e, 0x1af4, 0x1100, 26, -1, false },
-                { "0000:01:00.0", NULL, "vfio-pci", "bus", NULL, 0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 12, 0, false },
-                { "0000:02:00.0", NULL, "e1000e", "flr", NULL, 0x020000, 0x8086, 0x10d3, 0x8086, 0x0000, 13, 0, false },
-                { "0000:03:00.0", NULL, "vfio-pci", "flr bus", NULL, 0x010802, 0x1b36, 0x0010, 0x1af4, 0x1100, 14, 1, false },
-                { "0000:04:00.0", NULL, "vfio-pci", "flr", NULL, 0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
-                { "0000:04:00.1", NULL, "vfio-pci", "flr", NULL, 0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
+                { "0000:00:02.0", NULL, NULL, NULL, NULL,
+                  0x030000, 0x1234, 0x1111, 0x1af4, 0x1100, -1, -1, true },
+                { "0000:00:10.0", NULL, "vfio-pci", NULL, NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 9, -1, false },
+                { "0000:00:1e.0", NULL, NULL, NULL, NULL,
+                  0x060401, 0x1b36, 0x000e, 0, 0, -1, -1, false },
+                { "0000:06:0d.0", "0000:00:1e.0", "vfio-pci", "pm", NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 26, -1, false },
+                { "0000:06:0d.1", "0000:00:1e.0", "vfio-pci", NULL, NULL,
+                  0x020000, 0x8086, 0x100e, 0x1af4, 0x1100, 26, -1, false },
+                { "0000:01:00.0", NULL, "vfio-pci", "bus", NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 12, 0, false },
+                { "0000:02:00.0", NULL, "e1000e", "flr", NULL,
+                  0x020000, 0x8086, 0x10d3, 0x8086, 0x0000, 13, 0, false },
+                { "0000:03:00.0", NULL, "vfio-pci", "flr bus", NULL,
+                  0x010802, 0x1b36, 0x0010, 0x1af4, 0x1100, 14, 1, false },
+                { "0000:04:00.0", NULL, "vfio-pci", "flr", NULL,
+                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
+                { "0000:04:00.1", NULL, "vfio-pci", "flr", NULL,
+                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
         };
         int r;
 

@@ -2,8 +2,8 @@
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,7 +72,7 @@ static const char *const bad[] = {
 START_TEST(bad_addresses_are_not) {
         ck_assert(!pci_address_is_valid(bad[_i]));
         ck_assert_int_eq(scan_pci(sysfs, bad[_i], &(PciFacts){ 0 }), -ENODEV);
-        ck_assert_int_eq(scan_pci_parent(sysfs, bad[_i], (char[PCI_ADDRESS_MAX]){ 0 }), -ENODEV);
+        ck_assert_int_eq(scan_pci_syspath(sysfs, bad[_i], (char[PATH_MAX]){ 0 }, PATH_MAX), -ENODEV);
 }
 END_TEST
 
@@ -115,8 +115,6 @@ START_TEST(a_vfio_driver_is_known_by_its_folder_and_not_by_its_name) {
         ck_assert(scan("0000:02:00.0").vfio_driver);
         ck_assert_int_eq(tree_set_driver(tree, "0000:02:00.0", "e1000e"), 0);
         ck_assert(!scan("0000:02:00.0").vfio_driver);
-        ck_assert_int_eq(tree_set_driver(tree, "0000:02:00.0", NULL), 0);
-        ck_assert_str_eq(scan("0000:02:00.0").driver, "");
 }
 END_TEST
 
@@ -229,7 +227,8 @@ START_TEST(a_uevent_of_ours_is_read_without_its_optional_keys) {
         set(DEVICE "uevent", SLOT ID CLASS "UNKNOWN=\xff\nno key at all");
         ck_assert_uint_eq(scan("0000:06:0d.0").class, 0xff00);
         ck_assert_uint_eq(scan("0000:06:0d.0").subsystem_vendor, 0);
-        set(DEVICE "uevent", CLASS ID SUBSYS SLOT "DRIVER=012345678901234567890123456789012345678901234567890123456789012");
+        set(DEVICE "uevent", CLASS ID SUBSYS SLOT
+            "DRIVER=012345678901234567890123456789012345678901234567890123456789012");
         ck_assert_uint_eq(strlen(scan("0000:06:0d.0").driver), 63);
 }
 END_TEST
@@ -255,14 +254,10 @@ static const char *const hostile_links[] = {
 };
 
 START_TEST(a_group_link_that_is_no_number_is_no_group) {
-        set_link("iommu_group", hostile_links[_i]);
-        ck_assert_int_eq(scan("0000:06:0d.0").group, -1);
-}
-END_TEST
-
-START_TEST(the_largest_group_is_a_group) {
         set_link("iommu_group", "../2147483647");
         ck_assert_int_eq(scan("0000:06:0d.0").group, 2147483647);
+        set_link("iommu_group", hostile_links[_i]);
+        ck_assert_int_eq(scan("0000:06:0d.0").group, -1);
 }
 END_TEST
 
@@ -337,19 +332,16 @@ START_TEST(a_virtual_function_knows_its_physical_one) {
 }
 END_TEST
 
-START_TEST(a_function_behind_a_bridge_knows_it) {
-        char address[PCI_ADDRESS_MAX] = "unchanged";
+START_TEST(a_function_knows_its_place_below_the_bridge) {
+        char path[PATH_MAX] = "unchanged";
 
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:01:00.0", address), -ENODATA);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:00:1f.0", address), -ENODEV);
-        ck_assert_str_eq(address, "unchanged");
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:06:0d.1", address), 0);
-        ck_assert_str_eq(address, "0000:00:1e.0");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:00:1f.0", path, sizeof(path)), -ENODEV);
         ck_assert_int_eq(symlinkat("nowhere", sysfs, "bus/pci/devices/0000:07:00.0"), 0);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:07:00.0", address), -EBADMSG);
-        ck_assert_int_eq(symlinkat("0000:07:00.0/x", sysfs, "bus/pci/devices/0000:07:00.1"), 0);
-        ck_assert_int_eq(scan_pci_parent(sysfs, "0000:07:00.1", address), 0);
-        ck_assert_str_eq(address, "0000:07:00.0");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:07:00.0", path, sizeof(path)), -EBADMSG);
+        ck_assert_str_eq(path, "unchanged");
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:06:0d.1", path, 16), -EFBIG);
+        ck_assert_int_eq(scan_pci_syspath(sysfs, "0000:06:0d.1", path, sizeof(path)), 0);
+        ck_assert_str_eq(path, "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.1");
 }
 END_TEST
 
@@ -435,9 +427,7 @@ START_TEST(a_flag_of_a_module_is_read) {
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
         set(path, "N\n");
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
-        set(path, "Y\n");
-        ck_assert(scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
-        set(path, "1\n");
+        set(path, _i == 0 ? "Y\n" : "1\n");
         ck_assert(scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
         set(path, "Yes\n");
         ck_assert(!scan_module_flag(sysfs, "vfio", "enable_unsafe_noiommu_mode"));
@@ -477,18 +467,17 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_uevent_of_ours_is_read_without_its_optional_keys);
         tcase_add_test(tcase, a_huge_uevent_is_refused);
         tcase_add_loop_test(tcase, a_group_link_that_is_no_number_is_no_group, 0, N_ELEMENTS(hostile_links));
-        tcase_add_test(tcase, the_largest_group_is_a_group);
         tcase_add_test(tcase, hostile_details_are_ignored);
         tcase_add_test(tcase, bars_are_counted_by_their_line);
         tcase_add_test(tcase, hostile_bars_end_the_list);
         tcase_add_test(tcase, a_virtual_function_knows_its_physical_one);
-        tcase_add_test(tcase, a_function_behind_a_bridge_knows_it);
+        tcase_add_test(tcase, a_function_knows_its_place_below_the_bridge);
         tcase_add_test(tcase, the_boot_display_is_known);
         tcase_add_test(tcase, a_character_device_is_one_only_with_its_number);
         tcase_add_test(tcase, a_group_has_a_type);
         tcase_add_test(tcase, reserved_regions_are_read_and_counted);
         tcase_add_loop_test(tcase, hostile_reserved_regions_are_refused, 0, N_ELEMENTS(hostile_regions));
-        tcase_add_test(tcase, a_flag_of_a_module_is_read);
+        tcase_add_loop_test(tcase, a_flag_of_a_module_is_read, 0, 2);
         tcase_add_test(tcase, scanning_leaves_no_descriptor_behind);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The test plays udev, in namespaces of its own: messages to udev's multicast group, with udev's header. It needs to be root,
- * or user namespaces.
+ * The test plays udev, in namespaces of its own: messages to udev's multicast group, with udev's header.
+ * It needs to be root, or user namespaces.
  */
 
 #include <arpa/inet.h>
@@ -91,7 +91,8 @@ static void say(const char *action, const char *subsystem, uint32_t hash, const 
         struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 3 };
 
         iov[1].iov_len = snprintf(properties, sizeof(properties),
-                                  "ACTION=%s%cDEVPATH=/devices/pci0000:00/%s%cSUBSYSTEM=%s%cSEQNUM=4711%cUSEC_INITIALIZED=1%c",
+                                  "ACTION=%s%cDEVPATH=/devices/pci0000:00/%s%cSUBSYSTEM=%s%c"
+                                  "SEQNUM=4711%cUSEC_INITIALIZED=1%c",
                                   action, 0, name, 0, subsystem, 0, 0, 0);
         if (padding > 0) {
                 memset(pad, 'x', padding);
@@ -222,7 +223,8 @@ static bool enter_namespaces(void) {
         if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 &&
             (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) < 0 || !map_root(uid, gid)))
                 return false;
-        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 &&
+        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 &&
                mkdir("/run/udev", 0755) == 0 && write_file("/run/udev/control", "");
 }
 

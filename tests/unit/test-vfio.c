@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What a regular file gives: it opens, and knows no VFIO request. What VFIO itself answers is proved in the guest suite.
+ * What a regular file gives: it opens, and knows no VFIO request. What VFIO itself answers is proved in
+ * the guest suite.
  */
 
 #include <check.h>
