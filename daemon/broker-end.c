@@ -67,6 +67,7 @@ static void set_quarantine(Device *device, const Lease *lease, const char *reaso
 static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
         char reset[24];
 
+        device_note_reset(device, reset_works);
         broker_reset_name(device, reset_works, reset, sizeof(reset));
         device->last_uid = lease->user->uid;
         device->unclean = !reset_works;
@@ -78,7 +79,7 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
 
         log_event(&(LogEvent){ .id = LOG_ID_RESET, .priority = reset_works ? LOG_INFO : LOG_WARNING, .lease = lease->id,
                                .device = device_id(device), .reset = reset, .uid = &lease->user->uid },
-                  reset_works ? "%s was reset after lease %s: reset=%s" : "%s was not reset after lease %s, it has no method: reset=%s",
+                  reset_works ? "%s was reset after lease %s: reset=%s" : "%s was not reset after lease %s, it has no reset that works: reset=%s",
                   device_id(device), lease->id, reset);
         return true;
 }
