@@ -63,7 +63,8 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
         if (!lease || lease_drop_device(lease, device) < 0)
                 return;
 
-        NOTIFY(broker, lease_lost_device, lease, device, cause);
+        if (lease->announced)
+                NOTIFY(broker, lease_lost_device, lease, device, cause);
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }

@@ -370,6 +370,18 @@ START_TEST(who_does_not_wait_any_more_is_told_nothing) {
 }
 END_TEST
 
+START_TEST(a_device_that_goes_while_it_is_opened_is_no_news) {
+        ck_assert_int_eq(acquire("0000:01:00.0"), 0);
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        check_seen("-0000:01:00.0 ~g12 "); /* nobody has heard of the lease yet */
+        ck_assert_uint_eq(broker_leases(broker)->n, 1);
+        run_until_no_lease();
+        ck_assert_int_eq(n_done, 1);
+        check_seen("~g12 -g12 ");
+}
+END_TEST
+
 START_TEST(a_broker_may_go_while_the_kernel_works) {
         ck_assert_int_eq(acquire("0000:01:00.0"), 0);
         ck_assert_int_eq(acquire("0000:03:00.0"), 0);
@@ -424,6 +436,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, a_leased_device_that_leaves_its_group_is_lost, -1, 1);
         tcase_add_test(tcase, what_the_kernel_will_not_open_is_given_back);
         tcase_add_test(tcase, who_does_not_wait_any_more_is_told_nothing);
+        tcase_add_test(tcase, a_device_that_goes_while_it_is_opened_is_no_news);
         tcase_add_test(tcase, a_broker_may_go_while_the_kernel_works);
         tcase_add_test(tcase, what_cannot_be_cleaned_is_quarantined);
         tcase_add_test(tcase, descriptors_are_only_for_an_active_lease);
