@@ -11,6 +11,9 @@
 #include "log.h"
 #include "names.h"
 
+/* Each is a process. */
+#define LEASE_TASKS_MAX 8
+
 /*
  * A lease's descriptors have an order: the container, the groups where the client gets them, the
  * devices. A place in it is what pages and GetFds count by.
@@ -366,6 +369,8 @@ int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *rol
 
         if (lease->state != LEASE_ACTIVE)
                 return VFB_ERROR_NO_SUCH_LEASE;
+        if (lease->n_tasks >= LEASE_TASKS_MAX)
+                return VFB_ERROR_RATE_LIMITED;
 
         r = task_new(&task, broker, lease);
         if (r < 0)

@@ -423,6 +423,23 @@ START_TEST(descriptors_are_only_for_an_active_lease) {
 }
 END_TEST
 
+START_TEST(a_lease_has_only_so_many_at_work) {
+        Lease *lease = lease_out("0000:01:00.0");
+        int n = 0, r;
+
+        while ((r = broker_get_fds(broker, lease, NULL, 0, on_done, &n_done)) == 0)
+                ck_assert_int_lt(n++, 100);
+        ck_assert_int_eq(r, VFB_ERROR_RATE_LIMITED);
+        ck_assert_int_gt(n, 1);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(broker_get_fds(broker, lease, NULL, 0, on_done, &n_done), VFB_ERROR_RATE_LIMITED);
+        ck_assert_uint_eq(lease->n_tasks, n);
+        broker_release(broker, lease, LEASE_END_RELEASED);
+        run_until_no_lease();
+        ck_assert_int_eq(n_done, n);
+}
+END_TEST
+
 static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_new_device_comes_after_its_group);
         tcase_add_test(tcase, a_driver_changes);
@@ -440,6 +457,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_broker_may_go_while_the_kernel_works);
         tcase_add_test(tcase, what_cannot_be_cleaned_is_quarantined);
         tcase_add_test(tcase, descriptors_are_only_for_an_active_lease);
+        tcase_add_test(tcase, a_lease_has_only_so_many_at_work);
 }
 
 int main(void) {
