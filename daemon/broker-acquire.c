@@ -133,6 +133,7 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
 
         lease->announced = true;
         NOTIFY(broker, lease_new, lease);
+        NOTIFY(broker, n_leases_changed, broker->leases.n);
         for (unsigned i = 0; i < lease->n_groups; i++)
                 NOTIFY(broker, group_changed, lease->groups[i]);
         if (r < 0)

@@ -36,6 +36,7 @@ typedef struct BrokerObserver {
         void (*lease_new)(const Lease *lease, void *userdata);
         void (*lease_changed)(const Lease *lease, void *userdata);
         void (*lease_removed)(const Lease *lease, void *userdata);
+        void (*n_leases_changed)(unsigned n, void *userdata);
         void (*lease_lost_device)(const Lease *lease, const Device *device, const char *cause, void *userdata);
 } BrokerObserver;
 

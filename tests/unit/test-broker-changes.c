@@ -84,6 +84,11 @@ static void on_lease_removed(const Lease *lease, void *userdata) {
         note("-lease:%s ", lease_end_name(lease->end));
 }
 
+static void on_n_leases_changed(unsigned n, void *userdata) {
+        ck_assert_uint_eq(broker_leases(broker)->n, n);
+        note("%u ", n);
+}
+
 static void on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
         note("!%s:%s ", device_id(device), cause);
 }
@@ -98,6 +103,7 @@ static const BrokerObserver observer = {
         .lease_new = on_lease_new,
         .lease_changed = on_lease_changed,
         .lease_removed = on_lease_removed,
+        .n_leases_changed = on_n_leases_changed,
         .lease_lost_device = on_lease_lost_device,
 };
 
@@ -398,7 +404,7 @@ START_TEST(what_cannot_be_cleaned_is_quarantined) {
         broker_release(broker, lease, LEASE_END_HOLDER_GONE); /* the first reason stays */
         ck_assert_int_eq(lease->end, LEASE_END_RELEASED);
         run_until_no_lease();
-        check_seen("~lingering ~cleaning ~failed -lease:failed ~g12 ");
+        check_seen("~lingering ~cleaning ~failed -lease:failed 0 ~g12 ");
         ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "quarantined");
         ck_assert_ptr_nonnull(strstr(find("0000:01:00.0")->quarantine, "could not be opened for its reset"));
         ck_assert_int_eq(acquire("0000:01:00.0"), VFB_ERROR_QUARANTINED);
