@@ -40,6 +40,7 @@ static void log_lease(const Lease *lease, const char *id, int priority, const ch
 static void broker_finish_lease(Broker *broker, Lease *lease) {
         Group *groups[LEASE_DEVICES_MAX];
         unsigned n = lease->n_groups;
+        bool announced = lease->announced;
 
         memcpy(groups, lease->groups, n * sizeof(*groups));
         if (lease->announced) {
@@ -47,6 +48,8 @@ static void broker_finish_lease(Broker *broker, Lease *lease) {
                 NOTIFY(broker, lease_removed, lease);
         }
         lease_free(lease);
+        if (announced)
+                NOTIFY(broker, n_leases_changed, broker->leases.n);
 
         for (unsigned i = 0; i < n; i++) {
                 NOTIFY(broker, group_changed, groups[i]);

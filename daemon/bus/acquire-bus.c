@@ -253,8 +253,12 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
-        if (r == 0)
-                return acquire_reply(operation->m, lease, lifeline, fds);
+        if (r == 0) {
+                r = acquire_reply(operation->m, lease, lifeline, fds);
+                if (r < 0)
+                        sd_bus_reply_method_errno(operation->m, r, NULL);
+                return r;
+        }
 
         bus_refuse_finding(&error, r, why);
         log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name },

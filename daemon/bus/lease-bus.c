@@ -63,10 +63,11 @@ static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int li
                 r = append_fds(reply, fds);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "b", fds->complete);
+        if (r >= 0)
+                r = sd_bus_message_send(reply);
         if (r < 0)
-                return r;
-
-        return sd_bus_message_send(reply);
+                sd_bus_reply_method_errno(operation->m, r, NULL);
+        return r;
 }
 
 static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, char **roles, sd_bus_error *error) {

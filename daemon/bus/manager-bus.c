@@ -331,6 +331,9 @@ void manager_emit_lease_new(Server *server, const Lease *lease) {
 
         path_of_lease(lease, path);
         sd_bus_emit_signal(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseNew", "so", lease->id, path);
+}
+
+void manager_emit_n_leases(Server *server) {
         sd_bus_emit_properties_changed(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases", NULL);
 }
 
