@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "paths.h"
 
 /* Properties whose structs get named members, in the order in which the contract has them. */
 static const struct {
@@ -18,20 +19,36 @@ static const struct {
         { "ReservedRegions", { "first", "last", "kind" } },
 };
 
-static json_object *json_from_path(const char *path) {
-        _cleanup_(freep) char *id = NULL;
+const char *kind_of_path(const char *path, char **ret_id) {
+        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, ret_id) > 0)
+                return "device";
+        if (sd_bus_path_decode_many(path, GROUP_TEMPLATE, ret_id) > 0)
+                return "group";
+        if (sd_bus_path_decode_many(path, LEASE_TEMPLATE, ret_id) > 0)
+                return "lease";
+
+        return NULL;
+}
+
+json_object *json_from_id(const char *kind, const char *id) {
         char *end;
         long number;
 
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) > 0 ||
-            sd_bus_path_decode(path, VFB_PATH_LEASE, &id) > 0)
-                return json_object_new_string(id);
-
-        if (sd_bus_path_decode(path, VFB_PATH_GROUP, &id) > 0) {
+        if (strcmp(kind, "group") == 0) {
                 number = strtol(id, &end, 10);
                 if (end != id && *end == '\0')
                         return json_object_new_int64(number);
         }
+
+        return json_object_new_string(id);
+}
+
+static json_object *json_from_path(const char *path) {
+        _cleanup_(freep) char *id = NULL;
+        const char *kind = kind_of_path(path, &id);
+
+        if (kind)
+                return json_from_id(kind, id);
 
         return strcmp(path, "/") == 0 ? NULL : json_object_new_string(path);
 }

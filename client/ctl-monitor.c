@@ -26,19 +26,39 @@ static void print_time(const struct timespec *now) {
                 say(stdout, "%s ", text);
 }
 
+/* Of findings the sentences, of all others the values. */
+static void print_items(json_object *array) {
+        for (size_t i = 0; i < json_length(array); i++) {
+                json_object *item = json_object_array_get_idx(array, i);
+                const char *text = json_object_is_type(item, json_type_object) ? json_text(item, "text")
+                                                                               : json_object_get_string(item);
+
+                say(stdout, "%s%s", i > 0 ? "; " : "", text ?: "-");
+        }
+}
+
 /* "14:03:11 lease-removed lease=l-7f3k reason=released" */
+static void print_event_line(const char *event, json_object *details, const struct timespec *now) {
+        print_time(now);
+        say(stdout, "%s", event);
+        json_object_object_foreach(details, key, value) {
+                say(stdout, " %s=", key);
+                if (json_object_is_type(value, json_type_array))
+                        print_items(value);
+                else
+                        say(stdout, "%s", value ? json_object_get_string(value) : "-");
+        }
+        say(stdout, "\n");
+        fflush(stdout);
+}
+
 static void print_event(const Ctl *ctl, const char *event, json_object *details) {
         _cleanup_(json_putp) json_object *object = NULL;
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
         if (!ctl->json) {
-                print_time(&now);
-                say(stdout, "%s", event);
-                json_object_object_foreach(details, key, value)
-                        say(stdout, " %s=%s", key, value ? json_object_get_string(value) : "-");
-                say(stdout, "\n");
-                fflush(stdout);
+                print_event_line(event, details, &now);
                 return;
         }
 
@@ -53,24 +73,14 @@ static void print_event(const Ctl *ctl, const char *event, json_object *details)
 
 /* What the object at @path is and its id, as a member of @details. */
 static int add_object(json_object *details, const char *path) {
-        static const struct {
-                const char *prefix, *key;
-        } kinds[] = {
-                { VFB_PATH_DEVICE, "device" },
-                { VFB_PATH_GROUP, "group" },
-                { VFB_PATH_LEASE, "lease" },
-        };
+        _cleanup_(freep) char *id = NULL;
+        const char *kind = kind_of_path(path, &id);
 
-        for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-                _cleanup_(freep) char *id = NULL;
+        if (!kind)
+                return -EBADMSG;
 
-                if (sd_bus_path_decode(path, kinds[i].prefix, &id) > 0) {
-                        json_object_object_add(details, kinds[i].key, json_object_new_string(id));
-                        return 0;
-                }
-        }
-
-        return -EBADMSG;
+        json_object_object_add(details, kind, json_from_id(kind, id));
+        return 0;
 }
 
 static int read_changes(sd_bus_message *m, json_object *details) {

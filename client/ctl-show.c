@@ -101,6 +101,7 @@ static void show_device(const Inventory *inventory, json_object *device) {
 
 int ctl_show(Ctl *ctl, char **args) {
         _cleanup_(freep) char *selector = join_words(args), *path = NULL, *id = NULL;
+        const char *kind;
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(inventory_done) Inventory inventory = {};
@@ -122,10 +123,8 @@ int ctl_show(Ctl *ctl, char **args) {
         if (r < 0)
                 return fail(ctl, r, error);
 
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) <= 0)
-                return fail(ctl, -EBADMSG, NULL);
-
-        device = json_object_object_get(inventory.devices, id);
+        kind = kind_of_path(path, &id);
+        device = kind && strcmp(kind, "device") == 0 ? json_object_object_get(inventory.devices, id) : NULL;
         if (!device) {
                 (void) vfb_error_new(&error, "org.vfiobroker1.Error.DeviceGone", NULL);
                 return fail(ctl, -ENODEV, error);

@@ -125,8 +125,9 @@ static const char request_help[] =
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
 static const char overview_tail[] =
-        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed, 5 somebody else has it,\n"
-        "6 the device or the machine is not ready for it, 7 not clean, 8 too much, 9 the service is not there.\n";
+        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed,\n"
+        "5 somebody else has it, 6 the device or the machine is not ready for it, 7 not clean, 8 too much,\n"
+        "9 the service is not there.\n";
 
 static int help_overview(void) {
         puts("vfio-broker [OPTION...] COMMAND ...\n\nVFIO devices for programs of yours.\n\nCommands:");

@@ -105,6 +105,12 @@ int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *
             const char *text);
 int bus_open(const Ctl *ctl, sd_bus **ret);
 
+/* "device", "group" or "lease", with the id of the object at @path; NULL if it is none of these. */
+const char *kind_of_path(const char *path, char **ret_id);
+
+/* A number for groups, a string for all others. */
+json_object *json_from_id(const char *kind, const char *id);
+
 /* The next complete value of @m. Objects of ours become ids or numbers, "/" null. */
 int json_from_bus(json_object **ret, sd_bus_message *m);
 

@@ -9,6 +9,7 @@
 
 #include "errors.h"
 #include "lib.h"
+#include "paths.h"
 
 static void close_fd(int *fd) {
         if (*fd >= 0)
@@ -102,7 +103,7 @@ int lease_new(vfb_lease **ret, vfb *connection, const char *path) {
         vfb_lease *lease;
         int r;
 
-        r = sd_bus_path_decode(path, VFB_PATH_LEASE, &id);
+        r = sd_bus_path_decode_many(path, LEASE_TEMPLATE, &id);
         if (r < 0)
                 return r;
         if (r == 0 || !*id)

@@ -116,7 +116,7 @@ static int emit_events(sd_bus *bus) {
                                   "sa{sv}as", VFB_INTERFACE_LEASE, 2, "Devices", "ao", 0, "State", "s",
                                   "lingering", 0);
         (void) sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "DeviceGone", "os",
-                                  VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0", "unplug");
+                                  VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "unplug");
         return sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1", LEASE,
                                   "removed");
 }
@@ -226,9 +226,9 @@ static int method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(
-                m, "a(sosss)", 3, devices[0].id, VFB_PATH_DEVICE "/0000_3a00_3a1e_2e0", "", "host",
-                "a bridge", devices[1].id, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0", "vfio-pci", "available", "",
-                devices[2].id, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e1", "e1000", "not-viable",
+                m, "a(sosss)", 3, devices[0].id, VFB_PATH_DEVICE "/pci_30000_3a00_3a1e_2e0", "", "host",
+                "a bridge", devices[1].id, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "vfio-pci", "available", "",
+                devices[2].id, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e1", "e1000", "not-viable",
                 "group 26 has a bridge");
 }
 
@@ -239,7 +239,7 @@ static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *er
 
         for (size_t i = 0; r >= 0 && i < sizeof(devices) / sizeof(*devices); i++)
                 if (strcmp(devices[i].id, selector) == 0) {
-                        sd_bus_path_encode(VFB_PATH_DEVICE, selector, &path);
+                        sd_bus_path_encode_many(&path, VFB_PATH_DEVICE "/pci%", selector);
                         r = sd_bus_reply_method_return(m, "o", path);
                         free(path);
                         return r;
@@ -273,8 +273,8 @@ static int property_words(sd_bus *bus, const char *path, const char *interface, 
 
 static int property_objects(sd_bus *bus, const char *path, const char *interface, const char *property,
                             sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "ao", 2, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0",
-                                     VFB_PATH_DEVICE "/0000_3a06_3a0d_2e1");
+        return sd_bus_message_append(reply, "ao", 2, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0",
+                                     VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e1");
 }
 
 static int property_fixed(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -386,7 +386,7 @@ static int publish(sd_bus *bus) {
         for (size_t i = 0; r >= 0 && i < sizeof(devices) / sizeof(*devices); i++) {
                 char *path;
 
-                r = sd_bus_path_encode(VFB_PATH_DEVICE, devices[i].id, &path);
+                r = sd_bus_path_encode_many(&path, VFB_PATH_DEVICE "/pci%", devices[i].id);
                 if (r >= 0)
                         r = sd_bus_add_object_vtable(bus, NULL, path, VFB_INTERFACE_DEVICE, device_vtable,
                                                      &devices[i]);
