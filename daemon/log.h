@@ -21,3 +21,17 @@
 #define LOG_ID_STARTED      "bfe3261156f345e0a48197d498bd9feb"
 #define LOG_ID_STOPPED      "32828a6410b14423b8d819dba9174b5c"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
+
+#include <sys/types.h>
+
+typedef struct LogEvent {
+        const char *id; /* one of the above */
+        int priority;   /* of syslog(3) */
+        const char *lease, *device, *error, *reset, *reason; /* NULL: no such field */
+        const uid_t *uid;                                    /* likewise */
+} LogEvent;
+
+void log_event(const LogEvent *event, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* No event, only something to know: a line of its own, without an id. */
+void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));

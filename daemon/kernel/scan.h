@@ -48,8 +48,8 @@ int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata),
 /* -ENODATA: not a VF. */
 int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
 
-/* The PCI function that @address hangs below: its bridge. -ENODATA: on a root bus. */
-int scan_pci_parent(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
+/* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0". -ENODEV: not there. */
+int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size);
 
 /* false where there is no such attribute */
 bool scan_pci_boot_vga(int sysfs, const char *address);
@@ -62,7 +62,7 @@ int scan_group_type(int sysfs, unsigned group, char *ret, size_t size);
 
 typedef struct ReservedRegion {
         uint64_t first, last;
-        char kind[16]; /* "msi", "direct", "reserved", ... */
+        char kind[24]; /* "msi", "direct", "direct-relaxable", "reserved", ... */
 } ReservedRegion;
 
 /* Returns how many there are, at most @n of them stored; negative errno on failure. */

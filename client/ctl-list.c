@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfio-broker list */
+
+#include <errno.h>
+#include <string.h>
+
+#include "ctl.h"
+
+typedef struct List {
+        json_object *facts; /* of all devices, by id */
+        json_object *rows;  /* the devices that match */
+} List;
+
+static void list_add(const vfb_device_info *info, void *userdata) {
+        List *list = userdata;
+        json_object *facts = json_object_object_get(list->facts, info->id);
+        json_object *row = facts ? json_object_get(facts) : json_object_new_object();
+
+        /* What was asked for last wins: the device may have changed between the two calls. */
+        json_object_object_add(row, "id", json_object_new_string(info->id));
+        json_object_object_add(row, "driver", json_object_new_string(info->driver));
+        json_object_object_add(row, "availability", json_object_new_string(info->availability));
+        json_object_object_add(row, "why", json_object_new_string(info->why));
+        json_object_array_add(list->rows, row);
+}
+
+static const char *or_dash(const char *text) {
+        return *text ? text : "-";
+}
+
+static int print_rows(const Ctl *ctl, json_object *rows) {
+        static const char *const columns[] = { "DEVICE", "DRIVER", ">GROUP", ">NUMA", "STATE", "NOTE", NULL };
+        _cleanup_(table_unrefp) struct libscols_table *table = NULL;
+        int r;
+
+        r = table_new(&table, ctl, /* tree= */ false, columns);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < json_length(rows); i++) {
+                json_object *row = json_object_array_get_idx(rows, i);
+                const char *numa = json_text(row, "numa_node"), *why = json_text(row, "why");
+                struct libscols_line *line;
+
+                const char *values[] = {
+                        json_text(row, "id"),
+                        or_dash(json_text(row, "driver")),
+                        or_dash(json_text(row, "group")),
+                        *numa == '-' ? "-" : or_dash(numa),
+                        json_text(row, "availability"),
+                        *why ? why : json_text(row, "name"),
+                };
+                r = table_add(table, NULL, values, &line);
+                if (r < 0)
+                        return r;
+                table_color_state(line, 4);
+        }
+
+        return scols_print_table(table);
+}
+
+int ctl_list(Ctl *ctl, char **args) {
+        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(inventory_done) Inventory inventory = {};
+        _cleanup_(json_putp) json_object *rows = NULL;
+        _cleanup_(vfb_freep) vfb *connection = NULL;
+        _cleanup_(freep) char *selector = NULL;
+        int r;
+
+        if (*args) {
+                selector = join_words(args);
+                if (!selector)
+                        return fail(ctl, -ENOMEM, NULL);
+        }
+
+        r = bus_open(ctl, &bus);
+        if (r != 0)
+                return r;
+
+        r = inventory_load(&inventory, bus, &error);
+        if (r < 0)
+                return fail(ctl, r, error);
+
+        r = vfb_open(&connection, NULL, NULL, &error);
+        if (r < 0)
+                return fail(ctl, r, error);
+
+        rows = json_object_new_array();
+        r = vfb_list_devices(connection, selector, list_add, &(List){ inventory.devices, rows }, &error);
+        if (r < 0)
+                return fail(ctl, r, error);
+
+        if (ctl->json)
+                print_json(ctl, rows);
+        else
+                r = print_rows(ctl, rows);
+        return r < 0 ? fail(ctl, r, NULL) : EXIT_SUCCESS;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What people and programs get to read */
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+/* C0 but for newline and tabulator, DEL, and C1, which UTF-8 spells 0xc2 0x80 to 0xc2 0x9f. */
+static void defuse(char *text) {
+        for (unsigned char *p = (unsigned char *) text; *p; p++) {
+                if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+                        *p = '?';
+                else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+                        p[0] = p[1] = '?';
+        }
+}
+
+static void say_va(FILE *file, const char *format, va_list ap) {
+        _cleanup_(freep) char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0) {
+                text = NULL;
+                return;
+        }
+
+        defuse(text);
+        fputs(text, file);
+}
+
+void say(FILE *file, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        say_va(file, format, ap);
+        va_end(ap);
+}
+
+void say_in_color(const Ctl *ctl, const char *sequence, const char *word) {
+        if (ctl->color)
+                printf("\033[%sm%s\033[0m", sequence, word);
+        else
+                fputs(word, stdout);
+}
+
+void print_json(const Ctl *ctl, json_object *object) {
+        int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
+
+        puts(json_object_to_json_string_ext(object, flags));
+}
+
+void print_json_line(json_object *object) {
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        fflush(stdout);
+}
+
+static void fail_json(const vfb_error *error) {
+        _cleanup_(json_putp) json_object *object = json_object_new_object();
+        const char *hint = vfb_error_hint(error);
+
+        json_object_object_add(object, "error", json_object_new_string(vfb_error_name(error)));
+        json_object_object_add(object, "text", json_object_new_string(vfb_error_text(error)));
+        json_object_object_add(object, "hint", hint ? json_object_new_string(hint) : NULL);
+        json_object_object_add(object, "exit_status", json_object_new_int(vfb_error_exit_code(error)));
+        fprintf(stderr, "%s\n",
+                json_object_to_json_string_ext(object,
+                                               JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int fail_with(const Ctl *ctl, const vfb_error *error) {
+        if (ctl->json) {
+                fail_json(error);
+        } else {
+                say(stderr, "vfio-broker: %s\n", vfb_error_text(error));
+                if (vfb_error_hint(error))
+                        say(stderr, "  hint: %s\n", vfb_error_hint(error));
+        }
+
+        return vfb_error_exit_code(error);
+}
+
+int fail(const Ctl *ctl, int r, const vfb_error *error) {
+        _cleanup_(vfb_error_freep) vfb_error *local = NULL;
+        char name[64];
+
+        if (error)
+                return fail_with(ctl, error);
+
+        snprintf(name, sizeof(name), "System.Error.%s", strerrorname_np(-r) ?: "EIO");
+        if (vfb_error_new(&local, name, strerror(-r)) < 0)
+                return EXIT_FAILURE;
+
+        return fail_with(ctl, local);
+}
+
+int fail_usage(const char *format, ...) {
+        va_list ap;
+
+        fputs("vfio-broker: ", stderr);
+        va_start(ap, format);
+        say_va(stderr, format, ap);
+        va_end(ap);
+        fputs("\n  hint: vfio-broker --help\n", stderr);
+        return EXIT_USAGE;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What acquire, run and explain have in common */
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "ctl.h"
+
+int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
+        _cleanup_(vfb_request_freep) vfb_request *request = NULL;
+        int r;
+
+        r = vfb_request_new(&request);
+        if (r < 0)
+                return r;
+
+        vfb_request_set_interactive(request, ctl->interactive);
+        r = vfb_request_set_mode(request, ctl->mode);
+        if (r >= 0)
+                r = vfb_request_set_label(request, ctl->label);
+
+        for (size_t i = 0; r >= 0 && i < ctl->n_devices; i++)
+                r = vfb_request_add_device(request, ctl->devices[i], ctl->vf_token);
+        for (size_t i = 0; r >= 0 && args && args[i]; i++)
+                r = vfb_request_add_device(request, args[i], ctl->vf_token);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(request);
+        return 0;
+}
+
+/* In a signal handler: nothing but write(). */
+static void say_waiting(int signal) {
+        static const char text[] = "vfio-broker: waiting for authorization and for the devices...\n";
+        int saved = errno;
+
+        (void) !write(STDERR_FILENO, text, sizeof(text) - 1);
+        errno = saved;
+}
+
+/* Says once, after a second, what takes so long; 0 takes it back. */
+static void remind_after(time_t seconds) {
+        struct sigaction action = { .sa_handler = say_waiting, .sa_flags = SA_RESTART };
+
+        if (!isatty(STDERR_FILENO))
+                return;
+
+        sigaction(SIGALRM, &action, NULL);
+        setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_sec = seconds }, NULL);
+}
+
+int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret) {
+        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+        pid_t agent = agent_open(ctl);
+        int r;
+
+        remind_after(1);
+        r = vfb_acquire(connection, request, ret, &error);
+        remind_after(0);
+        agent_close(&agent);
+
+        return r < 0 ? fail(ctl, r, error) : EXIT_SUCCESS;
+}

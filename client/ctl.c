@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfio-broker: options and the choice of the subcommand */
+
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <string.h>
+
+#include "ctl.h"
+
+/* Options that not every subcommand takes. */
+enum {
+        OPTION_DEVICE = 1,
+        OPTION_REQUEST = 2, /* mode, label, vf-token */
+        OPTION_REASON = 4,
+        OPTION_KEEP_LIFELINE = 8,
+};
+
+typedef struct Command {
+        const char *name;
+        const char *synopsis;
+        const char *help; /* first line: for the overview */
+        unsigned options;
+        int n_min, n_max; /* arguments, those of -d included; -1: any number */
+        int (*run)(Ctl *ctl, char **args);
+} Command;
+
+static const Command commands[] = {
+        { "list", "[SELECTOR...]",
+          "what there is, and who has it\n\n"
+          "Selectors: 0000:06:0d.0, 06:0d.0, group:26, class=network, vendor=8086, device=10d3,\n"
+          "driver=vfio-pci, is-vf=yes; several must all hold.\n\n"
+          "--json: an array of devices. Members are the properties of org.vfiobroker1(5) in lower case (id, name,\n"
+          "driver, group, numa_node, availability, blockers, lease, vendor_id, ...), and why. Groups are numbers,\n"
+          "devices and leases ids, absent ones null.",
+          0, 0, -1, ctl_list },
+        { "tree", "",
+          "groups, bridges and devices as they hang together\n\n"
+          "--json: groups and devices, as in list, and of each device its parent.",
+          0, 0, 0, ctl_tree },
+        { "show", "DEVICE",
+          "everything about one device\n\n"
+          "--json: the device, as in list.",
+          0, 1, -1, ctl_show },
+        { "explain", "[-d] DEVICE...",
+          "would I get it, and if not, why and what to do\n\n"
+          "Exits with 0 if so, and otherwise as acquire would.\n\n"
+          "--json: ok, and findings with code, severity, device, text, fix, culprit, driver, lease, uid.",
+          OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_explain },
+        { "acquire", "[-d] DEVICE...",
+          "take devices and hold them until interrupted\n\n"
+          "Exits with 1 when the lease ends by itself.\n\n"
+          "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
+          "\"device-gone\" (device, cause) and \"lease-ended\" (reason).",
+          OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_acquire },
+        { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
+          "run a program that has devices\n\n"
+          "The program inherits the descriptors from 3 on, as sd_listen_fds_with_names(3) expects them: container,\n"
+          "dev0, dev1, ..., group26, lifeline. In its arguments {container}, {dev:0}, {group:0} and {lifeline} become\n"
+          "their numbers, {dev:0:address} and {group:0:number} address and number.\n\n"
+          "The lease ends with the program; or, with --keep-lifeline, when nobody has the lifeline any more.\n"
+          "Exits as the program does, with 128 + N if signal N ended it, 126 if it cannot be executed, 127 if there\n"
+          "is no such program.",
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_KEEP_LIFELINE, 1, -1, ctl_run },
+        { "leases", "",
+          "who has what\n\n"
+          "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...",
+          0, 0, 0, ctl_leases },
+        { "release", "LEASE", "end a lease, mine or as an administrator", 0, 1, 1, ctl_release },
+        { "quarantine", "DEVICE --reason TEXT", "let nobody have the device", OPTION_REASON, 1, 1,
+          ctl_quarantine },
+        { "unquarantine", "DEVICE", "let it be had again: it is clean", 0, 1, 1, ctl_unquarantine },
+        { "monitor", "",
+          "what happens, as it happens\n\n"
+          "--json: a line for each event: time_usec, event (device-new, device-removed, lease-new, lease-removed,\n"
+          "changed, service-started, service-stopped), device or group or lease, reason, and for \"changed\" the\n"
+          "properties that did.",
+          0, 0, 0, ctl_monitor },
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(*commands))
+
+enum {
+        ARG_COLOR = 0x100,
+        ARG_FULL,
+        ARG_JSON,
+        ARG_KEEP_LIFELINE,
+        ARG_LABEL,
+        ARG_MODE,
+        ARG_NO_ASK_PASSWORD,
+        ARG_REASON,
+        ARG_VERSION,
+        ARG_VF_TOKEN,
+};
+
+static const struct option long_options[] = {
+        { "color", required_argument, NULL, ARG_COLOR },
+        { "device", required_argument, NULL, 'd' },
+        { "full", no_argument, NULL, ARG_FULL },
+        { "help", no_argument, NULL, 'h' },
+        { "json", no_argument, NULL, ARG_JSON },
+        { "keep-lifeline", no_argument, NULL, ARG_KEEP_LIFELINE },
+        { "label", required_argument, NULL, ARG_LABEL },
+        { "mode", required_argument, NULL, ARG_MODE },
+        { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
+        { "reason", required_argument, NULL, ARG_REASON },
+        { "version", no_argument, NULL, ARG_VERSION },
+        { "vf-token", required_argument, NULL, ARG_VF_TOKEN },
+        {},
+};
+
+static const char options_help[] =
+        "  -h --help              this, or help on a command\n"
+        "     --version           the version\n"
+        "     --json              output, and errors, for programs\n"
+        "     --color=WHEN        auto (default), always or never\n"
+        "     --full              do not shorten what the terminal is too narrow for\n"
+        "     --no-ask-password   never let polkit ask the user\n";
+
+static const char request_help[] =
+        "  -d --device=SELECTOR   a device; may be repeated\n"
+        "     --mode=MODE         auto (default), legacy or legacy-raw\n"
+        "     --label=TEXT        what the lease is for\n"
+        "     --vf-token=UUID     the token that guards an SR-IOV family\n";
+
+static const char overview_tail[] =
+        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed, 5 somebody else has it,\n"
+        "6 the device or the machine is not ready for it, 7 not clean, 8 too much, 9 the service is not there.\n";
+
+static int help_overview(void) {
+        puts("vfio-broker [OPTION...] COMMAND ...\n\nVFIO devices for programs of yours.\n\nCommands:");
+        for (size_t i = 0; i < N_COMMANDS; i++)
+                printf("  %-13s %.*s\n", commands[i].name, (int) strcspn(commands[i].help, "\n"),
+                       commands[i].help);
+        printf("\nOptions:\n%s%s", options_help, overview_tail);
+        return EXIT_SUCCESS;
+}
+
+static int help_command(const Command *command) {
+        printf("vfio-broker %s [OPTION...]%s%s\n\n%s\n\nOptions:\n%s", command->name,
+               *command->synopsis ? " " : "", command->synopsis, command->help, options_help);
+        if (command->options & OPTION_REQUEST)
+                fputs(request_help, stdout);
+        if (command->options & OPTION_KEEP_LIFELINE)
+                puts("     --keep-lifeline     the program inherits the lifeline");
+        if (command->options & OPTION_REASON)
+                puts("     --reason=TEXT       why");
+        return EXIT_SUCCESS;
+}
+
+static const Command *find_command(const char *name) {
+        for (size_t i = 0; i < N_COMMANDS; i++)
+                if (strcmp(commands[i].name, name) == 0)
+                        return &commands[i];
+
+        return NULL;
+}
+
+static bool output_has_colors(void) {
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static int set_color(Ctl *ctl, const char *when) {
+        if (strcmp(when, "always") == 0)
+                ctl->color = true;
+        else if (strcmp(when, "never") == 0)
+                ctl->color = false;
+        else if (strcmp(when, "auto") == 0)
+                ctl->color = output_has_colors();
+        else
+                return -EINVAL;
+
+        return 0;
+}
+
+/* What is understood so far. */
+typedef struct Parser {
+        Ctl ctl;
+        const Command *command; /* NULL before its name */
+        unsigned options;       /* OPTION_* that were used */
+        char **args;            /* what is left for the command, NULL at the end */
+        int n_args;
+        bool help;
+        bool version;
+} Parser;
+
+static void parser_done(Parser *parser) {
+        free(parser->ctl.devices);
+}
+
+static int add_device(Ctl *ctl, const char *selector) {
+        const char **devices = reallocarray(ctl->devices, ctl->n_devices + 1, sizeof(*devices));
+
+        if (!devices)
+                return fail(ctl, -ENOMEM, NULL);
+
+        ctl->devices = devices;
+        devices[ctl->n_devices++] = selector;
+        return 0;
+}
+
+static int parse_option(Parser *parser, int c) {
+        Ctl *ctl = &parser->ctl;
+
+        switch (c) {
+        case 'h':
+                parser->help = true;
+                return 0;
+        case ARG_VERSION:
+                parser->version = true;
+                return 0;
+        case ARG_JSON:
+                ctl->json = true;
+                return 0;
+        case ARG_FULL:
+                ctl->full = true;
+                return 0;
+        case ARG_NO_ASK_PASSWORD:
+                ctl->interactive = false;
+                return 0;
+        case ARG_COLOR:
+                return set_color(ctl, optarg) < 0 ? fail_usage("--color=%s: auto, always or never", optarg) : 0;
+        case 'd':
+                parser->options |= OPTION_DEVICE;
+                return add_device(ctl, optarg);
+        case ARG_MODE:
+                parser->options |= OPTION_REQUEST;
+                ctl->mode = optarg;
+                return 0;
+        case ARG_LABEL:
+                parser->options |= OPTION_REQUEST;
+                ctl->label = optarg;
+                return 0;
+        case ARG_VF_TOKEN:
+                parser->options |= OPTION_REQUEST;
+                ctl->vf_token = optarg;
+                return 0;
+        case ARG_REASON:
+                parser->options |= OPTION_REASON;
+                ctl->reason = optarg;
+                return 0;
+        case ARG_KEEP_LIFELINE:
+                parser->options |= OPTION_KEEP_LIFELINE;
+                ctl->keep_lifeline = true;
+                return 0;
+        default:
+                return EXIT_USAGE;
+        }
+}
+
+static int parse_options(Parser *parser, int argc, char **argv, const char *short_options) {
+        int c, r = 0;
+
+        optind = 0; /* glibc: begin anew, with another ordering */
+        opterr = 0;
+        while (r == 0 && (c = getopt_long(argc, argv, short_options, long_options, NULL)) >= 0)
+                r = c == '?' ? fail_usage("%s: no such option, or its value is missing", argv[optind - 1])
+                             : parse_option(parser, c);
+
+        return r;
+}
+
+/* Options before the command's name, then those after it; a program's own options are left to it. */
+static int parse(Parser *parser, int argc, char **argv) {
+        int r;
+
+        r = parse_options(parser, argc, argv, "+d:h");
+        if (r != 0 || optind >= argc)
+                return r;
+
+        argv += optind;
+        argc -= optind;
+        parser->command = find_command(argv[0]);
+        if (!parser->command)
+                return fail_usage("%s: no such command", argv[0]);
+
+        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:h" : "d:h");
+        parser->args = argv + optind;
+        parser->n_args = argc - optind;
+        return r;
+}
+
+/* An exit status. */
+static int check(const Parser *parser) {
+        const Command *command = parser->command;
+        int n_args = parser->n_args;
+
+        if (parser->options & ~command->options)
+                return fail_usage("%s does not take one of these options", command->name);
+
+        if (command->run == ctl_run) {
+                if (parser->ctl.n_devices == 0)
+                        return fail_usage("run needs a device: -d DEVICE");
+                return n_args == 0 ? fail_usage("run needs a program") : 0;
+        }
+
+        n_args += (int) parser->ctl.n_devices;
+        if (n_args < command->n_min)
+                return fail_usage("%s needs: %s", command->name, command->synopsis);
+        if (command->n_max >= 0 && n_args > command->n_max)
+                return fail_usage("%s takes no more than: %s", command->name,
+                                  *command->synopsis ? command->synopsis : "nothing");
+        if (command->run == ctl_quarantine && !parser->ctl.reason)
+                return fail_usage("quarantine needs: --reason TEXT");
+
+        return 0;
+}
+
+char *join_words(char **words) {
+        _cleanup_(freep) char *text = NULL;
+        size_t size = 1;
+
+        for (size_t i = 0; words[i]; i++)
+                size += strlen(words[i]) + 1;
+
+        text = calloc(1, size);
+        for (size_t i = 0; text && words[i]; i++) {
+                if (i > 0)
+                        strcat(text, " ");
+                strcat(text, words[i]);
+        }
+
+        return TAKE_PTR(text);
+}
+
+int main(int argc, char **argv) {
+        _cleanup_(parser_done) Parser parser = {};
+        int r;
+
+        setlocale(LC_ALL, "");
+        parser.ctl.color = output_has_colors();
+        parser.ctl.interactive = isatty(STDIN_FILENO);
+
+        r = parse(&parser, argc, argv);
+        if (r != 0)
+                return r;
+
+        if (parser.version) {
+                puts("vfio-broker " PROJECT_VERSION);
+                return EXIT_SUCCESS;
+        }
+        if (parser.help)
+                return parser.command ? help_command(parser.command) : help_overview();
+        if (!parser.command)
+                return fail_usage("a command is missing");
+
+        r = check(&parser);
+        return r != 0 ? r : parser.command->run(&parser.ctl, parser.args);
+}

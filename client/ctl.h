@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The command
+ *
+ * What the subcommands of vfio-broker share. Each subcommand is a function ctl_NAME() in a file of its
+ * own that returns the exit status. Text that came from the bus may have been written by anybody (labels
+ * are), so it reaches a terminal through say() or a table only: both defuse control characters.
+ */
+
+#include <json-c/json.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <systemd/sd-bus.h>
+
+#include "cleanup.h"
+#include "names.h"
+#include "vfio-broker.h"
+
+/* Exit status besides those of the table of errors. */
+#define EXIT_USAGE 2
+
+/* What a human may need to find a password. */
+#define INTERACTIVE_TIMEOUT_USEC (10 * 60 * UINT64_C(1000000))
+
+/* The command line. Strings are borrowed from argv. */
+typedef struct Ctl {
+        bool json;
+        bool color;       /* of the standard output */
+        bool full;        /* do not cut table cells off at the terminal's edge */
+        bool interactive; /* polkit may ask */
+        bool keep_lifeline;
+        const char *mode;
+        const char *label;
+        const char *vf_token;
+        const char *reason;
+        const char **devices; /* of -d */
+        size_t n_devices;
+} Ctl;
+
+/* The inventory: each member is an object of objects. Keys are ids, and numbers for groups. */
+typedef struct Inventory {
+        json_object *devices;
+        json_object *groups;
+        json_object *leases;
+} Inventory;
+
+static inline void json_putp(json_object **object) {
+        json_object_put(*object);
+}
+
+DEFINE_FREEP(vfb, vfb_free)
+DEFINE_FREEP(vfb_error, vfb_error_free)
+DEFINE_FREEP(vfb_lease, vfb_lease_free)
+DEFINE_FREEP(vfb_request, vfb_request_free)
+
+static inline void table_unrefp(struct libscols_table **table) {
+        scols_unref_table(*table);
+}
+
+/* Subcommands. @args ends with NULL. */
+int ctl_acquire(Ctl *ctl, char **args);
+int ctl_explain(Ctl *ctl, char **args);
+int ctl_leases(Ctl *ctl, char **args);
+int ctl_list(Ctl *ctl, char **args);
+int ctl_monitor(Ctl *ctl, char **args);
+int ctl_quarantine(Ctl *ctl, char **args);
+int ctl_release(Ctl *ctl, char **args);
+int ctl_run(Ctl *ctl, char **args);
+int ctl_show(Ctl *ctl, char **args);
+int ctl_tree(Ctl *ctl, char **args);
+int ctl_unquarantine(Ctl *ctl, char **args);
+
+/* ctl-output.c: text without control characters, objects as JSON, failures. */
+void say(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_in_color(const Ctl *ctl, const char *sequence, const char *word);
+void print_json(const Ctl *ctl, json_object *object);
+void print_json_line(json_object *object);
+
+/* Says what failed and what to do, and returns the exit status. @error may be NULL: then @r is all there is. */
+int fail(const Ctl *ctl, int r, const vfb_error *error);
+
+/* Likewise for what the call was like: exit status 2. */
+int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * ctl-table.c. Names of columns, NULL at the end: one that begins with '>' is aligned to the right, the
+ * first holds the tree if @tree, the last is cut off where the terminal is too narrow.
+ */
+int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char *const *columns);
+int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values,
+              struct libscols_line **ret);
+
+/* Colours the cell by what state its text names. */
+void table_color_state(struct libscols_line *line, size_t column);
+
+/* ctl-bus.c: calls on a connection of our own, and values as JSON. */
+int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
+             sd_bus_message **ret_reply, vfb_error **ret_error);
+int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path,
+                    vfb_error **ret_error);
+int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method,
+            const char *text);
+int bus_open(const Ctl *ctl, sd_bus **ret);
+
+/* The next complete value of @m. Objects of ours become ids or numbers, "/" null. */
+int json_from_bus(json_object **ret, sd_bus_message *m);
+
+/* The properties at @m, "a{sv}", added to @object under the names that --json has for them. */
+int json_add_properties(json_object *object, sd_bus_message *m);
+
+/* Text of a member, "" if there is none. Borrowed. */
+const char *json_text(json_object *object, const char *key);
+
+/* How many items, 0 if it is no array. */
+size_t json_length(json_object *array);
+
+/* ctl-inventory.c */
+int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error);
+void inventory_done(Inventory *inventory);
+
+/* The members of @objects in the order of their keys, NULL at the end. Borrowed members, own array. */
+json_object **objects_sorted(json_object *objects);
+
+/* ctl-request.c: what acquire, run and explain have in common. */
+int request_new_from(vfb_request **ret, const Ctl *ctl, char **args);
+
+/* Acquires and tells on a terminal what takes so long. Returns an exit status. */
+int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret);
+
+/* ctl-hold.c */
+
+/* The signals that end or concern what we hold come through the descriptor from now on. */
+int hold_signals(int *ret_signal_fd);
+
+/* Waits for the next signal and answers events meanwhile. The signal's number; 0 after events; or negative. */
+int hold_wait(vfb *connection, int signal_fd, bool *ret_from_terminal);
+
+/* ctl-agent.c: a text agent for polkit while the object lives, where nobody else would ask the user. */
+pid_t agent_open(const Ctl *ctl);
+void agent_close(pid_t *agent);
+
+/* "a b c" of the arguments. */
+char *join_words(char **args);

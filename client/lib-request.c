@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests */
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib.h"
+
+#define ACQUIRE_TIMEOUT_USEC (10 * 60 * UINT64_C(1000000))
+
+int vfb_request_new(vfb_request **ret) {
+        vfb_request *request = calloc(1, sizeof(*request));
+
+        if (!request)
+                return -ENOMEM;
+
+        request->timeout_usec = ACQUIRE_TIMEOUT_USEC;
+        *ret = request;
+        return 0;
+}
+
+vfb_request *vfb_request_free(vfb_request *request) {
+        if (!request)
+                return NULL;
+
+        for (size_t i = 0; i < request->n_wants; i++) {
+                free(request->wants[i].selector);
+                free(request->wants[i].vf_token);
+        }
+        free(request->wants);
+        free(request->mode);
+        free(request->label);
+        free(request);
+        return NULL;
+}
+
+int vfb_request_add_device(vfb_request *request, const char *selector, const char *vf_token) {
+        _cleanup_(freep) char *selector_copy = NULL, *token_copy = NULL;
+        Want *wants;
+
+        if (!selector || !*selector)
+                return -EINVAL;
+
+        selector_copy = strdup(selector);
+        if (vf_token)
+                token_copy = strdup(vf_token);
+        if (!selector_copy || (vf_token && !token_copy))
+                return -ENOMEM;
+
+        wants = reallocarray(request->wants, request->n_wants + 1, sizeof(*wants));
+        if (!wants)
+                return -ENOMEM;
+
+        request->wants = wants;
+        wants[request->n_wants].selector = TAKE_PTR(selector_copy);
+        wants[request->n_wants].vf_token = TAKE_PTR(token_copy);
+        request->n_wants++;
+        return 0;
+}
+
+static int replace_string(char **string, const char *value) {
+        char *copy = NULL;
+
+        if (value) {
+                copy = strdup(value);
+                if (!copy)
+                        return -ENOMEM;
+        }
+
+        free(*string);
+        *string = copy;
+        return 0;
+}
+
+int vfb_request_set_mode(vfb_request *request, const char *mode) {
+        return replace_string(&request->mode, mode);
+}
+
+int vfb_request_set_label(vfb_request *request, const char *label) {
+        return replace_string(&request->label, label);
+}
+
+void vfb_request_set_interactive(vfb_request *request, bool interactive) {
+        request->interactive = interactive;
+}
+
+void vfb_request_set_timeout(vfb_request *request, uint64_t usec) {
+        request->timeout_usec = usec;
+}
+
+static int append_option(sd_bus_message *m, const char *key, const char *value) {
+        return value ? sd_bus_message_append(m, "{sv}", key, "s", value) : 0;
+}
+
+static int append_want(sd_bus_message *m, const Want *want) {
+        int r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_STRUCT, "sa{sv}");
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(m, "s", want->selector);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r < 0)
+                return r;
+
+        r = append_option(m, "vf-token", want->vf_token);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_close_container(m);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+int request_append(const vfb_request *request, sd_bus_message *m) {
+        int r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "(sa{sv})");
+        for (size_t i = 0; r >= 0 && i < request->n_wants; i++)
+                r = append_want(m, &request->wants[i]);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_close_container(m);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r < 0)
+                return r;
+
+        r = append_option(m, "mode", request->mode);
+        if (r < 0)
+                return r;
+
+        r = append_option(m, "label", request->label);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * libvfio-broker
+ *
+ * Gets open VFIO descriptors from vfio-brokerd over the system bus. In short:
+ *
+ *         vfb_request_new(&request);
+ *         vfb_request_add_device(request, "0000:06:0d.0", NULL);
+ *         vfb_open(&connection, &listener, userdata, NULL);
+ *         r = vfb_acquire(connection, request, &lease, &error);
+ *         ioctl(vfb_lease_container_fd(lease), VFIO_IOMMU_MAP_DMA, ...);
+ *         ioctl(vfb_lease_device_fd(lease, 0), VFIO_DEVICE_GET_REGION_INFO, ...);
+ *         vfb_lease_free(lease);
+ *
+ * Functions that can fail return 0 (or what they say) and a negative errno otherwise. Where there is a
+ * @ret_error, it may be NULL; on failure it receives an object that the caller frees with
+ * vfb_error_free(). Other outputs are written on success only. -ENOMEM is possible wherever something
+ * is made and is not repeated below. Errors named here in CamelCase are D-Bus errors of the service:
+ * vfb_error_name() gives their full name, vfio-broker(1) lists them all.
+ *
+ * The library starts no thread, has no global state, installs no signal handler, prints nothing and
+ * never ends the process. An object may be used by one thread at a time, and not in a child after
+ * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_lease_release(), vfb_list_devices() and
+ * vfb_explain() wait for another process.
+ *
+ * Every descriptor is O_CLOEXEC, and belongs to the lease until vfb_lease_take_fd(). VFIO counts open
+ * files: a device is not free before the last copy of its descriptor is closed, in whatever process,
+ * and every mapping of it is gone.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+/* A connection to the service, by way of the system bus. */
+typedef struct vfb vfb;
+
+/* What to ask for. May be used for any number of vfb_acquire() and vfb_explain(). */
+typedef struct vfb_request vfb_request;
+
+/* The right to use devices, with their descriptors. */
+typedef struct vfb_lease vfb_lease;
+
+/* Why something failed, for programs (name) and for people (text and hint). */
+typedef struct vfb_error vfb_error;
+
+/*
+ * Events
+ *
+ * Callbacks are called from vfb_dispatch() only; what arrives while a function waits stays in the queue.
+ * Strings are valid during the call. A callback may free its lease; it must not call vfb_free(),
+ * vfb_dispatch(), or a function that waits (-EBUSY). Each may be NULL.
+ */
+typedef struct vfb_listener {
+        /*
+         * The lease is in another state: "active", "lingering" (over, but somebody still has a device
+         * open), "cleaning" (being reset) or "failed" (over, and not clean). Stands on Lease.State.
+         */
+        void (*lease_state)(vfb_lease *lease, const char *state, void *userdata);
+
+        /*
+         * The lease is over and the devices are free again, or quarantined. reason: "released",
+         * "holder-gone", "removed" or "failed". The object and its descriptors stay until
+         * vfb_lease_free(). Stands on Manager.LeaseRemoved.
+         */
+        void (*lease_ended)(vfb_lease *lease, const char *reason, void *userdata);
+
+        /*
+         * One of the lease's devices has gone: close what belongs to it. cause: "unplug" or "driver".
+         * The lease ends by itself when it was the last. Stands on Lease.DeviceGone.
+         */
+        void (*device_gone)(vfb_lease *lease, const char *device_id, const char *cause, void *userdata);
+
+        /*
+         * The service has left the bus, or the connection to the bus is lost: until further notice no
+         * event comes. Leases are not over by this and descriptors go on working. If it was the service
+         * alone, events go on when it has come back; if it was the bus, vfb_dispatch() returns
+         * -ENOTCONN from then on.
+         */
+        void (*disconnected)(vfb *connection, void *userdata);
+
+        /* For later versions. Must be NULL. */
+        void (*reserved[4])(void);
+} vfb_listener;
+
+/*
+ * Connects to the system bus (to DBUS_SYSTEM_BUS_ADDRESS where the environment has it). @listener is
+ * copied and may be NULL: then there are no events, and no need for vfb_dispatch(). The service need not
+ * run yet: it is started by the first call to it.
+ *
+ * Errors: -EINVAL (@listener uses a reserved callback), -EHOSTDOWN (the system bus cannot be reached).
+ */
+int vfb_open(vfb **ret, const vfb_listener *listener, void *userdata, vfb_error **ret_error);
+
+/*
+ * Closes the connection. Leases that came through it stay as they are, but have no events any more and
+ * cannot be released with vfb_lease_release(). Takes NULL, returns NULL.
+ */
+vfb *vfb_free(vfb *connection);
+
+/*
+ * For poll(2) or an event loop of your own: the descriptor (borrowed; never read from it), the events to
+ * wait for, and after how many milliseconds to call vfb_dispatch() anyway (-1: no limit). Ask for the
+ * latter two anew before each wait. A call that waits may leave events behind in the queue; then the
+ * time is 0 although the descriptor has nothing to read.
+ *
+ * Errors: -ENOTCONN after the connection was lost.
+ */
+int vfb_get_fd(vfb *connection);
+int vfb_get_events(vfb *connection);
+int vfb_get_timeout(vfb *connection, int *ret_msec);
+
+/*
+ * Handles what has arrived and calls the listener. Never waits. Returns how many messages were handled.
+ *
+ * Errors: -ENOTCONN if the connection is lost, after the listener's disconnected() was called.
+ */
+int vfb_dispatch(vfb *connection);
+
+/*
+ * Requests
+ *
+ * The setters copy what they are given. What the values mean is checked by the service.
+ */
+int vfb_request_new(vfb_request **ret);
+
+/* Takes NULL, returns NULL. */
+vfb_request *vfb_request_free(vfb_request *request);
+
+/*
+ * Adds a device. @selector: an address ("0000:06:0d.0", "06:0d.0"), "group:26" for all devices of the
+ * group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
+ * @vf_token: the UUID that guards the device's SR-IOV family, NULL for none.
+ *
+ * Errors: -EINVAL (@selector is empty).
+ */
+int vfb_request_add_device(vfb_request *request, const char *selector, const char *vf_token);
+
+/*
+ * How the descriptors are to be: "auto" (as if never set; the service chooses), "legacy" (a container
+ * that is ready for use, and devices), "legacy-raw" (a fresh container and group descriptors, for
+ * programs that do the rest themselves). NULL takes it back.
+ */
+int vfb_request_set_mode(vfb_request *request, const char *mode);
+
+/* A few words that tell people what the lease is for, at most 64 characters. NULL takes it back. */
+int vfb_request_set_label(vfb_request *request, const char *label);
+
+/* Whether polkit may ask the user. Off unless set. */
+void vfb_request_set_interactive(vfb_request *request, bool interactive);
+
+/*
+ * How long vfb_acquire() waits, in microseconds; UINT64_MAX for ever. Unless set it is ten minutes,
+ * because a human may have to find a password.
+ */
+void vfb_request_set_timeout(vfb_request *request, uint64_t usec);
+
+/*
+ * Asks for one lease over all the devices and their whole IOMMU groups, and waits for it: for polkit and
+ * whom it asks, for devices to be reset, and for further messages where the descriptors do not fit into
+ * one. All or nothing: after an error there is no lease and no descriptor is open. The caller frees
+ * *@ret_lease with vfb_lease_free(). Stands on Manager.Acquire and Lease.GetFds.
+ *
+ * Errors, by errno:
+ *   -EINVAL     InvalidArgs (no device, one twice), InvalidSelector, InvalidOption, AmbiguousSelector
+ *   -EACCES     AccessDenied, InteractiveAuthorizationRequired, VfTokenRequired
+ *   -EPERM      NotViable, Tainted
+ *   -EAGAIN     AuthorityUnavailable, RateLimited, Restarting: try again later
+ *   -ENODEV     NoSuchDevice, IommuDisabled, DeviceGone
+ *   -ENOSYS     BackendUnavailable
+ *   -ENXIO      NotVfio
+ *   -EBUSY      Leased, HeldElsewhere
+ *   -EUCLEAN    Quarantined, ResetFailed
+ *   -EDQUOT     QuotaExceeded
+ *   -EHOSTUNREACH  the service is not running and could not be started
+ *   -ETIMEDOUT  no answer in time; a lease that is granted later ends at once
+ *   -ENOTCONN   the connection is lost
+ *   -EMFILE     this process has no room for the descriptors
+ *   -EBADMSG    the answer does not follow the protocol
+ */
+int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lease, vfb_error **ret_error);
+
+/*
+ * Leases
+ *
+ * Strings belong to the lease. Descriptors are borrowed: they are valid until vfb_lease_release() or
+ * vfb_lease_free(), and must not be closed. Indices count from 0; devices and groups stand in the order
+ * in which the service named them, which is that of the request. A function that returns a string
+ * returns NULL, one that returns a descriptor -ENOENT, for an index or a role that the lease does not
+ * have; and -EBADF for a descriptor that was taken or closed.
+ */
+
+/* As in "vfio-broker leases". */
+const char *vfb_lease_id(const vfb_lease *lease);
+
+/* "legacy" or "legacy-raw", also where "auto" was asked for. */
+const char *vfb_lease_mode(const vfb_lease *lease);
+
+/* The container's IOMMU model: "type1v2" or "type1". NULL if none was set, as in mode "legacy-raw". */
+const char *vfb_lease_model(const vfb_lease *lease);
+
+/* /dev/vfio/vfio, open: in mode "legacy" with groups and IOMMU set, in mode "legacy-raw" fresh. */
+int vfb_lease_container_fd(const vfb_lease *lease);
+
+/* The devices that there is a descriptor of: none in mode "legacy-raw". */
+size_t vfb_lease_n_devices(const vfb_lease *lease);
+const char *vfb_lease_device_id(const vfb_lease *lease, size_t i);
+int vfb_lease_device_fd(const vfb_lease *lease, size_t i);
+int vfb_lease_device_fd_by_id(const vfb_lease *lease, const char *device_id);
+
+/*
+ * The kernel's method that reset the device as it was opened ("flr", "bus", ...), or "none" if the device
+ * has no reset: then it may hold what its last user left there. NULL if the service did not say.
+ */
+const char *vfb_lease_reset_used(const vfb_lease *lease, size_t i);
+
+/* The groups that there is a descriptor of: none but in mode "legacy-raw". Number, or -ENOENT. */
+size_t vfb_lease_n_groups(const vfb_lease *lease);
+int64_t vfb_lease_group(const vfb_lease *lease, size_t i);
+int vfb_lease_group_fd(const vfb_lease *lease, size_t i);
+
+/*
+ * Holding it keeps the lease: its last close, in whatever process, ends the lease. It carries no data.
+ * Pass it on to the program that gets the devices if that is to keep them without this one.
+ */
+int vfb_lease_lifeline_fd(const vfb_lease *lease);
+
+/*
+ * All descriptors by their roles: "container", "device:ID", "group:N"; attributes are what the service
+ * says of each ("model", "reset"), NULL where it says nothing. "lifeline" is no role of the service and
+ * not counted by vfb_lease_n_roles(), but vfb_lease_fd() and vfb_lease_take_fd() know it.
+ */
+#define VFB_ROLE_LIFELINE "lifeline"
+size_t vfb_lease_n_roles(const vfb_lease *lease);
+const char *vfb_lease_role(const vfb_lease *lease, size_t i);
+const char *vfb_lease_attribute(const vfb_lease *lease, const char *role, const char *attribute);
+int vfb_lease_fd(const vfb_lease *lease, const char *role);
+
+/* As vfb_lease_fd(), but the descriptor is the caller's from now on, who closes it. */
+int vfb_lease_take_fd(vfb_lease *lease, const char *role);
+
+/*
+ * Ends the lease: closes all its descriptors, tells the service and waits until it has taken note; the
+ * devices are free when lease_ended() comes. What was taken is not closed and keeps the lease
+ * "lingering". The object stays, for its events, until vfb_lease_free(). Closing a device may take a
+ * while: the kernel resets it. Stands on Lease.Release.
+ *
+ * Everything is closed after an error, too, so that the lease ends unless the lifeline was taken.
+ *
+ * Errors: -EACCES (AccessDenied), -ENOTCONN (also if vfb_free() came first), -EHOSTUNREACH, -ETIMEDOUT.
+ * A lease that has ended already is none.
+ */
+int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error);
+
+/*
+ * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, the
+ * lease ends by it. Takes NULL, returns NULL.
+ */
+vfb_lease *vfb_lease_free(vfb_lease *lease);
+
+/*
+ * Inventory
+ *
+ * Structures and strings are valid during the callback. Later versions may add fields at their end.
+ * Callbacks may be NULL; they must not call functions of the same connection.
+ */
+typedef struct vfb_device_info {
+        const char *id;           /* "0000:06:0d.0" */
+        const char *driver;       /* "" if none is bound */
+        const char *availability; /* available, leased, host, not-viable, no-iommu, quarantined */
+        const char *why;          /* why it is not available, for people; "" if it is */
+} vfb_device_info;
+
+typedef struct vfb_finding {
+        const char *code;     /* "NotViable", as in the last word of an error's name */
+        const char *severity; /* "error": it will not work; "warning"; "info" */
+        const char *device;   /* the device wanted, "" if it is about the request as a whole */
+        const char *text;     /* for people */
+        const char *fix;      /* what to do about it, or NULL */
+        const char *culprit;  /* the id of the device that stands in the way, or NULL */
+        const char *driver;   /* its driver, or NULL */
+        const char *lease;    /* the id of the lease that stands in the way, or NULL */
+        int64_t uid;          /* whose that is, -1 if that is not said */
+} vfb_finding;
+
+/*
+ * Calls @callback for each device that @selector matches, or for all if it is NULL. Waits for the
+ * service. Stands on Manager.ListDevices.
+ *
+ * Errors: -EINVAL (InvalidSelector), -EHOSTUNREACH, -ETIMEDOUT, -ENOTCONN, -EBADMSG.
+ */
+int vfb_list_devices(vfb *connection,
+                     const char *selector,
+                     void (*callback)(const vfb_device_info *device, void *userdata),
+                     void *userdata,
+                     vfb_error **ret_error);
+
+/*
+ * Asks what vfb_acquire() would answer to @request now, with every reason. Changes nothing and never asks
+ * the user. Returns 1 if the lease would be granted, 0 if not. Waits for the
+ * service. Stands on Manager.Explain.
+ *
+ * Errors: -EINVAL (InvalidArgs, InvalidSelector, InvalidOption), -EHOSTUNREACH, -ETIMEDOUT, -ENOTCONN,
+ * -EBADMSG. What vfb_acquire() would refuse for another reason is a finding and no error.
+ */
+int vfb_explain(vfb *connection,
+                const vfb_request *request,
+                void (*callback)(const vfb_finding *finding, void *userdata),
+                void *userdata,
+                vfb_error **ret_error);
+
+/*
+ * Errors
+ *
+ * Strings belong to the error.
+ */
+
+/*
+ * An error as this library makes them, for programs that call the service on a bus connection of their
+ * own: @name and @text as in the D-Bus error. @text may be NULL.
+ */
+int vfb_error_new(vfb_error **ret, const char *name, const char *text);
+
+/* Takes NULL, returns NULL. */
+vfb_error *vfb_error_free(vfb_error *error);
+
+/*
+ * The D-Bus name: "org.vfiobroker1.Error.NotViable", "org.freedesktop.DBus.Error.AccessDenied". Failures
+ * on this side of the bus are called "System.Error.EBADMSG" and so on. Several names share an errno:
+ * programs that care read the name.
+ */
+const char *vfb_error_name(const vfb_error *error);
+
+/* The errno, positive. */
+int vfb_error_number(const vfb_error *error);
+
+/* What is wrong, for people. */
+const char *vfb_error_text(const vfb_error *error);
+
+/* What to do about it, for people, or NULL. */
+const char *vfb_error_hint(const vfb_error *error);
+
+/* What vfio-broker(1) exits with. */
+int vfb_error_exit_code(const vfb_error *error);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Broker: from a wish to descriptors */
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "broker-internal.h"
+#include "errors.h"
+#include "log.h"
+#include "names.h"
+
+/*
+ * A lease's descriptors have an order: the container, the groups where the client gets them, the
+ * devices. A place in it is what pages and GetFds count by.
+ */
+
+static unsigned lease_n_group_roles(const Lease *lease) {
+        return lease->mode == LEASE_MODE_LEGACY_RAW ? lease->n_groups : 0;
+}
+
+static unsigned lease_n_roles(const Lease *lease) {
+        return 1 + lease_n_group_roles(lease) + lease->n_devices;
+}
+
+/* The lease's device at that place, -1 if it is something else's. */
+static int lease_device_at(const Lease *lease, unsigned place) {
+        return (int) place - 1 - (int) lease_n_group_roles(lease);
+}
+
+static void fd_for_container(const Lease *lease, BrokerFd *ret) {
+        *ret = (BrokerFd){ .role = VFB_ROLE_CONTAINER, .fd = lease->container_fd, .attribute = "model" };
+        snprintf(ret->value, sizeof(ret->value), "%s", vfio_model_name(lease->model));
+}
+
+static void fd_for_group(const Lease *lease, unsigned i, BrokerFd *ret) {
+        *ret = (BrokerFd){ .fd = lease->group_fds[i] };
+        snprintf(ret->role, sizeof(ret->role), VFB_ROLE_GROUP "%u", lease->groups[i]->number);
+}
+
+static void fd_for_device(const LeaseDevice *device, int fd, bool reset_works, BrokerFd *ret) {
+        *ret = (BrokerFd){ .fd = fd, .attribute = "reset" };
+        snprintf(ret->role, sizeof(ret->role), VFB_ROLE_DEVICE "%s", device->id);
+        broker_reset_name(device->device, reset_works, ret->value, sizeof(ret->value));
+}
+
+/* @device_fds are those of the devices among @places, in their order. */
+static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, const int *device_fds, const bool *reset_works, BrokerFds *ret) {
+        unsigned next = 0;
+
+        ret->n = n;
+        for (unsigned i = 0; i < n; i++) {
+                int device = lease_device_at(lease, places[i]);
+
+                if (places[i] == 0) {
+                        fd_for_container(lease, &ret->items[i]);
+                } else if (device < 0) {
+                        fd_for_group(lease, places[i] - 1, &ret->items[i]);
+                } else {
+                        fd_for_device(&lease->devices[device], device_fds[next], reset_works[next], &ret->items[i]);
+                        next++;
+                }
+
+                if (places[i] == lease->n_handed_out)
+                        lease->n_handed_out++;
+        }
+        ret->complete = lease->n_handed_out == lease_n_roles(lease);
+}
+
+/* Tells whoever waits that it came to nothing. */
+static void task_refuse(Task *task, int r, const Finding *why) {
+        if (task->done)
+                task->done(r, why, NULL, -EBADF, NULL, task->userdata);
+}
+
+static void task_refuse_result(Task *task, const VfioResult *result) {
+        Findings findings = {};
+        const Finding *why;
+        int r;
+
+        r = broker_explain_result(task->broker, task->lease, &task->plan, result, &findings);
+        why = findings_first_error(&findings);
+        task_refuse(task, why ? (int) why->error : r < 0 ? r : -EIO, why);
+        findings_done(&findings);
+}
+
+static void lease_on_cut(void *userdata) {
+        Lease *lease = userdata;
+
+        broker_end_lease(broker_of(lease), lease, LEASE_END_HOLDER_GONE);
+}
+
+static void lease_take_groups(Lease *lease, int *fds) {
+        lease->container_fd = TAKE_FD(fds[0]);
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                lease->group_fds[i] = TAKE_FD(fds[1 + i]);
+}
+
+static void log_acquired(const Lease *lease) {
+        char devices[2048];
+
+        broker_lease_ids(lease, devices, sizeof(devices));
+        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED, .priority = LOG_INFO, .lease = lease->id, .device = devices, .uid = &lease->user->uid },
+                  "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
+}
+
+/* The lease is open: let it hang on its lifeline, hand it over, and tell the others. */
+static void task_hand_over(Task *task, const VfioResult *result, const int *device_fds) {
+        _cleanup_(closep) int lifeline_fd = -EBADF;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        Lifeline *lifeline;
+        BrokerFds fds;
+        int r;
+
+        r = lifeline_new(&lifeline, broker->event, lease_on_cut, lease, &lifeline_fd);
+        if (r < 0) {
+                task_refuse(task, r, NULL);
+                broker_end_lease(broker, lease, LEASE_END_FAILED);
+                return;
+        }
+
+        lease_hold_by(lease, lifeline);
+        lease_advance(lease, LEASE_ACTIVE);
+        log_acquired(lease);
+
+        fds_for_places(lease, task->places, task->n_places, device_fds, result->reset_works, &fds);
+        r = task->done(0, NULL, lease, lifeline_fd, &fds, task->userdata);
+
+        lease->announced = true;
+        NOTIFY(broker, lease_new, lease);
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                NOTIFY(broker, group_changed, lease->groups[i]);
+        if (r < 0)
+                broker_end_lease(broker, lease, LEASE_END_HOLDER_GONE);
+}
+
+/* Whether there is a complete lease in our hands, and what to tell the one who waits if not. */
+static bool acquire_is_complete(Task *task, int r, const VfioResult *result, int *fds, size_t n_fds) {
+        Lease *lease = task->lease;
+
+        if (r < 0 || (result->step == VFIO_STEP_NONE && n_fds != 1 + lease->n_groups + task->plan.n_pass)) {
+                task_refuse(task, r < 0 ? r : -EIO, NULL);
+                return false;
+        }
+        if (result->step != VFIO_STEP_NONE) {
+                task_refuse_result(task, result);
+                return false;
+        }
+
+        lease_take_groups(lease, fds);
+        lease->model = result->model;
+
+        if (lease_is_over(lease) || lease_n_present(lease) < lease->n_devices) {
+                task_refuse(task, VFB_ERROR_DEVICE_GONE, NULL);
+                return false;
+        }
+        return task->done != NULL;
+}
+
+static void acquire_on_opened(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        Task *task = userdata;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+
+        task->job = NULL;
+        if (acquire_is_complete(task, r, data, fds, n_fds))
+                task_hand_over(task, data, fds + 1 + lease->n_groups);
+        else if (!lease_is_over(lease))
+                broker_end_lease(broker, lease, LEASE_END_FAILED);
+
+        task_free(task);
+        if (lease_is_over(lease))
+                broker_continue_end(broker, lease);
+}
+
+static int task_plan_acquire(Task *task) {
+        const Lease *lease = task->lease;
+
+        task_plan_devices(task, NULL);
+        task->n_places = lease_n_roles(lease);
+        if (task->n_places > BROKER_FDS_MAX - 1) /* the lifeline is one, too */
+                task->n_places = BROKER_FDS_MAX - 1;
+
+        for (unsigned i = 0; i < task->n_places; i++) {
+                task->places[i] = i;
+                task->plan.n_pass += lease_device_at(lease, i) >= 0;
+        }
+
+        return task_start(task, vfio_open, acquire_on_opened, NULL, 0);
+}
+
+static int lease_describe(Lease *lease, const BrokerRequest *request) {
+        lease->mode = request->mode;
+        lease->pid = request->pid;
+        lease->label = strdup(request->label);
+        lease->sender = strdup(request->sender);
+        if (!lease->label || !lease->sender)
+                return -ENOMEM;
+
+        for (unsigned i = 0; i < request->n_targets; i++)
+                lease_add_device(lease, (Device *) request->targets[i].device, request->targets[i].token);
+        return 0;
+}
+
+static int broker_new_lease(Broker *broker, const BrokerRequest *request, Lease **ret) {
+        User *user;
+        int r;
+
+        r = user_get(&user, &broker->users, request->uid);
+        if (r < 0)
+                return r;
+
+        r = user_charge(user, broker->config.leases_per_user_max);
+        if (r != 0)
+                return r;
+
+        r = lease_new(ret, &broker->leases, user, request->n_targets);
+        if (r < 0)
+                user_discharge(user);
+        return r;
+}
+
+int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done, void *userdata) {
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        _cleanup_(task_freep) Task *task = NULL;
+        int r;
+
+        r = broker_examine(broker, request, findings);
+        if (r < 0)
+                return r;
+        if (findings_first_error(findings))
+                return (int) findings_first_error(findings)->error;
+
+        r = broker_new_lease(broker, request, &lease);
+        if (r != 0)
+                return r;
+
+        r = lease_describe(lease, request);
+        if (r < 0)
+                return r;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+
+        r = task_plan_acquire(task);
+        if (r < 0)
+                return r;
+
+        task->done = done;
+        task->userdata = userdata;
+        TAKE_PTR(task);
+        TAKE_PTR(lease);
+        return 0;
+}
+
+void broker_abandon(Broker *broker, void *userdata) {
+        Task *task;
+
+        LIST_FOREACH(task, &broker->tasks, all)
+                if (task->done && task->userdata == userdata)
+                        task->done = NULL;
+}
+
+static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        Task *task = userdata;
+        const VfioResult *result = data;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        BrokerFds page;
+
+        task->job = NULL;
+
+        if (r < 0 || (result->step == VFIO_STEP_NONE && n_fds != task->plan.n_pass)) {
+                task_refuse(task, r < 0 ? r : -EIO, NULL);
+        } else if (lease_is_over(lease)) {
+                task_refuse(task, VFB_ERROR_NO_SUCH_LEASE, NULL);
+        } else if (result->step != VFIO_STEP_NONE) {
+                task_refuse_result(task, result);
+        } else if (task->done) {
+                fds_for_places(lease, task->places, task->n_places, fds, result->reset_works, &page);
+                task->done(0, NULL, lease, -EBADF, &page, task->userdata);
+        }
+
+        task_free(task);
+        if (lease_is_over(lease))
+                broker_continue_end(broker, lease);
+}
+
+static int lease_find_role(const Lease *lease, const char *role) {
+        BrokerFd fd;
+
+        if (strcmp(role, VFB_ROLE_CONTAINER) == 0)
+                return 0;
+
+        for (unsigned i = 0; i < lease_n_group_roles(lease); i++) {
+                fd_for_group(lease, i, &fd);
+                if (strcmp(role, fd.role) == 0)
+                        return (int) (1 + i);
+        }
+
+        for (unsigned i = 0; i < lease->n_devices; i++) {
+                fd_for_device(&lease->devices[i], -EBADF, false, &fd);
+                if (strcmp(role, fd.role) == 0)
+                        return (int) (1 + lease_n_group_roles(lease) + i);
+        }
+
+        return -1;
+}
+
+static int task_choose_places(Task *task, const char *const *roles, unsigned n_roles) {
+        const Lease *lease = task->lease;
+        unsigned left = lease_n_roles(lease) - lease->n_handed_out;
+
+        if (n_roles > BROKER_FDS_MAX)
+                return VFB_ERROR_INVALID_ARGS;
+
+        task->n_places = n_roles > 0 ? n_roles : left < BROKER_FDS_MAX ? left : BROKER_FDS_MAX;
+        for (unsigned i = 0; i < task->n_places; i++) {
+                int place = n_roles > 0 ? lease_find_role(lease, roles[i]) : (int) (lease->n_handed_out + i);
+
+                if (place < 0)
+                        return VFB_ERROR_INVALID_ARGS;
+                task->places[i] = (unsigned) place;
+        }
+
+        return 0;
+}
+
+/* The plan of a GetFds: all groups as they are, and of the devices those that are to be opened. */
+static int task_plan_places(Task *task) {
+        const Lease *lease = task->lease;
+        VfioPlan *plan = &task->plan;
+
+        plan->n_groups = lease->n_groups;
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                plan->groups[i] = lease->groups[i]->number;
+                plan->group_fds[i] = lease->group_fds[i];
+        }
+
+        for (unsigned i = 0; i < task->n_places; i++) {
+                int at = lease_device_at(lease, task->places[i]);
+                VfioDevicePlan *planned = &plan->devices[plan->n_devices];
+
+                if (at < 0)
+                        continue;
+                if (!lease->devices[at].device)
+                        return VFB_ERROR_DEVICE_GONE;
+
+                strcpy(planned->address, lease->devices[at].id);
+                strcpy(planned->token, lease->devices[at].token);
+                planned->group = lease->devices[at].group;
+                plan->n_devices++;
+        }
+
+        plan->n_pass = plan->n_devices;
+        return 0;
+}
+
+int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata) {
+        _cleanup_(task_freep) Task *task = NULL;
+        Lease *lease = (Lease *) borrowed;
+        int r;
+
+        if (lease->state != LEASE_ACTIVE)
+                return VFB_ERROR_NO_SUCH_LEASE;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+
+        r = task_choose_places(task, roles, n_roles);
+        if (r != 0)
+                return r;
+
+        r = task_plan_places(task);
+        if (r != 0)
+                return r;
+
+        r = task_start(task, vfio_open_more, get_fds_on_opened, lease->group_fds, lease->n_groups);
+        if (r < 0)
+                return r;
+
+        task->done = done;
+        task->userdata = userdata;
+        TAKE_PTR(task);
+        return 0;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: the one way out
+ *
+ * A trigger (lifeline, Release, removal) only starts it. Then the kernel is asked, again and again and
+ * less and less often, whether anybody has a device open (VFIO_GROUP_UNSET_CONTAINER says EBUSY); when
+ * nobody has, the devices are reset in a container of our own, and only then are they free.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "broker-internal.h"
+#include "log.h"
+
+#define WAIT_FIRST_USEC 1000
+#define WAIT_LAST_USEC  (4 * 1000 * 1000)
+#define WAIT_LOG_USEC   (512 * 1000) /* a wait of this length is worth a line: a second has passed */
+
+static void lease_move(Broker *broker, Lease *lease, LeaseState state) {
+        lease_advance(lease, state);
+        if (lease->announced)
+                NOTIFY(broker, lease_changed, lease);
+}
+
+static void log_lease(const Lease *lease, const char *id, int priority, const char *text) {
+        char devices[2048];
+
+        broker_lease_ids(lease, devices, sizeof(devices));
+        log_event(&(LogEvent){ .id = id, .priority = priority, .lease = lease->id, .device = devices,
+                               .reason = lease_end_name(lease->end), .uid = &lease->user->uid },
+                  "Lease %s %s", lease->id, text);
+}
+
+/* The devices are free, or quarantined: forget the lease. */
+static void broker_finish_lease(Broker *broker, Lease *lease) {
+        Group *groups[LEASE_DEVICES_MAX];
+        unsigned n = lease->n_groups;
+
+        memcpy(groups, lease->groups, n * sizeof(*groups));
+        if (lease->announced) {
+                log_lease(lease, LOG_ID_RELEASED, LOG_INFO, "is over");
+                NOTIFY(broker, lease_removed, lease);
+        }
+        lease_free(lease);
+
+        for (unsigned i = 0; i < n; i++) {
+                NOTIFY(broker, group_changed, groups[i]);
+                broker_tidy_group(broker, groups[i]);
+        }
+}
+
+static void set_quarantine(Device *device, const Lease *lease, const char *reason) {
+        /* Without memory for the reason the device must not slip through: it stays with the words that need none. */
+        if (device_set_quarantine(device, reason) < 0)
+                device->unclean = true;
+
+        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED, .priority = LOG_ERR, .lease = lease->id, .device = device_id(device), .reason = reason },
+                  "%s is quarantined: %s", device_id(device), reason);
+}
+
+/* What the gate says about one device. Returns false if nobody may have it now. */
+static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
+        char reset[24];
+
+        broker_reset_name(device, reset_works, reset, sizeof(reset));
+        device->last_uid = lease->user->uid;
+        device->unclean = !reset_works;
+
+        if (!reset_works && device_has_reset(device)) {
+                set_quarantine(device, lease, "its reset after the last lease failed");
+                return false;
+        }
+
+        log_event(&(LogEvent){ .id = LOG_ID_RESET, .priority = reset_works ? LOG_INFO : LOG_WARNING, .lease = lease->id,
+                               .device = device_id(device), .reset = reset, .uid = &lease->user->uid },
+                  reset_works ? "%s was reset after lease %s: reset=%s" : "%s was not reset after lease %s, it has no method: reset=%s",
+                  device_id(device), lease->id, reset);
+        return true;
+}
+
+static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *where) {
+        bool clean = true;
+
+        for (unsigned i = 0; i < plan->n_devices; i++) {
+                Device *device = lease->devices[where[i]].device;
+                char reason[128];
+
+                if (!device)
+                        continue; /* went while it was being reset */
+
+                if (result->step == VFIO_STEP_NONE) {
+                        clean &= lease_judge_device(lease, device, result->reset_works[i]);
+                        continue;
+                }
+
+                snprintf(reason, sizeof(reason), "it could not be opened for its reset: %s", strerror(result->error));
+                set_quarantine(device, lease, reason);
+                clean = false;
+        }
+
+        return clean;
+}
+
+static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        static const VfioResult no_result = { .step = VFIO_STEP_CONTAINER, .error = EIO };
+        Task *task = userdata;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+
+        task->job = NULL;
+        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->where)) {
+                lease->end = LEASE_END_FAILED;
+                lease_move(broker, lease, LEASE_FAILED);
+        }
+
+        task_free(task);
+        broker_finish_lease(broker, lease);
+}
+
+static int broker_start_clean(Broker *broker, Lease *lease) {
+        _cleanup_(task_freep) Task *task = NULL;
+        int r;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+
+        task_plan_devices(task, task->where);
+        memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
+
+        r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);
+        if (r < 0)
+                return r;
+
+        TAKE_PTR(task);
+        return 0;
+}
+
+static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Lease *lease = userdata;
+
+        broker_continue_end(broker_of(lease), lease);
+        return 0;
+}
+
+static int lease_wait(Broker *broker, Lease *lease) {
+        int r;
+
+        lease->wait_usec = lease->wait_usec == 0 ? WAIT_FIRST_USEC : lease->wait_usec * 2;
+        if (lease->wait_usec > WAIT_LAST_USEC)
+                lease->wait_usec = WAIT_LAST_USEC;
+        if (lease->wait_usec >= WAIT_LOG_USEC && lease->wait_usec < 2 * WAIT_LOG_USEC)
+                log_lease(lease, LOG_ID_LINGERING, LOG_WARNING, "is over, but somebody still has a device of it open");
+
+        lease->timer = sd_event_source_disable_unref(lease->timer);
+        r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, lease->wait_usec, 0, lease_on_timer, lease);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id, strerror(-r));
+        return r;
+}
+
+static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        Task *task = userdata;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        const VfioResult *result = data;
+
+        task->job = NULL;
+
+        /* legacy-raw: these had been the client's, and are ours again */
+        for (unsigned i = 0, next = 0; i < task->plan.n_groups && next < n_fds; i++)
+                if (task->plan.group_fds[i] < 0)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
+        task_free(task);
+
+        if (r < 0 || result->step != VFIO_STEP_NONE) {
+                lease_wait(broker, lease);
+                return;
+        }
+
+        if (lease_n_present(lease) == 0) {
+                broker_finish_lease(broker, lease);
+                return;
+        }
+
+        lease_move(broker, lease, LEASE_CLEANING);
+        r = broker_start_clean(broker, lease);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
+}
+
+static bool lease_group_is_present(const Lease *lease, unsigned group) {
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i].group == group && lease->devices[i].device)
+                        return true;
+
+        return false;
+}
+
+static int broker_start_detach(Broker *broker, Lease *lease) {
+        _cleanup_(task_freep) Task *task = NULL;
+        int r;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                unsigned n = task->plan.n_groups;
+
+                if (lease->group_fds[i] < 0 && !lease_group_is_present(lease, i))
+                        continue; /* there is nothing left to open, nor to hold */
+
+                task->where[n] = i;
+                task->plan.groups[n] = lease->groups[i]->number;
+                task->plan.group_fds[n] = lease->group_fds[i];
+                task->plan.n_groups++;
+        }
+
+        r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
+        if (r < 0)
+                return r;
+
+        TAKE_PTR(task);
+        return 0;
+}
+
+void broker_continue_end(Broker *broker, Lease *lease) {
+        if (lease->n_tasks > 0)
+                return;
+
+        if (lease->state == LEASE_PREPARING && lease->container_fd < 0) {
+                broker_finish_lease(broker, lease); /* it never began */
+                return;
+        }
+
+        if (lease->state == LEASE_PREPARING)
+                lease_move(broker, lease, LEASE_LINGERING);
+        if (broker_start_detach(broker, lease) < 0)
+                lease_wait(broker, lease);
+}
+
+void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
+        if (lease_is_over(lease))
+                return;
+
+        lease->end = end;
+        lease->lifeline = lifeline_free(lease->lifeline);
+        if (lease->state == LEASE_ACTIVE) {
+                log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");
+                lease_move(broker, lease, LEASE_LINGERING);
+        }
+
+        /* The client has a descriptor of the group itself; ours would stand in the way of asking who else has. */
+        if (lease->mode == LEASE_MODE_LEGACY_RAW)
+                lease_close_groups(lease);
+
+        broker_continue_end(broker, lease);
+}
+
+void broker_release(Broker *broker, const Lease *lease, LeaseEnd end) {
+        broker_end_lease(broker, (Lease *) lease, end);
+}
+
+int broker_quarantine(Broker *broker, const Device *borrowed, const char *reason, uid_t uid) {
+        Device *device = (Device *) borrowed;
+        int r;
+
+        r = device_set_quarantine(device, reason);
+        if (r < 0)
+                return r;
+
+        if (!reason)
+                device->unclean = false;
+
+        log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED, .priority = LOG_NOTICE, .device = device_id(device),
+                               .reason = reason, .uid = &uid },
+                  reason ? "%s is quarantined by uid %u: %s" : "%s is brought back by uid %u%s", device_id(device), (unsigned) uid, reason ?: "");
+        if (device->group)
+                NOTIFY(broker, group_changed, device->group);
+        else
+                NOTIFY(broker, device_changed, device);
+        return 0;
+}

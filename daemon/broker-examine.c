@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Broker: may it be had, and if not, why */
+
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker-internal.h"
+#include "core/selector.h"
+#include "errors.h"
+
+const char *broker_availability(const Device *device) {
+        if (device->group && device->group->lease)
+                return "leased";
+        if (device->quarantine)
+                return "quarantined";
+        if (!device->group)
+                return "no-iommu";
+        if (!device->facts.vfio_driver)
+                return "host";
+        if (group_first_blocker(device->group))
+                return "not-viable";
+        return "available";
+}
+
+static int find_lease(const char *about, const Group *group, Findings *findings) {
+        const Lease *lease = group->lease;
+        Finding *finding;
+        int r;
+
+        if (!lease)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_LEASED, about, "IOMMU group %u is leased: %s, uid %u, %s",
+                               group->number, lease->id, (unsigned) lease->user->uid, lease_state_name(lease->state));
+        if (r < 0)
+                return r;
+
+        snprintf(finding->lease, sizeof(finding->lease), "%s", lease->id);
+        return finding_set_fix(finding, "wait until it is released: vfio-broker leases");
+}
+
+static int find_quarantine(const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!device->quarantine)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_QUARANTINED, device_id(device), "%s is quarantined: %s",
+                               device_id(device), device->quarantine);
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "an administrator brings it back: vfio-broker unquarantine %s", device_id(device));
+}
+
+static int find_driver(const Device *device, Findings *findings) {
+        const char *driver = device->facts.driver;
+        Finding *finding;
+        int r;
+
+        if (device->facts.vfio_driver)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VFIO, device_id(device), "%s is bound to %s%s, not to a VFIO driver",
+                               device_id(device), driver[0] ? "driver " : "no driver", driver);
+        if (r < 0)
+                return r;
+
+        snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
+        snprintf(finding->driver, sizeof(finding->driver), "%s", driver);
+        return finding_set_fix(finding, "bind it: driverctl set-override %s vfio-pci", device_id(device));
+}
+
+/* Every device of the group, but @asking for itself, that is in the host's hands. */
+static int find_blockers(const char *about, const Group *group, const Device *asking, Findings *findings) {
+        const Device *device;
+        Finding *finding;
+        int r;
+
+        TAILQ_FOREACH(device, &group->devices, siblings) {
+                if (device == asking || !device_is_blocker(device))
+                        continue;
+
+                r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about, "IOMMU group %u also holds %s, which is on host driver %s",
+                                       group->number, device_id(device), device->facts.driver);
+                if (r < 0)
+                        return r;
+
+                snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
+                snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
+                r = finding_set_fix(finding, "bind that to vfio-pci as well (driverctl set-override %s vfio-pci), or unbind it", device_id(device));
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int broker_group_findings(const Group *group, Findings *findings) {
+        int r;
+
+        r = find_lease("", group, findings);
+        if (r < 0)
+                return r;
+
+        return find_blockers("", group, NULL, findings);
+}
+
+int broker_device_findings(const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!device->group) {
+                r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, device_id(device), "%s is in no IOMMU group", device_id(device));
+                if (r < 0)
+                        return r;
+                r = finding_set_fix(finding, "%s", vfb_error_info(VFB_ERROR_IOMMU_DISABLED)->hint);
+                if (r < 0)
+                        return r;
+        } else {
+                r = find_lease(device_id(device), device->group, findings);
+                if (r < 0)
+                        return r;
+        }
+
+        r = find_quarantine(device, findings);
+        if (r < 0)
+                return r;
+
+        r = find_driver(device, findings);
+        if (r < 0 || !device->group)
+                return r;
+
+        return find_blockers(device_id(device), device->group, device, findings);
+}
+
+/* What others left in it is no business of this user. */
+static int find_remains(const Device *device, uid_t uid, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!device->unclean || device->last_uid == uid)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_RESET_FAILED, device_id(device),
+                               "%s cannot be reset, and another user had it last", device_id(device));
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "an administrator who knows that it is clean lets it go: vfio-broker unquarantine %s", device_id(device));
+}
+
+static int find_notes(const Device *device, Findings *findings) {
+        const Device *sibling;
+        int r;
+
+        if (device->facts.vfio_driver && !device_has_reset(device)) {
+                r = findings_add_note(findings, SEVERITY_WARNING, "NoReset", device_id(device),
+                                      "%s has no reset method: what its last user left in it is still there, and afterwards nobody but you may have it",
+                                      device_id(device));
+                if (r < 0)
+                        return r;
+        }
+
+        if (!device->group)
+                return 0;
+
+        TAILQ_FOREACH(sibling, &device->group->devices, siblings) {
+                if (sibling == device || device_is_blocker(sibling))
+                        continue;
+
+                r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device), "%s is in the same IOMMU group and is held with it",
+                                      device_id(sibling));
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int find_missing(const BrokerTarget *target, Findings *findings) {
+        if (target->n_matches == 0)
+                return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"", target->selector);
+
+        return findings_add_error(findings, NULL, VFB_ERROR_AMBIGUOUS_SELECTOR, "", "%u devices match \"%s\"",
+                                  target->n_matches, target->selector);
+}
+
+static int find_about_target(const BrokerRequest *request, unsigned i, Findings *findings) {
+        const Device *device = request->targets[i].device;
+        int r;
+
+        if (!device)
+                return find_missing(&request->targets[i], findings);
+
+        for (unsigned j = 0; j < i; j++)
+                if (request->targets[j].device == device)
+                        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device), "%s is wanted twice", device_id(device));
+
+        r = broker_device_findings(device, findings);
+        if (r < 0)
+                return r;
+
+        r = find_remains(device, request->uid, findings);
+        if (r < 0)
+                return r;
+
+        return find_notes(device, findings);
+}
+
+static int find_limits(Broker *broker, const BrokerRequest *request, Findings *findings) {
+        const Config *config = &broker->config;
+        unsigned n = 0;
+        User *user;
+
+        LIST_FOREACH(user, &broker->users, all)
+                if (user->uid == request->uid)
+                        n = user->n_leases;
+
+        if (request->n_targets > config->devices_per_lease_max)
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "%u devices are wanted, and a lease may have %u",
+                                          request->n_targets, config->devices_per_lease_max);
+        if (n >= config->leases_per_user_max)
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "You have %u leases, and a user may have %u",
+                                          n, config->leases_per_user_max);
+        if (broker->leases.n >= config->leases_max)
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "There are %u leases, and no more are allowed",
+                                          broker->leases.n);
+        return 0;
+}
+
+int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findings) {
+        int r;
+
+        for (unsigned i = 0; i < request->n_targets; i++) {
+                r = find_about_target(request, i, findings);
+                if (r < 0)
+                        return r;
+        }
+
+        if (!broker_has_legacy(broker)) {
+                r = findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "There is no /dev/vfio/vfio");
+                if (r < 0)
+                        return r;
+        }
+
+        return find_limits(broker, request, findings);
+}
+
+static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
+        for (unsigned i = 0; i < n; i++) {
+                if (!devices[i]->facts.vfio_driver)
+                        continue;
+                if (*ret_n == BROKER_WANTS_MAX)
+                        return VFB_ERROR_QUOTA_EXCEEDED;
+                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1 };
+        }
+
+        return 0;
+}
+
+static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
+        const Device *devices[BROKER_WANTS_MAX];
+        unsigned n, before = *ret_n;
+        Selector selector;
+        int r;
+
+        r = selector_parse(&selector, want->selector);
+        if (r != 0)
+                return r;
+
+        r = broker_select(broker, want->selector, devices, BROKER_WANTS_MAX, &n);
+        if (r != 0)
+                return r;
+
+        if (selector_is_group(&selector)) {
+                r = resolve_group(devices, n < BROKER_WANTS_MAX ? n : BROKER_WANTS_MAX, want, ret, ret_n);
+                if (r != 0 || *ret_n > before)
+                        return r;
+                n = 0; /* a group in which nothing is for a program is as good as none */
+        }
+
+        if (*ret_n == BROKER_WANTS_MAX)
+                return VFB_ERROR_QUOTA_EXCEEDED;
+        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n };
+        return 0;
+}
+
+static int resolve_all(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
+        int r;
+
+        *ret_n = 0;
+        for (unsigned i = 0; i < n_wants; i++) {
+                r = resolve_want(broker, &wants[i], ret, ret_n);
+                if (r != 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* Reads the device and its group anew. Nothing found before may be used afterwards. */
+static int refresh_with_group(Broker *broker, const char *id) {
+        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
+        unsigned n = 0;
+        Device *device, *sibling;
+        int r;
+
+        device = device_find(&broker->devices, id);
+        if (device && device->group)
+                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                        if (n < BROKER_WANTS_MAX)
+                                strcpy(ids[n++], device_id(sibling));
+
+        r = n == 0 ? broker_refresh(broker, id) : 0;
+        for (unsigned i = 0; r == 0 && i < n; i++)
+                r = broker_refresh(broker, ids[i]);
+        return r;
+}
+
+int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
+        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
+        unsigned n = 0;
+        int r;
+
+        r = resolve_all(broker, wants, n_wants, ret, ret_n);
+        if (r != 0)
+                return r;
+
+        for (unsigned i = 0; i < *ret_n; i++)
+                if (ret[i].device)
+                        strcpy(ids[n++], device_id(ret[i].device));
+        for (unsigned i = 0; i < n; i++) {
+                r = refresh_with_group(broker, ids[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        return resolve_all(broker, wants, n_wants, ret, ret_n);
+}
+
+static const char *planned_address(const VfioPlan *plan, const VfioResult *result) {
+        return result->index < plan->n_devices ? plan->devices[result->index].address : "";
+}
+
+static unsigned planned_group(const VfioPlan *plan, const VfioResult *result) {
+        return result->index < plan->n_groups ? plan->groups[result->index] : 0;
+}
+
+/* The kernel has the last word about viability; say which device it means, if we can see it. */
+static int explain_not_viable(Broker *broker, const Lease *lease, const VfioResult *result, Findings *findings) {
+        const Group *group = lease->groups[result->index < lease->n_groups ? result->index : 0];
+        size_t before = findings->n;
+        Device *device;
+        int r;
+
+        device = TAILQ_FIRST(&group->devices);
+        if (device) {
+                r = refresh_with_group(broker, device_id(device));
+                if (r < 0)
+                        return r;
+        }
+
+        r = find_blockers("", group, NULL, findings);
+        if (r < 0 || findings->n > before)
+                return r;
+
+        return findings_add_error(findings, NULL, VFB_ERROR_NOT_VIABLE, "", "The kernel says that somebody else does DMA in IOMMU group %u", group->number);
+}
+
+static int explain_device_error(const VfioPlan *plan, const VfioResult *result, Findings *findings) {
+        const char *address = planned_address(plan, result);
+
+        switch (result->error) {
+        case EACCES:
+                return findings_add_error(findings, NULL, VFB_ERROR_VF_TOKEN_REQUIRED, address, "%s is guarded by a VF token%s", address,
+                                          plan->devices[result->index].token[0] ? ", and it is not this one" : "");
+        case ENODEV:
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, address, "%s has gone, or is being unbound", address);
+        case EAGAIN:
+                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, address, "%s is locked by another action of the kernel; try again", address);
+        default:
+                return -result->error;
+        }
+}
+
+static int explain_group_error(const VfioPlan *plan, const VfioResult *result, Findings *findings) {
+        unsigned group = planned_group(plan, result);
+
+        switch (result->error) {
+        case EBUSY:
+                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, "",
+                                          "IOMMU group %u is open in a process outside the broker; find it with: fuser -v /dev/vfio/%u", group, group);
+        case ENOENT:
+        case ENODEV:
+                return findings_add_error(findings, NULL, VFB_ERROR_NOT_VFIO, "", "No device of IOMMU group %u is on a VFIO driver any more", group);
+        default:
+                return -result->error;
+        }
+}
+
+int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result, Findings *findings) {
+        switch (result->step) {
+        case VFIO_STEP_CONTAINER:
+                if (result->error == ENOTSUP)
+                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "/dev/vfio/vfio is not the container interface that this version speaks");
+                if (result->error == ENOENT || result->error == ENODEV || result->error == ENXIO)
+                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "There is no /dev/vfio/vfio");
+                return -result->error;
+        case VFIO_STEP_GROUP:
+                return explain_group_error(plan, result, findings);
+        case VFIO_STEP_STATUS:
+        case VFIO_STEP_ATTACH:
+                if (result->error == EPERM)
+                        return explain_not_viable(broker, lease, result, findings);
+                if (result->error == EINVAL)
+                        return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "", "IOMMU group %u cannot be isolated: the firmware claims memory for it",
+                                                  planned_group(plan, result));
+                return -result->error;
+        case VFIO_STEP_IOMMU:
+                if (result->error == EPERM)
+                        return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "", "The kernel refuses the IOMMU: no interrupt remapping, or the firmware claims memory of the device");
+                if (result->error == ENODEV)
+                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "The kernel has no IOMMU model for containers: modprobe vfio_iommu_type1");
+                return -result->error;
+        case VFIO_STEP_DEVICE:
+                return explain_device_error(plan, result, findings);
+        case VFIO_STEP_INFO:
+        case VFIO_STEP_DETACH:
+                return -result->error;
+        case VFIO_STEP_NONE:
+        case _VFIO_STEP_MAX:
+                break;
+        }
+
+        return -EIO;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Broker, inside
+ *
+ * What the broker-*.c files share: the broker itself, and its tasks. A task is a job of the kernel layer on
+ * behalf of a lease; a lease is not freed while it has one.
+ */
+
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "broker.h"
+#include "config.h"
+#include "kernel/vfio.h"
+
+typedef struct Hwdb Hwdb;
+typedef struct Job Job;
+typedef struct Task Task;
+typedef struct Uevent Uevent;
+LIST_HEAD(TaskList, Task);
+
+struct Broker {
+        sd_event *event;
+        Config config;
+        char *root;
+        int sys_fd, dev_fd;
+        DeviceList devices;
+        GroupList groups;
+        struct UserList users;
+        LeaseList leases;
+        struct TaskList tasks;
+        Uevent *uevent;
+        Hwdb *hwdb;
+        BrokerObserver observer;
+        void *userdata; /* of the observer */
+};
+
+struct Task {
+        LIST_ENTRY(Task) all;
+        Broker *broker;
+        Lease *lease;
+        Job *job;
+        VfioPlan plan;
+        BrokerAcquired done; /* NULL: nobody waits (any more) */
+        void *userdata;
+        unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
+        unsigned n_places;
+        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device or group of the plan is */
+};
+
+/* The lease list is the broker's. */
+static inline Broker *broker_of(const Lease *lease) {
+        return (Broker *) ((char *) lease->list - offsetof(Broker, leases));
+}
+
+#define NOTIFY(broker, what, ...)                                                        \
+        ({                                                                               \
+                if ((broker)->observer.what)                                             \
+                        (broker)->observer.what(__VA_ARGS__, (broker)->userdata);        \
+        })
+
+/* Makes a task of @lease, with an empty plan. */
+int task_new(Task **ret, Broker *broker, Lease *lease);
+Task *task_free(Task *task);
+DEFINE_CLEANUP(Task, task_free)
+
+/* The child gets /dev, and @keep. @done finds the task as its userdata. */
+int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep);
+
+/* Puts the lease's devices that are still there into the plan. @places (may be NULL) receives for each of the
+ * plan's devices its place in the lease. */
+void task_plan_devices(Task *task, unsigned *places);
+
+/* Reads the device anew. May free it, if it has gone or is another one. */
+int broker_refresh(Broker *broker, const char *address);
+
+/* Frees the group if nobody needs it. */
+void broker_tidy_group(Broker *broker, Group *group);
+
+/* What the kernel's answer means, as a finding. Returns 0, or negative errno for what is nobody's fault. */
+int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result, Findings *findings);
+
+/* The lease is over, for the reason given; the first reason stays. May free the lease. */
+void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);
+
+/* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
+void broker_continue_end(Broker *broker, Lease *lease);
+
+/* The ids of the lease's devices, separated by spaces. */
+void broker_lease_ids(const Lease *lease, char *ret, size_t size);
+
+/* "flr" of "flr bus", "none" of "". */
+void broker_reset_name(const Device *device, bool works, char *ret, size_t size);

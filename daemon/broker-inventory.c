@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Broker: what there is */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker-internal.h"
+#include "core/selector.h"
+#include "errors.h"
+#include "kernel/hwdb.h"
+#include "kernel/scan.h"
+#include "kernel/sysfs.h"
+#include "kernel/uevent.h"
+
+static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
+        _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
+        _Static_assert(PCI_ADDRESS_MAX == DEVICE_ID_MAX, "one of them has grown");
+        DeviceFacts facts = {
+                .class = pci->class,
+                .vendor = pci->vendor,
+                .device = pci->device,
+                .subsystem_vendor = pci->subsystem_vendor,
+                .subsystem_device = pci->subsystem_device,
+                .numa_node = pci->numa_node,
+                .vfio_driver = pci->vfio_driver,
+                .n_bars = pci->n_bars,
+        };
+
+        strcpy(facts.id, pci->address);
+        snprintf(facts.driver, sizeof(facts.driver), "%s", pci->driver);
+        snprintf(facts.modalias, sizeof(facts.modalias), "%s", pci->modalias);
+        snprintf(facts.reset_methods, sizeof(facts.reset_methods), "%s", pci->reset_methods);
+        for (unsigned i = 0; i < pci->n_bars; i++)
+                facts.bars[i] = (DeviceBar){ pci->bars[i].index, pci->bars[i].size, pci->bars[i].flags };
+
+        *ret = facts;
+}
+
+/* The same card, as far as /sys tells. */
+static bool facts_same_device(const DeviceFacts *a, const DeviceFacts *b) {
+        return a->vendor == b->vendor && a->device == b->device && a->class == b->class &&
+               a->subsystem_vendor == b->subsystem_vendor && a->subsystem_device == b->subsystem_device;
+}
+
+static bool facts_equal(const DeviceFacts *a, const DeviceFacts *b) {
+        return strcmp(a->driver, b->driver) == 0 && a->vfio_driver == b->vfio_driver &&
+               a->numa_node == b->numa_node && strcmp(a->reset_methods, b->reset_methods) == 0;
+}
+
+void broker_tidy_group(Broker *broker, Group *group) {
+        if (!group_is_empty(group))
+                return;
+
+        NOTIFY(broker, group_removed, group);
+        group_free(group);
+}
+
+/* A device that left its lease's hands while it was leased: gone, or taken from its driver. */
+static void broker_lose_device(Broker *broker, Device *device, const char *cause) {
+        Lease *lease = device->group ? device->group->lease : NULL;
+
+        if (!lease || lease_drop_device(lease, device) < 0)
+                return;
+
+        NOTIFY(broker, lease_lost_device, lease, device, cause);
+        if (lease_n_present(lease) == 0)
+                broker_end_lease(broker, lease, LEASE_END_REMOVED);
+}
+
+static void broker_remove(Broker *broker, Device *device) {
+        Group *group = device->group;
+
+        broker_lose_device(broker, device, "unplug");
+        NOTIFY(broker, device_removed, device);
+        device_free(device);
+        if (!group)
+                return;
+
+        NOTIFY(broker, group_changed, group);
+        broker_tidy_group(broker, group);
+}
+
+/* Moves the device to the group of that number (negative: none). */
+static int broker_regroup(Broker *broker, Device *device, int number) {
+        Group *old = device->group, *new = NULL;
+        bool fresh;
+        int r;
+
+        if (old ? (int) old->number == number : number < 0)
+                return 0;
+
+        fresh = number >= 0 && !group_find(&broker->groups, (unsigned) number);
+        if (number >= 0) {
+                r = group_get(&new, &broker->groups, (unsigned) number);
+                if (r < 0)
+                        return r;
+        }
+
+        device_join(device, new);
+        if (fresh)
+                NOTIFY(broker, group_new, new);
+        else if (new)
+                NOTIFY(broker, group_changed, new);
+        if (old) {
+                NOTIFY(broker, group_changed, old);
+                broker_tidy_group(broker, old);
+        }
+        return 0;
+}
+
+static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
+        Device *device;
+        int r;
+
+        r = device_new(&device, &broker->devices, facts);
+        if (r < 0)
+                return r;
+
+        device->seen = true;
+        r = broker_regroup(broker, device, group);
+        if (r < 0) {
+                device_free(device);
+                return r;
+        }
+
+        NOTIFY(broker, device_new, device);
+        return 0;
+}
+
+static int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
+        bool changed = !facts_equal(&device->facts, facts);
+        int r;
+
+        device->seen = true;
+        device->facts = *facts;
+
+        r = broker_regroup(broker, device, group);
+        if (r < 0 || !changed)
+                return r;
+
+        NOTIFY(broker, device_changed, device);
+        if (!facts->vfio_driver)
+                broker_lose_device(broker, device, "driver");
+        if (device->group)
+                NOTIFY(broker, group_changed, device->group);
+        return 0;
+}
+
+static int broker_on_found(const PciFacts *pci, void *userdata) {
+        Broker *broker = userdata;
+        DeviceFacts facts;
+        Device *device;
+
+        facts_from_pci(&facts, pci);
+
+        device = device_find(&broker->devices, pci->address);
+        if (device && facts_same_device(&device->facts, &facts))
+                return broker_update(broker, device, &facts, pci->group);
+
+        if (device)
+                broker_remove(broker, device);
+        return broker_add(broker, &facts, pci->group);
+}
+
+int broker_refresh(Broker *broker, const char *address) {
+        Device *device;
+        PciFacts pci;
+        int r;
+
+        r = scan_pci(broker->sys_fd, address, &pci);
+        if (r == 0)
+                return broker_on_found(&pci, broker);
+        if (r != -ENODEV && r != -EBADMSG)
+                return r;
+
+        device = device_find(&broker->devices, address);
+        if (device)
+                broker_remove(broker, device);
+        return 0;
+}
+
+static int broker_rescan(Broker *broker) {
+        Device *device, *next;
+        int r;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all)
+                device->seen = false;
+
+        r = scan_pci_all(broker->sys_fd, broker_on_found, broker);
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
+                next = TAILQ_NEXT(device, all);
+                if (!device->seen)
+                        broker_remove(broker, device);
+        }
+
+        return 0;
+}
+
+static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
+        Broker *broker = userdata;
+        Device *device;
+
+        switch (action) {
+        case UEVENT_REMOVE:
+                /* Whatever is at this address by now is not the device that we knew. */
+                device = device_find(&broker->devices, address);
+                if (device)
+                        broker_remove(broker, device);
+                broker_refresh(broker, address);
+                break;
+        case UEVENT_ADD:
+        case UEVENT_CHANGE:
+                broker_refresh(broker, address);
+                break;
+        case UEVENT_LOST:
+                broker_rescan(broker);
+                break;
+        case _UEVENT_ACTION_MAX:
+                break;
+        }
+}
+
+int broker_start(Broker *broker) {
+        int r;
+
+        /* First listen, then look: nothing is lost in between. */
+        r = uevent_new(&broker->uevent, broker->event, broker_on_uevent, broker);
+        if (r < 0)
+                return r;
+
+        return broker_rescan(broker);
+}
+
+static bool broker_learn_is_vf(Broker *broker, Device *device) {
+        char physfn[PCI_ADDRESS_MAX];
+
+        if (device->is_vf < 0)
+                device->is_vf = scan_pci_physfn(broker->sys_fd, device_id(device), physfn) == 0;
+        return device->is_vf;
+}
+
+bool broker_device_is_vf(Broker *broker, const Device *device) {
+        return broker_learn_is_vf(broker, (Device *) device);
+}
+
+int broker_select(Broker *broker, const char *text, const Device **ret, unsigned max, unsigned *ret_n) {
+        Selector selector;
+        Device *device;
+        unsigned n = 0;
+        int r;
+
+        r = selector_parse(&selector, text);
+        if (r != 0)
+                return r;
+
+        if (selector_is_address(&selector)) {
+                device = device_find(&broker->devices, selector.address);
+                if (device && max > 0)
+                        ret[0] = device;
+                *ret_n = device != NULL;
+                return 0;
+        }
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                if (selector.is_vf >= 0)
+                        broker_learn_is_vf(broker, device);
+                if (!selector_matches(&selector, device))
+                        continue;
+                if (n < max)
+                        ret[n] = device;
+                n++;
+        }
+
+        *ret_n = n;
+        return 0;
+}
+
+void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size) {
+        hwdb_lookup(broker->hwdb, device->facts.modalias, ret_vendor, vendor_size, ret_model, model_size);
+}
+
+void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_ID_MAX]) {
+        if (scan_pci_physfn(broker->sys_fd, device_id(device), ret) < 0)
+                ret[0] = '\0';
+}
+
+void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size) {
+        char name[64];
+
+        ret[0] = '\0';
+        if (scan_pci_cdev(broker->sys_fd, device_id(device), name, sizeof(name)) == 0)
+                snprintf(ret, size, "/dev/vfio/devices/%s", name);
+}
+
+bool broker_device_boot_vga(Broker *broker, const Device *device) {
+        return scan_pci_boot_vga(broker->sys_fd, device_id(device));
+}
+
+void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {
+        if (scan_pci_syspath(broker->sys_fd, device_id(device), ret, size) < 0)
+                ret[0] = '\0';
+}
+
+void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size) {
+        if (scan_group_type(broker->sys_fd, group->number, ret, size) < 0)
+                ret[0] = '\0';
+}
+
+int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, unsigned max) {
+        ReservedRegion regions[32];
+        int n;
+
+        n = scan_group_reserved(broker->sys_fd, group->number, regions, sizeof(regions) / sizeof(*regions));
+        if (n < 0)
+                return n;
+
+        if ((unsigned) n > max)
+                n = (int) max;
+        for (int i = 0; i < n; i++) {
+                ret[i] = (BrokerRegion){ .first = regions[i].first, .last = regions[i].last };
+                snprintf(ret[i].kind, sizeof(ret[i].kind), "%s", regions[i].kind);
+        }
+        return n;
+}
+
+bool broker_has_legacy(Broker *broker) {
+        return sysfs_exists(broker->dev_fd, "vfio/vfio");
+}
+
+bool broker_is_tainted(Broker *broker, const char *by) {
+        if (strcmp(by, "noiommu") == 0)
+                return scan_module_flag(broker->sys_fd, "vfio", "enable_unsafe_noiommu_mode");
+        if (strcmp(by, "unsafe-interrupts") == 0)
+                return scan_module_flag(broker->sys_fd, "vfio_iommu_type1", "allow_unsafe_interrupts");
+        return false;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Broker */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "broker-internal.h"
+#include "kernel/hwdb.h"
+#include "kernel/job.h"
+#include "kernel/uevent.h"
+
+static int broker_open_root(Broker *broker, const char *root) {
+        _cleanup_(freep) char *sys = NULL, *dev = NULL;
+
+        broker->root = strdup(root);
+        if (!broker->root || asprintf(&sys, "%s/sys", root) < 0 || asprintf(&dev, "%s/dev", root) < 0)
+                return -ENOMEM;
+
+        broker->sys_fd = open(sys, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (broker->sys_fd < 0)
+                return -errno;
+
+        broker->dev_fd = open(dev, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (broker->dev_fd < 0)
+                return -errno;
+
+        return 0;
+}
+
+int broker_new(Broker **ret, sd_event *event, const Config *config, const char *root) {
+        _cleanup_(broker_freep) Broker *broker = NULL;
+        int r;
+
+        broker = calloc(1, sizeof(*broker));
+        if (!broker)
+                return -ENOMEM;
+
+        broker->sys_fd = broker->dev_fd = -EBADF;
+        broker->event = sd_event_ref(event);
+        broker->config = *config;
+        TAILQ_INIT(&broker->devices.queue);
+        TAILQ_INIT(&broker->groups.queue);
+        LIST_INIT(&broker->users);
+        TAILQ_INIT(&broker->leases.queue);
+        LIST_INIT(&broker->tasks);
+
+        r = broker_open_root(broker, root);
+        if (r < 0)
+                return r;
+
+        r = hwdb_new(&broker->hwdb);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(broker);
+        return 0;
+}
+
+Broker *broker_free(Broker *broker) {
+        Device *device;
+        Group *group;
+        Lease *lease;
+        Task *task;
+
+        if (!broker)
+                return NULL;
+
+        /* From the leaves to the root: nothing may call back into what is gone. */
+        broker->observer = (BrokerObserver){};
+        uevent_free(broker->uevent);
+        while ((task = LIST_FIRST(&broker->tasks)))
+                task_free(task);
+        while ((lease = TAILQ_FIRST(&broker->leases.queue)))
+                lease_free(lease);
+        while ((device = TAILQ_FIRST(&broker->devices.queue)))
+                device_free(device);
+        while ((group = TAILQ_FIRST(&broker->groups.queue)))
+                group_free(group);
+
+        hwdb_free(broker->hwdb);
+        sd_event_unref(broker->event);
+        closep(&broker->sys_fd);
+        closep(&broker->dev_fd);
+        free(broker->root);
+        free(broker);
+        return NULL;
+}
+
+void broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata) {
+        broker->observer = *observer;
+        broker->userdata = userdata;
+}
+
+const Config *broker_config(const Broker *broker) {
+        return &broker->config;
+}
+
+const DeviceList *broker_devices(const Broker *broker) {
+        return &broker->devices;
+}
+
+const GroupList *broker_groups(const Broker *broker) {
+        return &broker->groups;
+}
+
+const LeaseList *broker_leases(const Broker *broker) {
+        return &broker->leases;
+}
+
+const Device *broker_find_device(const Broker *broker, const char *id) {
+        return device_find(&broker->devices, id);
+}
+
+const Group *broker_find_group(const Broker *broker, unsigned number) {
+        return group_find(&broker->groups, number);
+}
+
+const Lease *broker_find_lease(const Broker *broker, const char *id) {
+        return lease_find(&broker->leases, id);
+}
+
+int task_new(Task **ret, Broker *broker, Lease *lease) {
+        Task *task;
+
+        task = calloc(1, sizeof(*task));
+        if (!task)
+                return -ENOMEM;
+
+        task->broker = broker;
+        task->lease = lease;
+        task->plan.dev = broker->dev_fd;
+        for (unsigned i = 0; i < VFIO_GROUPS_MAX; i++)
+                task->plan.group_fds[i] = -EBADF;
+
+        lease->n_tasks++;
+        LIST_INSERT_HEAD(&broker->tasks, task, all);
+        *ret = task;
+        return 0;
+}
+
+Task *task_free(Task *task) {
+        if (!task)
+                return NULL;
+
+        job_free(task->job);
+        task->lease->n_tasks--;
+        LIST_REMOVE(task, all);
+        free(task);
+        return NULL;
+}
+
+int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep) {
+        int fds[VFIO_GROUPS_MAX + 1];
+        size_t n = 0;
+
+        fds[n++] = task->broker->dev_fd;
+        for (size_t i = 0; i < n_keep; i++)
+                if (keep[i] >= 0)
+                        fds[n++] = keep[i];
+
+        return job_start(&task->job, task->broker->event, &(JobSpec){
+                .work = work,
+                .plan = &task->plan,
+                .keep = fds,
+                .n_keep = n,
+                .result_size = sizeof(VfioResult),
+                .done = done,
+                .userdata = task,
+        });
+}
+
+void task_plan_devices(Task *task, unsigned *places) {
+        const Lease *lease = task->lease;
+        VfioPlan *plan = &task->plan;
+
+        plan->n_groups = lease->n_groups;
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                plan->groups[i] = lease->groups[i]->number;
+
+        for (unsigned i = 0; i < lease->n_devices; i++) {
+                VfioDevicePlan *planned = &plan->devices[plan->n_devices];
+
+                if (!lease->devices[i].device)
+                        continue;
+
+                strcpy(planned->address, lease->devices[i].id);
+                strcpy(planned->token, lease->devices[i].token);
+                planned->group = lease->devices[i].group;
+                if (places)
+                        places[plan->n_devices] = i;
+                plan->n_devices++;
+        }
+}
+
+void broker_lease_ids(const Lease *lease, char *ret, size_t size) {
+        size_t n = 0;
+
+        *ret = '\0';
+        for (unsigned i = 0; i < lease->n_devices && n < size; i++)
+                n += (size_t) snprintf(ret + n, size - n, "%s%s", i > 0 ? " " : "", lease->devices[i].id);
+}
+
+void broker_reset_name(const Device *device, bool works, char *ret, size_t size) {
+        const char *methods = works && device && device_has_reset(device) ? device->facts.reset_methods : NULL;
+
+        /* The kernel tries them in this order, and stops at the first that works. A kernel that does not
+         * list them may reset all the same. */
+        if (methods)
+                snprintf(ret, size, "%.*s", (int) strcspn(methods, " "), methods);
+        else
+                snprintf(ret, size, "%s", works ? "unknown" : "none");
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Broker
+ *
+ * Joins core (who may hold what) and kernel (/sys, /dev, ioctl), and knows no bus: the bus layer
+ * asks it, and it tells an observer what happened. Owns devices, groups, users and leases. What it hands
+ * out as const pointers is borrowed until the loop turns.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/device.h"
+#include "core/finding.h"
+#include "core/group.h"
+#include "core/lease.h"
+
+#define BROKER_WANTS_MAX 64
+#define BROKER_FDS_MAX   16
+
+typedef struct sd_event sd_event;
+typedef struct Broker Broker;
+typedef struct Config Config;
+
+/* What happened, after it happened. @group_changed says that who may have the devices of the group may have
+ * changed; it is called for the group and means its devices too. */
+typedef struct BrokerObserver {
+        void (*device_new)(const Device *device, void *userdata);
+        void (*device_removed)(const Device *device, void *userdata);
+        void (*device_changed)(const Device *device, void *userdata);
+        void (*group_new)(const Group *group, void *userdata);
+        void (*group_removed)(const Group *group, void *userdata);
+        void (*group_changed)(const Group *group, void *userdata);
+        void (*lease_new)(const Lease *lease, void *userdata);
+        void (*lease_changed)(const Lease *lease, void *userdata);
+        void (*lease_removed)(const Lease *lease, void *userdata);
+        void (*lease_lost_device)(const Lease *lease, const Device *device, const char *cause, void *userdata);
+} BrokerObserver;
+
+/* @root: "" for the machine itself, or the folder that holds sys/ and dev/ (tests). */
+int broker_new(Broker **ret, sd_event *event, const Config *config, const char *root);
+Broker *broker_free(Broker *broker);
+DEFINE_CLEANUP(Broker, broker_free)
+
+void broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata);
+
+/* Reads all of /sys and follows it from here on. */
+int broker_start(Broker *broker);
+
+const Config *broker_config(const Broker *broker);
+
+/* inventory */
+
+const DeviceList *broker_devices(const Broker *broker);
+const GroupList *broker_groups(const Broker *broker);
+const LeaseList *broker_leases(const Broker *broker);
+
+const Device *broker_find_device(const Broker *broker, const char *id);
+const Group *broker_find_group(const Broker *broker, unsigned number);
+const Lease *broker_find_lease(const Broker *broker, const char *id);
+
+/* Stores those that match, at most @max, and how many there are. VFB_ERROR_INVALID_SELECTOR. */
+int broker_select(Broker *broker, const char *selector, const Device **ret, unsigned max, unsigned *ret_n);
+
+bool broker_device_is_vf(Broker *broker, const Device *device);
+
+/* Facts that are rarely asked for, and read from /sys at each question. Empty where there are none. */
+void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size);
+void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_ID_MAX]);
+void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size);
+bool broker_device_boot_vga(Broker *broker, const Device *device);
+void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size);
+void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size);
+
+typedef struct BrokerRegion {
+        uint64_t first, last;
+        char kind[16];
+} BrokerRegion;
+
+int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, unsigned max);
+
+bool broker_has_legacy(Broker *broker);
+bool broker_is_tainted(Broker *broker, const char *by); /* "noiommu", "unsafe-interrupts" */
+
+/* "available", "leased", "host", "not-viable", "no-iommu", "quarantined" */
+const char *broker_availability(const Device *device);
+
+/* What stands in the way of the device for anybody. */
+int broker_device_findings(const Device *device, Findings *findings);
+int broker_group_findings(const Group *group, Findings *findings);
+
+/* requests */
+
+typedef struct BrokerWant {
+        const char *selector;
+        const char *token; /* VF token, or NULL */
+} BrokerWant;
+
+/* One device wanted. @device NULL: the selector names none, or more than one. */
+typedef struct BrokerTarget {
+        const char *selector; /* of the request */
+        const char *token;
+        const Device *device;
+        unsigned n_matches;
+} BrokerTarget;
+
+typedef struct BrokerRequest {
+        const BrokerTarget *targets;
+        unsigned n_targets;
+        LeaseMode mode;
+        const char *label;
+        uid_t uid;
+        pid_t pid;
+        const char *sender;
+} BrokerRequest;
+
+/* Reads the devices that are meant, and their groups, anew from /sys. @ret has room for
+ * BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
+int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n);
+
+/* All that there is to say before the kernel is asked. */
+int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findings);
+
+typedef struct BrokerFd {
+        char role[48];
+        int fd; /* borrowed */
+        const char *attribute; /* "model", "reset", or NULL */
+        char value[24];
+} BrokerFd;
+
+typedef struct BrokerFds {
+        BrokerFd items[BROKER_FDS_MAX];
+        unsigned n;
+        bool complete;
+} BrokerFds;
+
+/* @r 0: here it is; @lifeline and @fds are borrowed, so copy before returning. Positive: @why says it.
+ * Negative: errno. @lease is NULL unless @r is 0. Returns negative if the holder could not be told: then
+ * the lease ends. */
+typedef int (*BrokerAcquired)(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata);
+
+/* 0: under way, @done will be called once. Positive: refused, and @findings says why. */
+int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done, void *userdata);
+
+/* The caller that waited under @userdata has gone: the lease will not begin. */
+void broker_abandon(Broker *broker, void *userdata);
+
+/* Further descriptors of an active lease. @roles: those, or if @n_roles is 0 those that were not handed out
+ * yet. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS: no such role. VFB_ERROR_DEVICE_GONE. */
+int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
+
+void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
+
+/* @reason NULL: the administrator's word that it is clean. */
+int broker_quarantine(Broker *broker, const Device *device, const char *reason, uid_t uid);

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Manager on the bus: Acquire and Explain */
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-id128.h>
+
+#include "broker.h"
+#include "bus/acquire-bus.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/details.h"
+#include "bus/operation.h"
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "errors.h"
+#include "log.h"
+#include "names.h"
+
+/* What a call asks for; strings are the message's. */
+typedef struct Wish {
+        BrokerWant wants[BROKER_WANTS_MAX];
+        unsigned n_wants;
+        const char *mode_name, *label, *lifetime;
+        LeaseMode mode;
+        BrokerTarget targets[BROKER_WANTS_MAX];
+        unsigned n_targets;
+        Ask asks[BROKER_WANTS_MAX];
+} Wish;
+
+static Wish *wish_free(Wish *wish) {
+        if (!wish)
+                return NULL;
+
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                ask_done(&wish->asks[i]);
+        free(wish);
+        return NULL;
+}
+DEFINE_CLEANUP(Wish, wish_free)
+
+static int invalid_option(sd_bus_error *error, const char *text) {
+        return sd_bus_error_set(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, text);
+}
+
+static bool token_is_valid(const char *token) {
+        sd_id128_t id;
+
+        return strlen(token) == 36 && sd_id128_from_string(token, &id) >= 0;
+}
+
+/* (sa{sv}) */
+static int wish_read_want(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
+        BrokerWant want = {};
+        int r;
+
+        r = sd_bus_message_read(m, "s", &want.selector);
+        if (r < 0)
+                return r;
+        r = options_read(m, (Option[]){ { "vf-token", &want.token } }, 1, error);
+        if (r < 0)
+                return r;
+
+        if (want.token && !token_is_valid(want.token))
+                return invalid_option(error, "Option \"vf-token\" is not a UUID");
+        if (wish->n_wants == BROKER_WANTS_MAX)
+                return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
+
+        wish->wants[wish->n_wants++] = want;
+        return 0;
+}
+
+static int wish_read_wants(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sa{sv})");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'r', "sa{sv}")) > 0) {
+                r = wish_read_want(wish, m, error);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+
+        if (wish->n_wants == 0)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "no device is wanted");
+        return sd_bus_message_exit_container(m);
+}
+
+/* The bus vouches for UTF-8; what would not show as text is refused. */
+static bool label_is_valid(const char *label) {
+        unsigned n = 0;
+
+        for (; *label; label++) {
+                if ((unsigned char) *label < ' ' || *label == 0x7f)
+                        return false;
+                n += ((unsigned char) *label & 0xc0) != 0x80;
+        }
+
+        return n <= LEASE_LABEL_MAX;
+}
+
+static int wish_check_options(Wish *wish, sd_bus_error *error) {
+        wish->mode_name = wish->mode_name ?: VFB_MODE_AUTO;
+        wish->label = wish->label ?: "";
+
+        if (strcmp(wish->mode_name, VFB_MODE_LEGACY_RAW) == 0)
+                wish->mode = LEASE_MODE_LEGACY_RAW;
+        else if (strcmp(wish->mode_name, VFB_MODE_LEGACY) == 0 || strcmp(wish->mode_name, VFB_MODE_AUTO) == 0)
+                wish->mode = LEASE_MODE_LEGACY;
+        else
+                return invalid_option(error, "Option \"mode\" is none of auto, legacy, legacy-raw");
+
+        if (!label_is_valid(wish->label))
+                return invalid_option(error, "Option \"label\" is longer than 64 characters, or has control characters");
+        if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
+                return invalid_option(error, "Option \"lifetime\" is not lifeline");
+        return 0;
+}
+
+static int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_(wish_freep) Wish *wish = NULL;
+        int r;
+
+        wish = calloc(1, sizeof(*wish));
+        if (!wish)
+                return -ENOMEM;
+
+        r = wish_read_wants(wish, m, error);
+        if (r < 0)
+                return r;
+
+        r = options_read(m, (Option[]){ { "mode", &wish->mode_name }, { "label", &wish->label }, { "lifetime", &wish->lifetime } }, 3, error);
+        if (r < 0)
+                return r;
+
+        r = wish_check_options(wish, error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(wish);
+        return 0;
+}
+
+/* Finds the devices that are meant, and prepares the questions about them. */
+static int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
+        unsigned n;
+        int r;
+
+        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, wish->targets, &n);
+        if (r != 0)
+                return bus_refuse(error, r, NULL);
+
+        for (; wish->n_targets < n; wish->n_targets++) {
+                const BrokerTarget *target = &wish->targets[wish->n_targets];
+                Ask *ask = &wish->asks[wish->n_targets];
+
+                r = target->device ? details_of_device(ask, server, VFB_ACTION_ACQUIRE, target->device)
+                                   : details_of_unknown(ask, VFB_ACTION_ACQUIRE, target->selector);
+                if (r >= 0)
+                        r = details_of_request(ask, lease_mode_name(wish->mode), wish->label);
+                if (r < 0) {
+                        ask_done(ask);
+                        return r;
+                }
+        }
+
+        return 0;
+}
+
+static BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender) {
+        return (BrokerRequest){
+                .targets = wish->targets,
+                .n_targets = wish->n_targets,
+                .mode = wish->mode,
+                .label = wish->label,
+                .uid = sender->uid,
+                .pid = sender->pid,
+                .sender = sd_bus_message_get_sender(m),
+        };
+}
+
+static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_error *error) {
+        char devices[2048];
+        size_t n = 0;
+
+        devices[0] = '\0';
+        for (unsigned i = 0; i < wish->n_targets && n < sizeof(devices); i++)
+                if (wish->targets[i].device)
+                        n += (size_t) snprintf(devices + n, sizeof(devices) - n, "%s%s", n > 0 ? " " : "", device_id(wish->targets[i].device));
+
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = devices, .error = error->name, .uid = &sender->uid },
+                  "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
+}
+
+static int append_attributes(sd_bus_message *m, const BrokerFd *fd) {
+        if (!fd->attribute)
+                return sd_bus_message_append(m, "a{sv}", 0);
+
+        return sd_bus_message_append(m, "a{sv}", 1, fd->attribute, "s", fd->value);
+}
+
+int append_fds(sd_bus_message *m, const BrokerFds *fds) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "(sha{sv})");
+        for (unsigned i = 0; r >= 0 && i < fds->n; i++) {
+                r = sd_bus_message_open_container(m, 'r', "sha{sv}");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "sh", fds->items[i].role, fds->items[i].fd);
+                if (r >= 0)
+                        r = append_attributes(m, &fds->items[i]);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+static int acquire_reply(sd_bus_message *m, const Lease *lease, int lifeline, const BrokerFds *fds) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char path[PATH_MAX_BYTES];
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r < 0)
+                return r;
+
+        path_of_lease(lease, path);
+        r = sd_bus_message_append(reply, "oh", path, lifeline);
+        if (r >= 0)
+                r = append_fds(reply, fds);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "b", fds->complete);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_send(reply);
+}
+
+static int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r == 0)
+                return acquire_reply(operation->m, lease, lifeline, fds);
+
+        bus_refuse_finding(&error, r, why);
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name },
+                  "Refused: %s", error.message ?: error.name);
+        return sd_bus_reply_method_error(operation->m, &error);
+}
+
+static int acquire_start(Server *server, sd_bus_message *m, const Wish *wish, const Sender *sender, sd_bus_error *error) {
+        _cleanup_(operation_freep) Operation *operation = NULL;
+        BrokerRequest request = wish_request(wish, m, sender);
+        Findings findings = {};
+        int r;
+
+        r = operation_new(&operation, server, m);
+        if (r < 0)
+                return r;
+
+        r = broker_acquire(server_broker(server), &request, &findings, acquire_on_done, operation);
+        if (r != 0)
+                r = bus_refuse_finding(error, r, findings_first_error(&findings));
+        findings_done(&findings);
+        if (r < 0)
+                return r;
+
+        TAKE_PTR(operation);
+        return 1;
+}
+
+int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(wish_freep) Wish *wish = NULL;
+        Sender sender = { .uid = (uid_t) -1 };
+        Server *server = userdata;
+        int r;
+
+        r = wish_read(&wish, m, error);
+        if (r < 0)
+                return r;
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+
+        r = wish_resolve(wish, server, error);
+        if (r < 0)
+                return r;
+
+        r = authorizer_check(server_authorizer(server), m, wish->asks, wish->n_targets, &sender, error);
+        if (r == 0)
+                return 1; /* this method runs again once polkit has answered */
+        if (r > 0)
+                r = acquire_start(server, m, wish, &sender, error);
+        if (r < 0 && sd_bus_error_is_set(error))
+                log_refused(wish, &sender, error);
+        return r;
+}
+
+/* What polkit would say, as a finding. */
+static int find_verdict(sd_bus_message *m, Verdict verdict, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        switch (verdict) {
+        case VERDICT_YES:
+        case VERDICT_CHANGED:
+                return 0;
+        case VERDICT_CHALLENGE:
+                if (!sd_bus_message_get_allow_interactive_authorization(m)) {
+                        r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "", "An administrator has to agree, and may not be asked");
+                        break;
+                }
+                return findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_AUTHORIZATION_REQUIRED), "", "An administrator will be asked to agree");
+        case VERDICT_NO:
+                r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "", "Policy does not let you have it");
+                break;
+        case VERDICT_UNAVAILABLE:
+                r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORITY_UNAVAILABLE, "", "polkit does not answer");
+                break;
+        case _VERDICT_MAX:
+        default:
+                return -EINVAL;
+        }
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "%s", vfb_error_info(finding->error)->hint);
+}
+
+static int explain_reply(sd_bus_message *m, const Findings *findings) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "b", !findings_first_error(findings));
+        if (r < 0)
+                return r;
+        r = append_findings(reply, findings);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_send(reply);
+}
+
+int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(wish_freep) Wish *wish = NULL;
+        Server *server = userdata;
+        Findings findings = {};
+        BrokerRequest request;
+        Verdict verdict;
+        Sender sender;
+        int r;
+
+        r = wish_read(&wish, m, error);
+        if (r < 0)
+                return r;
+        r = wish_resolve(wish, server, error);
+        if (r < 0)
+                return r;
+
+        r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_targets, true, &sender, &verdict, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        request = wish_request(wish, m, &sender);
+        r = find_verdict(m, verdict, &findings);
+        if (r >= 0)
+                r = broker_examine(server_broker(server), &request, &findings);
+        if (r >= 0)
+                r = explain_reply(m, &findings);
+        findings_done(&findings);
+        return r;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Append */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+#include "bus/append.h"
+#include "names.h"
+
+/* What sd_bus_path_encode() makes of @id, behind @prefix. Out of memory, the root object stands in. */
+static void path_encode(char ret[PATH_MAX_BYTES], const char *prefix, const char *id) {
+        _cleanup_(freep) char *encoded = NULL;
+
+        if (sd_bus_path_encode("/x", id, &encoded) < 0)
+                strcpy(ret, "/");
+        else
+                snprintf(ret, PATH_MAX_BYTES, "%s%s", prefix, encoded + strlen("/x/"));
+}
+
+void path_of_device(const Device *device, char ret[PATH_MAX_BYTES]) {
+        if (device)
+                path_encode(ret, VFB_PATH_DEVICE "/pci", device_id(device));
+        else
+                strcpy(ret, "/");
+}
+
+void path_of_group(const Group *group, char ret[PATH_MAX_BYTES]) {
+        if (group)
+                snprintf(ret, PATH_MAX_BYTES, VFB_PATH_GROUP "/%u", group->number);
+        else
+                strcpy(ret, "/");
+}
+
+void path_of_lease(const Lease *lease, char ret[PATH_MAX_BYTES]) {
+        if (lease)
+                path_encode(ret, VFB_PATH_LEASE "/", lease->id);
+        else
+                strcpy(ret, "/");
+}
+
+const Device *device_of_path(const Broker *broker, const char *path) {
+        _cleanup_(freep) char *copy = NULL, *id = NULL;
+
+        if (strncmp(path, VFB_PATH_DEVICE "/pci", strlen(VFB_PATH_DEVICE "/pci")) != 0)
+                return NULL;
+
+        if (asprintf(&copy, "/x/%s", path + strlen(VFB_PATH_DEVICE "/pci")) < 0)
+                return NULL;
+        if (sd_bus_path_decode(copy, "/x", &id) <= 0)
+                return NULL;
+
+        return broker_find_device(broker, id);
+}
+
+const Group *group_of_path(const Broker *broker, const char *path) {
+        unsigned number;
+        int end = -1;
+
+        if (sscanf(path, VFB_PATH_GROUP "/%9u%n", &number, &end) != 1 || end < 0 || path[end])
+                return NULL;
+
+        return broker_find_group(broker, number);
+}
+
+const Lease *lease_of_path(const Broker *broker, const char *path) {
+        _cleanup_(freep) char *id = NULL;
+
+        if (sd_bus_path_decode(path, VFB_PATH_LEASE, &id) <= 0)
+                return NULL;
+
+        return broker_find_lease(broker, id);
+}
+
+struct Paths {
+        unsigned n, max;
+        char **items; /* NULL-terminated */
+};
+
+int paths_new(Paths **ret, unsigned max) {
+        _cleanup_(paths_freep) Paths *paths = NULL;
+
+        paths = calloc(1, sizeof(*paths));
+        if (!paths)
+                return -ENOMEM;
+
+        paths->max = max;
+        paths->items = calloc(max + 1, sizeof(*paths->items));
+        if (!paths->items)
+                return -ENOMEM;
+
+        *ret = TAKE_PTR(paths);
+        return 0;
+}
+
+Paths *paths_free(Paths *paths) {
+        if (!paths)
+                return NULL;
+
+        for (unsigned i = 0; paths->items && i < paths->n; i++)
+                free(paths->items[i]);
+        free(paths->items);
+        free(paths);
+        return NULL;
+}
+
+int paths_add(Paths *paths, const char *path) {
+        if (paths->n == paths->max)
+                return -ENOSPC;
+
+        paths->items[paths->n] = strdup(path);
+        if (!paths->items[paths->n])
+                return -ENOMEM;
+
+        paths->n++;
+        return 0;
+}
+
+char **paths_steal(Paths *paths) {
+        char **items = TAKE_PTR(paths->items);
+
+        paths_free(paths);
+        return items;
+}
+
+static int append_datum(sd_bus_message *m, const char *key, const char *value) {
+        if (!value || !*value)
+                return 0;
+
+        return sd_bus_message_append(m, "{sv}", key, "s", value);
+}
+
+/* a{sv} */
+static int append_data(sd_bus_message *m, const Finding *finding) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_datum(m, "fix", finding->fix);
+        if (r >= 0)
+                r = append_datum(m, "device", finding->culprit);
+        if (r >= 0)
+                r = append_datum(m, "driver", finding->driver);
+        if (r >= 0)
+                r = append_datum(m, "lease", finding->lease);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+static int append_finding(sd_bus_message *m, const Finding *finding) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "ssssa{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ssss", finding->code, severity_name(finding->severity), finding->device, finding->text);
+        if (r >= 0)
+                r = append_data(m, finding);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+static int append_blocker(sd_bus_message *m, const Finding *finding) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "ssa{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", finding->code, finding->text);
+        if (r >= 0)
+                r = append_data(m, finding);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+int append_findings(sd_bus_message *m, const Findings *findings) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "(ssssa{sv})");
+        for (size_t i = 0; r >= 0 && i < findings->n; i++)
+                r = append_finding(m, &findings->items[i]);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+int append_blockers(sd_bus_message *m, const Findings *findings) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "(ssa{sv})");
+        for (size_t i = 0; r >= 0 && i < findings->n; i++)
+                r = append_blocker(m, &findings->items[i]);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+int append_words(sd_bus_message *m, const char *words) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t n; r >= 0 && *words; words += n + (words[n] == ' ')) {
+                char word[32];
+
+                n = strcspn(words, " ");
+                snprintf(word, sizeof(word), "%.*s", (int) n, words);
+                r = sd_bus_message_append(m, "s", word);
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Details */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+#include "bus/authorizer.h"
+#include "bus/details.h"
+#include "bus/server.h"
+
+static const char *yes_no(bool b) {
+        return b ? "yes" : "no";
+}
+
+static int set_subject(Ask *ask, const char *action, const char *id, unsigned long long generation) {
+        ask->action = action;
+        return asprintf(&ask->subject, "%s %llu", id, generation) < 0 ? -ENOMEM : 0;
+}
+
+/* The ids of the whole group, as far as they fit in one detail. */
+static int add_group(Ask *ask, const Group *group) {
+        char ids[2048];
+        size_t n = 0;
+        const Device *device;
+        int r;
+
+        ids[0] = '\0';
+        if (group)
+                TAILQ_FOREACH(device, &group->devices, siblings)
+                        if (n < sizeof(ids))
+                                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", n > 0 ? " " : "", device_id(device));
+
+        r = group ? ask_add(ask, "device.group", "%u", group->number) : ask_add(ask, "device.group", "%s", "");
+        if (r < 0)
+                return r;
+        return ask_add(ask, "device.group-members", "%s", ids);
+}
+
+static int add_identity(Ask *ask, const DeviceFacts *facts) {
+        int r;
+
+        r = ask_add(ask, "device.id", "%s", facts->id);
+        if (r >= 0)
+                r = ask_add(ask, "device.kind", "%s", "pci");
+        if (r >= 0)
+                r = ask_add(ask, "device.address", "%s", facts->id);
+        if (r >= 0)
+                r = ask_add(ask, "device.vendor", "0x%04x", facts->vendor);
+        if (r >= 0)
+                r = ask_add(ask, "device.product", "0x%04x", facts->device);
+        if (r >= 0)
+                r = ask_add(ask, "device.subsystem", "0x%04x:0x%04x", facts->subsystem_vendor, facts->subsystem_device);
+        if (r >= 0)
+                r = ask_add(ask, "device.class", "0x%06x", facts->class);
+        if (r >= 0)
+                r = ask_add(ask, "device.driver", "%s", facts->driver);
+        if (r >= 0)
+                r = ask_add(ask, "device.numa-node", "%d", facts->numa_node);
+        if (r >= 0)
+                r = ask_add(ask, "device.reset", "%s", facts->reset_methods);
+        return r;
+}
+
+int details_of_device(Ask *ask, Server *server, const char *action, const Device *device) {
+        Broker *broker = server_broker(server);
+        char physfn[DEVICE_ID_MAX] = "";
+        int r;
+
+        r = set_subject(ask, action, device_id(device), device->generation);
+        if (r < 0)
+                return r;
+
+        r = add_identity(ask, &device->facts);
+        if (r < 0)
+                return r;
+
+        if (broker_device_is_vf(broker, device))
+                broker_device_physfn(broker, device, physfn);
+        r = ask_add(ask, "device.is-vf", "%s", yes_no(physfn[0]));
+        if (r >= 0)
+                r = ask_add(ask, "device.pf", "%s", physfn);
+        if (r >= 0)
+                r = ask_add(ask, "device.boot-display", "%s", yes_no(broker_device_boot_vga(broker, device)));
+        if (r < 0)
+                return r;
+
+        return add_group(ask, device->group);
+}
+
+int details_of_unknown(Ask *ask, const char *action, const char *selector) {
+        int r;
+
+        r = set_subject(ask, action, selector, 0);
+        if (r < 0)
+                return r;
+
+        return ask_add(ask, "device.id", "%s", selector);
+}
+
+int details_of_request(Ask *ask, const char *mode, const char *label) {
+        int r;
+
+        r = ask_add(ask, "lease.mode", "%s", mode);
+        if (r < 0)
+                return r;
+
+        return ask_add(ask, "lease.label", "%s", label);
+}
+
+int details_of_lease(Ask *ask, const char *action, const Lease *lease) {
+        char ids[2048];
+        size_t n = 0;
+        int r;
+
+        r = set_subject(ask, action, lease->id, 0);
+        if (r < 0)
+                return r;
+
+        ask->has_owner = true;
+        ask->owner = lease->user->uid;
+        r = ask_add(ask, "lease.id", "%s", lease->id);
+        if (r >= 0)
+                r = ask_add(ask, "lease.uid", "%u", (unsigned) lease->user->uid);
+        if (r < 0)
+                return r;
+
+        ids[0] = '\0';
+        for (unsigned i = 0; i < lease->n_devices && n < sizeof(ids); i++)
+                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", i > 0 ? " " : "", lease->devices[i].id);
+        return ask_add(ask, "lease.devices", "%s", ids);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Devices on the bus */
+
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "broker.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/details.h"
+#include "bus/device-bus.h"
+#include "bus/options.h"
+#include "bus/pci-bus.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "errors.h"
+#include "names.h"
+
+#define REASON_MAX 256
+
+/* A fallback vtable is found for any path below; whether there is such an object is asked here. What the
+ * getters get is the server: they find the device by the path, as it may go while a call waits. */
+static int device_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+        Server *server = userdata;
+
+        if (!device_of_path(server_broker(server), path))
+                return 0;
+
+        *ret_found = server;
+        return 1;
+}
+
+static int device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        const DeviceList *devices = broker_devices(server_broker(userdata));
+        _cleanup_(paths_freep) Paths *paths = NULL;
+        char path[PATH_MAX_BYTES];
+        const Device *device;
+        int r;
+
+        r = paths_new(&paths, devices->n);
+        TAILQ_FOREACH(device, &devices->queue, all) {
+                path_of_device(device, path);
+                if (r >= 0)
+                        r = paths_add(paths, path);
+        }
+        if (r < 0)
+                return r;
+
+        *ret = paths_steal(TAKE_PTR(paths));
+        return 0;
+}
+
+static int device_quarantine(sd_bus_message *m, Server *server, const char *reason, sd_bus_error *error) {
+        Sender sender;
+        const Device *device;
+        Ask ask = {};
+        int r;
+
+        device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!device)
+                return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
+
+        r = details_of_device(&ask, server, VFB_ACTION_QUARANTINE, device);
+        if (r >= 0)
+                r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
+        ask_done(&ask);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        r = broker_quarantine(server_broker(server), device, reason, sender.uid);
+        if (r < 0)
+                return r;
+
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int device_method_quarantine(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *reason;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &reason);
+        if (r < 0)
+                return r;
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+
+        if (strlen(reason) > REASON_MAX)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters");
+
+        return device_quarantine(m, userdata, *reason ? reason : "no reason given", error);
+}
+
+static int device_method_unquarantine(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r;
+
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+
+        return device_quarantine(m, userdata, NULL, error);
+}
+
+/* One getter for all: which property it is, is a matter of data, not of control. */
+static int device_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+                           sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+
+        if (!device)
+                return -ENOENT;
+
+        if (strcmp(property, "Id") == 0)
+                return sd_bus_message_append(m, "s", device_id(device));
+        if (strcmp(property, "Generation") == 0)
+                return sd_bus_message_append(m, "t", device->generation);
+        if (strcmp(property, "Kind") == 0)
+                return sd_bus_message_append(m, "s", "pci");
+        if (strcmp(property, "Driver") == 0)
+                return sd_bus_message_append(m, "s", device->facts.driver);
+        if (strcmp(property, "IsVfioDriver") == 0)
+                return sd_bus_message_append(m, "b", device->facts.vfio_driver);
+        if (strcmp(property, "NumaNode") == 0)
+                return sd_bus_message_append(m, "i", device->facts.numa_node);
+        if (strcmp(property, "Availability") == 0)
+                return sd_bus_message_append(m, "s", broker_availability(device));
+        if (strcmp(property, "ResetMethods") == 0)
+                return append_words(m, device->facts.reset_methods);
+        return -EINVAL;
+}
+
+static int device_property_names(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        char vendor[256], model[256], both[520];
+
+        if (!device)
+                return -ENOENT;
+
+        broker_device_names(server_broker(userdata), device, vendor, sizeof(vendor), model, sizeof(model));
+        if (strcmp(property, "Vendor") == 0)
+                return sd_bus_message_append(m, "s", vendor);
+        if (strcmp(property, "Model") == 0)
+                return sd_bus_message_append(m, "s", model);
+
+        snprintf(both, sizeof(both), "%s%s%s", vendor, *vendor && *model ? " " : "", model);
+        return sd_bus_message_append(m, "s", both);
+}
+
+static int device_property_syspath(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                   sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        char syspath[1024];
+
+        if (!device)
+                return -ENOENT;
+
+        broker_device_syspath(server_broker(userdata), device, syspath, sizeof(syspath));
+        return sd_bus_message_append(m, "s", syspath);
+}
+
+static int device_property_cdev(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        char cdev[128];
+
+        if (!device)
+                return -ENOENT;
+
+        broker_device_cdev(server_broker(userdata), device, cdev, sizeof(cdev));
+        return sd_bus_message_append(m, "s", cdev);
+}
+
+static int device_property_group(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        char group[PATH_MAX_BYTES];
+
+        if (!device)
+                return -ENOENT;
+
+        path_of_group(device->group, group);
+        return sd_bus_message_append(m, "o", group);
+}
+
+static int device_property_lease(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        char lease[PATH_MAX_BYTES];
+
+        if (!device)
+                return -ENOENT;
+
+        path_of_lease(device->group ? device->group->lease : NULL, lease);
+        return sd_bus_message_append(m, "o", lease);
+}
+
+static int device_property_blockers(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                    sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        Findings findings = {};
+        int r;
+
+        if (!device)
+                return -ENOENT;
+
+        r = broker_device_findings(device, &findings);
+        if (r >= 0)
+                r = append_blockers(m, &findings);
+        findings_done(&findings);
+        return r;
+}
+
+static const sd_bus_vtable device_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+
+        SD_BUS_METHOD_WITH_ARGS("Quarantine",
+                                SD_BUS_ARGS("s", reason, "t", flags),
+                                SD_BUS_NO_RESULT,
+                                device_method_quarantine,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Unquarantine",
+                                SD_BUS_ARGS("t", flags),
+                                SD_BUS_NO_RESULT,
+                                device_method_unquarantine,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_PROPERTY("Id", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Generation", "t", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Kind", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Name", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("SysfsPath", "s", device_property_syspath, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Vendor", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Model", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Driver", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("IsVfioDriver", "b", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Cdev", "s", device_property_cdev, 0, 0),
+        SD_BUS_PROPERTY("Group", "o", device_property_group, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("NumaNode", "i", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Availability", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", device_property_blockers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Lease", "o", device_property_lease, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ResetMethods", "as", device_property, 0, 0),
+
+        SD_BUS_VTABLE_END
+};
+
+int device_register(Server *server) {
+        sd_bus *bus = server_bus(server);
+        int r;
+
+        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_DEVICE, device_vtable, device_find_object, server);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_PCI, pci_vtable, device_find_object, server);
+        if (r < 0)
+                return r;
+
+        return sd_bus_add_node_enumerator(bus, NULL, VFB_PATH_DEVICE, device_enumerate, server);
+}
+
+void device_emit_changed(Server *server, const Device *device) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_device(device, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Driver", "IsVfioDriver", "Group", NULL);
+}
+
+void device_emit_standing(Server *server, const Device *device) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_device(device, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Availability", "Blockers", "Lease", NULL);
+}

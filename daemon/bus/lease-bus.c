@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Leases on the bus */
+
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "broker.h"
+#include "bus/acquire-bus.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/details.h"
+#include "bus/lease-bus.h"
+#include "bus/operation.h"
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "errors.h"
+#include "names.h"
+
+static int lease_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+        Server *server = userdata;
+
+        if (!lease_of_path(server_broker(server), path))
+                return 0;
+
+        *ret_found = server;
+        return 1;
+}
+
+static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        const LeaseList *leases = broker_leases(server_broker(userdata));
+        _cleanup_(paths_freep) Paths *paths = NULL;
+        char path[PATH_MAX_BYTES];
+        const Lease *lease;
+        int r;
+
+        r = paths_new(&paths, leases->n);
+        TAILQ_FOREACH(lease, &leases->queue, all) {
+                path_of_lease(lease, path);
+                if (r >= 0)
+                        r = paths_add(paths, path);
+        }
+        if (r < 0)
+                return r;
+
+        *ret = paths_steal(TAKE_PTR(paths));
+        return 0;
+}
+
+static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r != 0) {
+                bus_refuse_finding(&error, r, why);
+                return sd_bus_reply_method_error(operation->m, &error);
+        }
+
+        r = sd_bus_message_new_method_return(operation->m, &reply);
+        if (r >= 0)
+                r = append_fds(reply, fds);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "b", fds->complete);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_send(reply);
+}
+
+static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, char **roles, sd_bus_error *error) {
+        _cleanup_(operation_freep) Operation *operation = NULL;
+        unsigned n = 0;
+        int r;
+
+        while (roles && roles[n])
+                n++;
+
+        r = operation_new(&operation, server, m);
+        if (r < 0)
+                return r;
+
+        r = broker_get_fds(server_broker(server), lease, (const char *const *) roles, n, get_fds_on_done, operation);
+        if (r != 0)
+                return bus_refuse(error, r, lease->id);
+
+        TAKE_PTR(operation);
+        return 1;
+}
+
+static int lease_method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        char **roles = NULL;
+        Server *server = userdata;
+        const Lease *lease;
+        Sender sender;
+        int r;
+
+        r = sd_bus_message_read_strv(m, &roles);
+        if (r < 0)
+                return r;
+
+        r = flags_read_none(m, error);
+        if (r >= 0)
+                r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
+        if (r > 0) {
+                lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
+                if (!lease)
+                        r = bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
+                else if (sender.uid != lease->user->uid)
+                        r = bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
+                else
+                        r = get_fds_start(server, m, lease, roles, error);
+        } else if (r == 0) {
+                r = 1; /* runs again */
+        }
+
+        for (char **role = roles; role && *role; role++)
+                free(*role);
+        free(roles);
+        return r;
+}
+
+static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        const Lease *lease;
+        Sender sender;
+        Ask ask = {};
+        int r;
+
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+
+        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!lease)
+                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
+
+        r = details_of_lease(&ask, VFB_ACTION_REVOKE, lease);
+        if (r >= 0)
+                r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
+        ask_done(&ask);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        r = sd_bus_reply_method_return(m, NULL);
+        broker_release(server_broker(server), lease, LEASE_END_RELEASED);
+        return r;
+}
+
+static int lease_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Lease *lease = lease_of_path(server_broker(userdata), path);
+
+        if (!lease)
+                return -ENOENT;
+
+        if (strcmp(property, "Id") == 0)
+                return sd_bus_message_append(m, "s", lease->id);
+        if (strcmp(property, "State") == 0)
+                return sd_bus_message_append(m, "s", lease_state_name(lease->state));
+        if (strcmp(property, "Label") == 0)
+                return sd_bus_message_append(m, "s", lease->label);
+        if (strcmp(property, "Mode") == 0)
+                return sd_bus_message_append(m, "s", lease_mode_name(lease->mode));
+        if (strcmp(property, "BoundTo") == 0)
+                return sd_bus_message_append(m, "s", "lifeline");
+        if (strcmp(property, "Uid") == 0)
+                return sd_bus_message_append(m, "u", (uint32_t) lease->user->uid);
+        if (strcmp(property, "Pid") == 0)
+                return sd_bus_message_append(m, "u", (uint32_t) lease->pid);
+        if (strcmp(property, "CreatedUSec") == 0)
+                return sd_bus_message_append(m, "t", lease->created_usec);
+        if (strcmp(property, "ExpiresUSec") == 0)
+                return sd_bus_message_append(m, "t", (uint64_t) 0);
+        return -EINVAL;
+}
+
+static int lease_property_devices(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                  sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Lease *lease = lease_of_path(server_broker(userdata), path);
+        char device[PATH_MAX_BYTES];
+        int r;
+
+        if (!lease)
+                return -ENOENT;
+
+        r = sd_bus_message_open_container(m, 'a', "o");
+        for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++) {
+                if (!lease->devices[i].device)
+                        continue; /* it has gone, and so has its object */
+                path_of_device(lease->devices[i].device, device);
+                r = sd_bus_message_append(m, "o", device);
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+static const sd_bus_vtable lease_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+
+        SD_BUS_METHOD_WITH_ARGS("GetFds",
+                                SD_BUS_ARGS("as", roles, "t", flags),
+                                SD_BUS_RESULT("a(sha{sv})", fds, "b", complete),
+                                lease_method_get_fds,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Release",
+                                SD_BUS_ARGS("t", flags),
+                                SD_BUS_NO_RESULT,
+                                lease_method_release,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_SIGNAL_WITH_ARGS("DeviceGone", SD_BUS_ARGS("o", device, "s", cause), 0),
+
+        SD_BUS_PROPERTY("Id", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("State", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Label", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Mode", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("BoundTo", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Devices", "ao", lease_property_devices, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("CreatedUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ExpiresUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+
+        SD_BUS_VTABLE_END
+};
+
+int lease_register(Server *server) {
+        int r;
+
+        r = sd_bus_add_fallback_vtable(server_bus(server), NULL, VFB_PATH_LEASE, VFB_INTERFACE_LEASE, lease_vtable, lease_find_object, server);
+        if (r < 0)
+                return r;
+
+        return sd_bus_add_node_enumerator(server_bus(server), NULL, VFB_PATH_LEASE, lease_enumerate, server);
+}
+
+void lease_emit_changed(Server *server, const Lease *lease) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "State", NULL);
+}
+
+void lease_emit_device_gone(Server *server, const Lease *lease, const Device *device, const char *cause) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        char path[PATH_MAX_BYTES], device_path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        path_of_device(device, device_path);
+        if (sd_bus_message_new_signal(server_bus(server), &m, path, VFB_INTERFACE_LEASE, "DeviceGone") >= 0 &&
+            sd_bus_message_set_destination(m, lease->sender) >= 0 &&
+            sd_bus_message_append(m, "os", device_path, cause) >= 0)
+                sd_bus_send(server_bus(server), m, NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "Devices", NULL);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Leases on the bus. */
+
+typedef struct Device Device;
+typedef struct Lease Lease;
+typedef struct Server Server;
+
+int lease_register(Server *server);
+void lease_emit_changed(Server *server, const Lease *lease);
+
+/* To the bus name that acquired it, and to nobody else. */
+void lease_emit_device_gone(Server *server, const Lease *lease, const Device *device, const char *cause);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Operation */
+
+#include <string.h>
+
+#include "broker.h"
+#include "bus/operation.h"
+#include "bus/server.h"
+
+int operation_new(Operation **ret, Server *server, sd_bus_message *m) {
+        Operation *operation;
+
+        operation = calloc(1, sizeof(*operation));
+        if (!operation)
+                return -ENOMEM;
+
+        operation->server = server;
+        operation->m = sd_bus_message_ref(m);
+        LIST_INSERT_HEAD(server_operations(server), operation, all);
+        *ret = operation;
+        return 0;
+}
+
+Operation *operation_free(Operation *operation) {
+        if (!operation)
+                return NULL;
+
+        LIST_REMOVE(operation, all);
+        sd_bus_message_unref(operation->m);
+        free(operation);
+        return NULL;
+}
+
+void operations_forget(Server *server, struct OperationList *operations, const char *name) {
+        Operation *operation, *next;
+
+        for (operation = LIST_FIRST(operations); operation; operation = next) {
+                next = LIST_NEXT(operation, all);
+                if (strcmp(sd_bus_message_get_sender(operation->m), name) != 0)
+                        continue;
+
+                broker_abandon(server_broker(server), operation);
+                operation_free(operation);
+        }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Options */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "errors.h"
+
+static int invalid_option(sd_bus_error *error, const char *key, const char *what) {
+        return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, "Option \"%s\" %s", key, what);
+}
+
+static int option_read(sd_bus_message *m, const char *key, const Option *options, size_t n, sd_bus_error *error) {
+        const char *contents;
+        int r;
+
+        r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < n; i++) {
+                if (strcmp(options[i].key, key) != 0)
+                        continue;
+                if (strcmp(contents, "s") != 0)
+                        return invalid_option(error, key, "is not a string");
+                if (*options[i].value)
+                        return invalid_option(error, key, "is there twice");
+                return sd_bus_message_read(m, "v", "s", options[i].value);
+        }
+
+        if (strncmp(key, "x-", 2) == 0)
+                return sd_bus_message_skip(m, "v");
+        return invalid_option(error, key, "is unknown");
+}
+
+int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error) {
+        const char *key;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r < 0)
+                        return r;
+                r = option_read(m, key, options, n, error);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_exit_container(m);
+}
+
+int flags_read_none(sd_bus_message *m, sd_bus_error *error) {
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &flags);
+        if (r < 0)
+                return r;
+        if (flags != 0)
+                return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, "Unknown flags 0x%" PRIx64, flags);
+
+        return 0;
+}

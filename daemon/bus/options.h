@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Options
+ *
+ * Dictionaries of options and words of flags, as methods take them. Every key is known, of its type and
+ * there once, or it is refused, since an option that is silently ignored is a promise that is not
+ * kept; keys that begin with "x-" are for others and are passed over.
+ */
+
+#include <stddef.h>
+#include <systemd/sd-bus.h>
+
+typedef struct Option {
+        const char *key;
+        const char **value; /* a string, borrowed from the message; untouched if the key is missing */
+} Option;
+
+/* Reads an a{sv}. */
+int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error);
+
+/* Reads a "t" of which no bit is defined. */
+int flags_read_none(sd_bus_message *m, sd_bus_error *error);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Sender */
+
+#include <search.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "bus/sender.h"
+
+#define SENDERS_MAX 1024
+
+typedef struct Entry Entry;
+TAILQ_HEAD(EntryQueue, Entry);
+
+struct Entry {
+        TAILQ_ENTRY(Entry) all; /* the oldest first */
+        Sender sender;
+        char name[];
+};
+
+struct Senders {
+        sd_bus *bus;
+        struct EntryQueue queue;
+        void *by_name; /* tsearch(3) of the names */
+        unsigned n;
+};
+
+/* One question to the bus. Owned by its slot. */
+typedef struct Lookup {
+        Senders *senders;
+        SenderKnown known;
+        void *userdata;
+        char name[];
+} Lookup;
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp(a, b);
+}
+
+static Entry *entry_find(Senders *senders, const char *name) {
+        char *const *node = tfind(name, &senders->by_name, compare_names);
+
+        return node ? (Entry *) (*node - offsetof(Entry, name)) : NULL;
+}
+
+static void entry_free(Senders *senders, Entry *entry) {
+        tdelete(entry->name, &senders->by_name, compare_names);
+        TAILQ_REMOVE(&senders->queue, entry, all);
+        senders->n--;
+        free(entry);
+}
+
+/* Failing to remember is no failure. */
+static void senders_remember(Senders *senders, const char *name, const Sender *sender) {
+        size_t length = strlen(name) + 1;
+        Entry *entry;
+
+        if (entry_find(senders, name))
+                return;
+        if (senders->n == SENDERS_MAX)
+                entry_free(senders, TAILQ_FIRST(&senders->queue));
+
+        entry = malloc(sizeof(*entry) + length);
+        if (!entry)
+                return;
+
+        entry->sender = *sender;
+        memcpy(entry->name, name, length);
+        if (!tsearch(entry->name, &senders->by_name, compare_names)) {
+                free(entry);
+                return;
+        }
+
+        TAILQ_INSERT_TAIL(&senders->queue, entry, all);
+        senders->n++;
+}
+
+int senders_new(Senders **ret, sd_bus *bus) {
+        Senders *senders;
+
+        senders = calloc(1, sizeof(*senders));
+        if (!senders)
+                return -ENOMEM;
+
+        TAILQ_INIT(&senders->queue);
+        senders->bus = bus;
+        *ret = senders;
+        return 0;
+}
+
+Senders *senders_free(Senders *senders) {
+        if (!senders)
+                return NULL;
+
+        while (!TAILQ_EMPTY(&senders->queue))
+                entry_free(senders, TAILQ_FIRST(&senders->queue));
+        free(senders);
+        return NULL;
+}
+
+void senders_forget(Senders *senders, const char *name) {
+        Entry *entry = entry_find(senders, name);
+
+        if (entry)
+                entry_free(senders, entry);
+}
+
+static int read_number(sd_bus_message *m, uint32_t *ret) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'v', "u");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read(m, "u", ret);
+        if (r < 0)
+                return r;
+        return sd_bus_message_exit_container(m);
+}
+
+/* org.freedesktop.DBus.GetConnectionCredentials */
+static int read_credentials(sd_bus_message *m, Sender *ret) {
+        uint32_t uid = 0, pid = 0;
+        bool has_uid = false;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const char *key;
+
+                r = sd_bus_message_read(m, "s", &key);
+                if (r < 0)
+                        return r;
+
+                if (strcmp(key, "UnixUserID") == 0) {
+                        r = read_number(m, &uid);
+                        has_uid = true;
+                } else if (strcmp(key, "ProcessID") == 0) {
+                        r = read_number(m, &pid);
+                } else {
+                        r = sd_bus_message_skip(m, "v");
+                }
+                if (r < 0)
+                        return r;
+
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        if (!has_uid)
+                return -EPERM;
+
+        *ret = (Sender){ uid, (pid_t) pid };
+        return 0;
+}
+
+static int lookup_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Lookup *lookup = userdata;
+        Sender sender = {};
+        int r;
+
+        r = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : read_credentials(m, &sender);
+        if (r == 0)
+                senders_remember(lookup->senders, lookup->name, &sender);
+
+        lookup->known(r, &sender, lookup->userdata);
+        return 1;
+}
+
+bool senders_recall(Senders *senders, const char *name, Sender *ret) {
+        Entry *entry = entry_find(senders, name);
+
+        if (entry)
+                *ret = entry->sender;
+        return entry != NULL;
+}
+
+int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot **ret_slot, SenderKnown known, void *userdata) {
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        size_t length = strlen(name) + 1;
+        Lookup *lookup;
+        int r;
+
+        if (senders_recall(senders, name, ret))
+                return 1;
+
+        lookup = malloc(sizeof(*lookup) + length);
+        if (!lookup)
+                return -ENOMEM;
+        *lookup = (Lookup){ senders, known, userdata };
+        memcpy(lookup->name, name, length);
+
+        r = sd_bus_call_method_async(senders->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     "GetConnectionCredentials", lookup_on_reply, lookup, "s", name);
+        if (r < 0) {
+                free(lookup);
+                return r;
+        }
+
+        r = sd_bus_slot_set_destroy_callback(slot, free);
+        if (r < 0) {
+                free(lookup);
+                return r;
+        }
+
+        *ret_slot = TAKE_PTR(slot);
+        return 0;
+}

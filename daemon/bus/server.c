@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Server */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "broker.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/device-bus.h"
+#include "bus/group-bus.h"
+#include "bus/lease-bus.h"
+#include "bus/manager-bus.h"
+#include "bus/operation.h"
+#include "bus/server.h"
+#include "names.h"
+
+struct Server {
+        sd_bus *bus;
+        Broker *broker; /* borrowed */
+        Authorizer *authorizer;
+        struct OperationList operations;
+};
+
+static void server_on_device_new(const Device *device, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_device(device, path);
+        sd_bus_emit_object_added(server->bus, path);
+        manager_emit_device(server, "DeviceNew", device);
+}
+
+static void server_on_device_removed(const Device *device, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_device(device, path);
+        manager_emit_device(server, "DeviceRemoved", device);
+        sd_bus_emit_object_removed(server->bus, path);
+}
+
+static void server_on_device_changed(const Device *device, void *userdata) {
+        device_emit_changed(userdata, device);
+        if (!device->group)
+                device_emit_standing(userdata, device);
+}
+
+static void server_on_group_new(const Group *group, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_group(group, path);
+        sd_bus_emit_object_added(server->bus, path);
+}
+
+static void server_on_group_removed(const Group *group, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_group(group, path);
+        sd_bus_emit_object_removed(server->bus, path);
+}
+
+static void server_on_group_changed(const Group *group, void *userdata) {
+        Server *server = userdata;
+        const Device *device;
+
+        group_emit_changed(server, group);
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                device_emit_standing(server, device);
+}
+
+static void server_on_lease_new(const Lease *lease, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        sd_bus_emit_object_added(server->bus, path);
+        manager_emit_lease_new(server, lease);
+}
+
+static void server_on_lease_changed(const Lease *lease, void *userdata) {
+        lease_emit_changed(userdata, lease);
+}
+
+static void server_on_lease_removed(const Lease *lease, void *userdata) {
+        Server *server = userdata;
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        manager_emit_lease_removed(server, lease);
+        sd_bus_emit_object_removed(server->bus, path);
+}
+
+static void server_on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
+        lease_emit_device_gone(userdata, lease, device, cause);
+}
+
+static const BrokerObserver observer = {
+        .device_new = server_on_device_new,
+        .device_removed = server_on_device_removed,
+        .device_changed = server_on_device_changed,
+        .group_new = server_on_group_new,
+        .group_removed = server_on_group_removed,
+        .group_changed = server_on_group_changed,
+        .lease_new = server_on_lease_new,
+        .lease_changed = server_on_lease_changed,
+        .lease_removed = server_on_lease_removed,
+        .lease_lost_device = server_on_lease_lost_device,
+};
+
+/* A unique name has left the bus, and whoever it was waits for nothing any more. */
+static int server_on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        const char *name, *old, *new;
+        int r;
+
+        r = sd_bus_message_read(m, "sss", &name, &old, &new);
+        if (r < 0)
+                return r;
+
+        if (name[0] == ':' && !*new) {
+                authorizer_forget(server->authorizer, name);
+                operations_forget(server, &server->operations, name);
+        }
+        return 0;
+}
+
+static int server_register(Server *server) {
+        int r;
+
+        /* One rule for all names: a rule for each caller would cost four messages each, and the bus closes
+         * the connection that has too many. */
+        r = sd_bus_add_match(server->bus, NULL,
+                             "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                             "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
+                             server_on_name_lost, server);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_add_object_manager(server->bus, NULL, VFB_PATH);
+        if (r < 0)
+                return r;
+        r = manager_register(server);
+        if (r < 0)
+                return r;
+        r = device_register(server);
+        if (r < 0)
+                return r;
+        r = group_register(server);
+        if (r < 0)
+                return r;
+        return lease_register(server);
+}
+
+int server_new(Server **ret, sd_event *event, Broker *broker) {
+        _cleanup_(server_freep) Server *server = NULL;
+        int r;
+
+        server = calloc(1, sizeof(*server));
+        if (!server)
+                return -ENOMEM;
+
+        LIST_INIT(&server->operations);
+        server->broker = broker;
+
+        r = sd_bus_open_system_with_description(&server->bus, "vfio-brokerd");
+        if (r < 0)
+                return r;
+        r = sd_bus_set_exit_on_disconnect(server->bus, 1);
+        if (r < 0)
+                return r;
+        r = sd_bus_attach_event(server->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+
+        r = authorizer_new(&server->authorizer, server->bus);
+        if (r < 0)
+                return r;
+        r = server_register(server);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(server);
+        return 0;
+}
+
+Server *server_free(Server *server) {
+        if (!server)
+                return NULL;
+
+        while (!LIST_EMPTY(&server->operations))
+                operation_free(LIST_FIRST(&server->operations));
+        authorizer_free(server->authorizer);
+        sd_bus_flush_close_unref(server->bus);
+        free(server);
+        return NULL;
+}
+
+int server_publish(Server *server) {
+        broker_observe(server->broker, &observer, server);
+        return sd_bus_request_name(server->bus, VFB_BUS_NAME, 0);
+}
+
+Broker *server_broker(const Server *server) {
+        return server->broker;
+}
+
+sd_bus *server_bus(const Server *server) {
+        return server->bus;
+}
+
+Authorizer *server_authorizer(const Server *server) {
+        return server->authorizer;
+}
+
+struct OperationList *server_operations(Server *server) {
+        return &server->operations;
+}

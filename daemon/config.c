@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Config */
+
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "cleanup.h"
+#include "config.h"
+#include "core/lease.h"
+#include "log.h"
+
+static const struct {
+        const char *section, *key;
+        size_t offset;
+        unsigned min, max;
+} settings[] = {
+        { "Limits", "LeasesMax", offsetof(Config, leases_max), 1, 100000 },
+        { "Limits", "LeasesPerUserMax", offsetof(Config, leases_per_user_max), 0, 100000 },
+        { "Limits", "DevicesPerLeaseMax", offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
+};
+
+typedef struct ConfigParse {
+        Config config;
+        const char *path;
+        bool wrong;
+} ConfigParse;
+
+void config_default(Config *ret) {
+        *ret = (Config){ .leases_max = 4096, .leases_per_user_max = 64, .devices_per_lease_max = LEASE_DEVICES_MAX };
+}
+
+static int parse_number(const char *text, unsigned min, unsigned max, unsigned *ret) {
+        unsigned long value;
+        char *end;
+
+        if (*text < '0' || *text > '9')
+                return -EINVAL;
+
+        errno = 0;
+        value = strtoul(text, &end, 10);
+        if (errno != 0 || *end || value < min || value > max)
+                return -EINVAL;
+
+        *ret = (unsigned) value;
+        return 0;
+}
+
+/* inih's convention: 1 is fine, 0 is an error on this line. */
+static int config_on_setting(void *userdata, const char *section, const char *key, const char *value) {
+        ConfigParse *parse = userdata;
+
+        for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+                unsigned *field = (unsigned *) ((char *) &parse->config + settings[i].offset);
+
+                if (strcmp(settings[i].section, section) != 0 || strcmp(settings[i].key, key) != 0)
+                        continue;
+
+                if (parse_number(value, settings[i].min, settings[i].max, field) == 0)
+                        return 1;
+
+                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                          "%s: %s=%s is not a number from %u to %u", parse->path, key, value,
+                          settings[i].min, settings[i].max);
+                parse->wrong = true;
+                return 0;
+        }
+
+        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_WARNING },
+                  "%s: unknown key %s in section [%s], passed over", parse->path, key, section);
+        return 1;
+}
+
+static int config_parse_file(ConfigParse *parse, const char *path) {
+        int r;
+
+        parse->path = path;
+        r = ini_parse(path, config_on_setting, parse);
+        if (r == -1)
+                return errno == ENOENT ? 0 : -errno;
+        if (r == 0)
+                return 0;
+
+        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                  "%s:%d: %s; nothing of the configuration is used", path, r, parse->wrong ? "wrong value" : "not an INI line");
+        return -EINVAL;
+}
+
+static int is_drop_in(const struct dirent *entry) {
+        size_t n = strlen(entry->d_name);
+
+        return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
+}
+
+static int config_parse_drop_ins(ConfigParse *parse, const char *directory) {
+        struct dirent **entries;
+        int n, r = 0;
+
+        n = scandir(directory, &entries, is_drop_in, alphasort);
+        if (n < 0)
+                return errno == ENOENT ? 0 : -errno;
+
+        for (int i = 0; i < n; i++) {
+                _cleanup_(freep) char *path = NULL;
+
+                if (r == 0)
+                        r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM : config_parse_file(parse, path);
+                free(entries[i]);
+        }
+
+        free(entries);
+        return r;
+}
+
+int config_load(Config *ret, const char *path) {
+        _cleanup_(freep) char *directory = NULL;
+        ConfigParse parse = {};
+        int r;
+
+        config_default(&parse.config);
+
+        r = config_parse_file(&parse, path);
+        if (r < 0)
+                return r;
+
+        if (asprintf(&directory, "%s.d", path) < 0)
+                return -ENOMEM;
+        r = config_parse_drop_ins(&parse, directory);
+        if (r < 0)
+                return r;
+
+        *ret = parse.config;
+        return 0;
+}

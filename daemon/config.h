@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Config
+ *
+ * The few things that are neither policy (polkit) nor the service's surroundings (the unit): limits.
+ * vfio-broker.conf and the drop-ins in vfio-broker.conf.d/ beside it, in order of name. A value that
+ * makes no sense makes the whole new configuration void, so that no half of it is ever in force.
+ */
+
+typedef struct Config {
+        unsigned leases_max;
+        unsigned leases_per_user_max;
+        unsigned devices_per_lease_max; /* at most LEASE_DEVICES_MAX */
+} Config;
+
+void config_default(Config *ret);
+
+/* @path may be missing, and @ret is then the default. -EINVAL: a value or a line is wrong; it is logged
+ * with file and line, and @ret is untouched. Unknown sections and keys are logged and passed over. */
+int config_load(Config *ret, const char *path);

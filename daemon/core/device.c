@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Device */
+
+#include <search.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "core/device.h"
+#include "core/group.h"
+
+static int compare_ids(const void *a, const void *b) {
+        return strcmp(a, b);
+}
+
+/* The tree holds the ids, which live in the devices. */
+static Device *device_of_id(char *const *node) {
+        return node ? (Device *) (*node - offsetof(Device, facts.id)) : NULL;
+}
+
+int device_new(Device **ret, DeviceList *devices, const DeviceFacts *facts) {
+        static uint64_t generation;
+        Device *device;
+
+        if (device_find(devices, facts->id))
+                return -EEXIST;
+
+        device = calloc(1, sizeof(*device));
+        if (!device)
+                return -ENOMEM;
+
+        device->facts = *facts;
+        if (!tsearch(device->facts.id, &devices->by_id, compare_ids)) {
+                free(device);
+                return -ENOMEM;
+        }
+
+        device->generation = ++generation;
+        device->is_vf = -1;
+        device->list = devices;
+        TAILQ_INSERT_TAIL(&devices->queue, device, all);
+        devices->n++;
+
+        *ret = device;
+        return 0;
+}
+
+Device *device_free(Device *device) {
+        if (!device)
+                return NULL;
+
+        device_join(device, NULL);
+        TAILQ_REMOVE(&device->list->queue, device, all);
+        device->list->n--;
+        tdelete(device->facts.id, &device->list->by_id, compare_ids);
+        free(device->quarantine);
+        free(device);
+        return NULL;
+}
+
+Device *device_find(const DeviceList *devices, const char *id) {
+        return device_of_id(tfind(id, &devices->by_id, compare_ids));
+}
+
+void device_join(Device *device, Group *group) {
+        if (device->group == group)
+                return;
+
+        if (device->group)
+                TAILQ_REMOVE(&device->group->devices, device, siblings);
+        if (group)
+                TAILQ_INSERT_TAIL(&group->devices, device, siblings);
+        device->group = group;
+}
+
+bool device_is_blocker(const Device *device) {
+        /* They only route, and leave DMA alone: the kernel marks them driver_managed_dma. */
+        static const char *const harmless[] = { "", "pcieport", "pci-stub" };
+
+        if (device->facts.vfio_driver)
+                return false;
+
+        for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
+                if (strcmp(device->facts.driver, harmless[i]) == 0)
+                        return false;
+
+        return true;
+}
+
+bool device_has_reset(const Device *device) {
+        return device->facts.reset_methods[0] != '\0';
+}
+
+int device_set_quarantine(Device *device, const char *reason) {
+        char *copy = NULL;
+
+        if (reason) {
+                copy = strdup(reason);
+                if (!copy)
+                        return -ENOMEM;
+        }
+
+        free(device->quarantine);
+        device->quarantine = copy;
+        return 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Device
+ *
+ * One function that a program may want to drive, and whether it can be had. Owned by the list that it
+ * is linked into; it ends when the kernel says that it has gone. What it is (DeviceFacts) is replaced
+ * as a whole whenever /sys is read again; who it is (the generation) never changes, so that a request
+ * which waited can tell this device from a later one at the same address.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "cleanup.h"
+
+#define DEVICE_ID_MAX   32
+#define DEVICE_BARS_MAX 7
+
+typedef struct Device Device;
+typedef struct Group Group;
+TAILQ_HEAD(DeviceQueue, Device);
+
+/* All devices, in the order of their appearance, and by id. */
+typedef struct DeviceList {
+        struct DeviceQueue queue;
+        void *by_id; /* tsearch(3) */
+        unsigned n;
+} DeviceList;
+
+typedef struct DeviceBar {
+        unsigned index;
+        uint64_t size, flags;
+} DeviceBar;
+
+typedef struct DeviceFacts {
+        char id[DEVICE_ID_MAX];
+        char driver[64]; /* "" for none */
+        char modalias[128];
+        uint32_t class;
+        uint16_t vendor, device, subsystem_vendor, subsystem_device;
+        int numa_node;
+        bool vfio_driver;
+        char reset_methods[64];
+        DeviceBar bars[DEVICE_BARS_MAX];
+        unsigned n_bars;
+} DeviceFacts;
+
+struct Device {
+        TAILQ_ENTRY(Device) all;      /* in the broker's list */
+        TAILQ_ENTRY(Device) siblings; /* in its group's */
+        DeviceList *list;
+        Group *group;                /* borrowed; NULL for none */
+        uint64_t generation;
+        DeviceFacts facts;
+
+        bool seen;        /* by the scan that is under way */
+        int is_vf;        /* -1: nobody asked the kernel yet */
+        char *quarantine; /* why; NULL: it is not */
+        bool unclean;     /* was not reset since @last_uid had it */
+        uid_t last_uid;
+};
+
+/* -EEXIST: there is one of this id. */
+int device_new(Device **ret, DeviceList *devices, const DeviceFacts *facts);
+Device *device_free(Device *device);
+DEFINE_CLEANUP(Device, device_free)
+
+Device *device_find(const DeviceList *devices, const char *id);
+
+static inline const char *device_id(const Device *device) {
+        return device->facts.id;
+}
+
+/* Moves it to @group (NULL: none). */
+void device_join(Device *device, Group *group);
+
+/* The device's driver does DMA for the host, so nobody else may have the group. */
+bool device_is_blocker(const Device *device);
+
+bool device_has_reset(const Device *device);
+
+/* @reason NULL: no longer. -ENOMEM. */
+int device_set_quarantine(Device *device, const char *reason);

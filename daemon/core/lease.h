@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Lease
+ *
+ * The right of one holder to some devices and to the whole of their IOMMU groups. It hangs on a lifeline,
+ * and goes one way out: over, until nobody has a device open any more (lingering), until the devices are
+ * reset (cleaning), gone. It keeps the groups' descriptors, which nobody else can open meanwhile, and
+ * the container's, but never a device's: VFIO counts open files, so a copy here would keep the device
+ * busy, and its DMA going, after the holder has died. Owned by the list that it is linked into.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "core/lifeline.h"
+#include "core/user.h"
+
+#define LEASE_ID_MAX      16
+#define LEASE_LABEL_MAX   64 /* characters; four bytes each at most */
+#define LEASE_DEVICES_MAX 64
+
+typedef struct Device Device;
+typedef struct Group Group;
+typedef struct Lease Lease;
+typedef struct sd_event_source sd_event_source;
+TAILQ_HEAD(LeaseQueue, Lease);
+
+typedef struct LeaseList {
+        struct LeaseQueue queue; /* the oldest first */
+        void *by_id; /* tsearch(3) */
+        unsigned n;
+} LeaseList;
+
+typedef enum LeaseState {
+        LEASE_PREPARING,
+        LEASE_ACTIVE,
+        LEASE_LINGERING,
+        LEASE_CLEANING,
+        LEASE_FAILED,
+        _LEASE_STATE_MAX,
+} LeaseState;
+
+typedef enum LeaseMode {
+        LEASE_MODE_LEGACY,
+        LEASE_MODE_LEGACY_RAW,
+        _LEASE_MODE_MAX,
+} LeaseMode;
+
+typedef enum LeaseEnd {
+        LEASE_END_NONE,
+        LEASE_END_RELEASED,
+        LEASE_END_HOLDER_GONE,
+        LEASE_END_REMOVED,
+        LEASE_END_FAILED,
+        _LEASE_END_MAX,
+} LeaseEnd;
+
+typedef struct LeaseDevice {
+        char id[32];
+        char token[40];
+        Device *device; /* borrowed; NULL: gone */
+        unsigned group; /* index into the lease's groups */
+} LeaseDevice;
+
+struct Lease {
+        TAILQ_ENTRY(Lease) all;
+        LeaseList *list;
+        char id[LEASE_ID_MAX];
+        LeaseState state;
+        LeaseMode mode;
+        LeaseEnd end;
+        char *label;
+        User *user; /* charged */
+        pid_t pid;
+        char *sender; /* unique bus name */
+        uint64_t created_usec;
+
+        Group **groups; /* borrowed; each has this lease */
+        int *group_fds; /* ours; negative: not open */
+        unsigned n_groups;
+        LeaseDevice *devices;
+        unsigned n_devices, n_devices_max;
+
+        unsigned n_handed_out; /* descriptors, from the first */
+
+        int container_fd;
+        unsigned model;
+        Lifeline *lifeline;
+        sd_event_source *timer; /* until the next look whether it is still open somewhere */
+        uint64_t wait_usec;
+        unsigned n_tasks; /* actions of the kernel that are under way for it; it is not freed before */
+        bool announced; /* others have heard of it */
+};
+
+/* With room for @n_devices. @user is charged for it from here on. */
+int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices);
+
+/* Gives back whatever it still has. Its groups are nobody's from here on. */
+Lease *lease_free(Lease *lease);
+DEFINE_CLEANUP(Lease, lease_free)
+
+Lease *lease_find(const LeaseList *leases, const char *id);
+
+/* Adds the device and its group. The caller has made sure that both are free and that there is room. */
+void lease_add_device(Lease *lease, Device *device, const char *token);
+
+/* The device has gone; returns its index, -1 if it was not in the lease. */
+int lease_drop_device(Lease *lease, Device *device);
+
+unsigned lease_n_present(const Lease *lease);
+
+/* Only along the table of allowed moves; anything else is a programming error. */
+void lease_advance(Lease *lease, LeaseState state);
+
+/* From here on @lifeline is the lease's. */
+void lease_hold_by(Lease *lease, Lifeline *lifeline);
+
+/* Closes what keeps the groups taken. */
+void lease_close_groups(Lease *lease);
+
+static inline bool lease_is_over(const Lease *lease) {
+        return lease->end != LEASE_END_NONE;
+}
+
+const char *lease_state_name(LeaseState state);
+const char *lease_mode_name(LeaseMode mode);
+const char *lease_end_name(LeaseEnd end);

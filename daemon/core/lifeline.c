@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Lifeline */
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <systemd/sd-event.h>
+
+#include "core/lifeline.h"
+
+struct Lifeline {
+        sd_event_source *source; /* owns our end of the pipe */
+        LifelineCut cut;
+        void *userdata;
+};
+
+static int lifeline_on_hangup(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Lifeline *lifeline = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        lifeline->cut(lifeline->userdata);
+        return 0;
+}
+
+int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdata, int *ret_fd) {
+        _cleanup_(lifeline_freep) Lifeline *lifeline = NULL;
+        int r, fds[2];
+
+        lifeline = calloc(1, sizeof(*lifeline));
+        if (!lifeline)
+                return -ENOMEM;
+
+        lifeline->cut = cut;
+        lifeline->userdata = userdata;
+
+        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+                return -errno;
+        _cleanup_(closep) int ours = fds[0], theirs = fds[1];
+
+        /* No EPOLLIN: what a holder writes into it is nobody's concern, and would spin the loop. */
+        r = sd_event_add_io(event, &lifeline->source, ours, EPOLLHUP, lifeline_on_hangup, lifeline);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(lifeline->source, 1);
+        if (r < 0)
+                return r;
+
+        TAKE_FD(ours);
+        *ret_fd = TAKE_FD(theirs);
+        *ret = TAKE_PTR(lifeline);
+        return 0;
+}
+
+Lifeline *lifeline_free(Lifeline *lifeline) {
+        if (!lifeline)
+                return NULL;
+
+        sd_event_source_disable_unref(lifeline->source);
+        free(lifeline);
+        return NULL;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Scan
+ *
+ * The order of the reads in scan_pci() is an order of need: a function without a sensible "uevent" costs three
+ * system calls and no more. Strings that go on to clients are plain ASCII or dropped, since one bad
+ * byte makes a D-Bus message invalid.
+ */
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "scan.h"
+#include "sysfs.h"
+
+#define ATTRIBUTE_MAX 4097 /* a page, and one to see that there is no more */
+#define FUNCTIONS_MAX 65536
+
+static void dirp(DIR **dir) {
+        if (*dir)
+                closedir(*dir);
+}
+
+static bool is_hex(char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static bool is_plain(const char *s) {
+        for (; *s; s++)
+                if (*s < 0x20 || *s > 0x7e)
+                        return false;
+        return true;
+}
+
+bool pci_address_is_valid(const char *address) {
+        const char *rest;
+        size_t domain = 0;
+
+        while (domain < 9 && is_hex(address[domain]))
+                domain++;
+        /* The kernel writes at least four digits, and never a zero before more: one name for one function. */
+        if (domain < 4 || domain > 8 || (domain > 4 && address[0] == '0'))
+                return false;
+
+        rest = address + domain;
+        return rest[0] == ':' && is_hex(rest[1]) && is_hex(rest[2]) &&
+               rest[3] == ':' && (rest[4] == '0' || rest[4] == '1') && is_hex(rest[5]) &&
+               rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7' && rest[8] == '\0';
+}
+
+/* Reads a number of at most @max, without sign or space before it, and moves @s behind it. strtoull() would take
+ * "-1" and " 1", and does not say what it overflowed. */
+static bool take_number(const char **s, unsigned base, uint64_t max, uint64_t *ret) {
+        uint64_t value = 0;
+        unsigned digit;
+        const char *p;
+
+        for (p = *s; isxdigit((unsigned char) *p); p++) {
+                digit = isdigit((unsigned char) *p) ? *p - '0' : tolower((unsigned char) *p) - 'a' + 10;
+                if (digit >= base)
+                        break;
+                if (digit > max || value > (max - digit) / base)
+                        return false;
+                value = value * base + digit;
+        }
+        if (p == *s)
+                return false;
+        *s = p;
+        *ret = value;
+        return true;
+}
+
+static bool take_text(const char **s, const char *text) {
+        size_t n = strlen(text);
+
+        if (strncmp(*s, text, n) != 0)
+                return false;
+        *s += n;
+        return true;
+}
+
+static bool parse_number(const char *s, unsigned base, uint64_t max, uint64_t *ret) {
+        return take_number(&s, base, max, ret) && *s == '\0';
+}
+
+/* "8086:100E" */
+static bool parse_ids(const char *s, uint16_t *ret_vendor, uint16_t *ret_device) {
+        uint64_t vendor, device;
+
+        if (!take_number(&s, 16, UINT16_MAX, &vendor) || !take_text(&s, ":") ||
+            !parse_number(s, 16, UINT16_MAX, &device))
+                return false;
+        *ret_vendor = vendor;
+        *ret_device = device;
+        return true;
+}
+
+static bool copy_plain(char *ret, size_t size, const char *value) {
+        if (strlen(value) >= size || !is_plain(value))
+                return false;
+        memcpy(ret, value, strlen(value) + 1);
+        return true;
+}
+
+enum {
+        SEEN_CLASS = 1 << 0,
+        SEEN_ID    = 1 << 1,
+        SEEN_SLOT  = 1 << 2,
+        SEEN_ALL   = SEEN_CLASS | SEEN_ID | SEEN_SLOT,
+};
+
+/* One line of "uevent". Keys that are not ours are none of our business. */
+static bool parse_line(const char *line, PciFacts *facts, unsigned *seen) {
+        uint64_t class;
+
+        if (take_text(&line, "DRIVER="))
+                return copy_plain(facts->driver, sizeof(facts->driver), line);
+        if (take_text(&line, "PCI_CLASS=")) {
+                *seen |= SEEN_CLASS;
+                if (!parse_number(line, 16, 0xffffff, &class))
+                        return false;
+                facts->class = class;
+                return true;
+        }
+        if (take_text(&line, "PCI_ID=")) {
+                *seen |= SEEN_ID;
+                return parse_ids(line, &facts->vendor, &facts->device);
+        }
+        if (take_text(&line, "PCI_SUBSYS_ID="))
+                return parse_ids(line, &facts->subsystem_vendor, &facts->subsystem_device);
+        if (take_text(&line, "PCI_SLOT_NAME=")) {
+                *seen |= SEEN_SLOT;
+                return strcmp(line, facts->address) == 0;
+        }
+        if (take_text(&line, "MODALIAS="))
+                return copy_plain(facts->modalias, sizeof(facts->modalias), line);
+        return true;
+}
+
+static int parse_uevent(char *text, PciFacts *facts) {
+        char *line, *end;
+        unsigned seen = 0;
+
+        for (line = text; line; line = end) {
+                end = strchr(line, '\n');
+                if (end)
+                        *end++ = '\0';
+                if (!parse_line(line, facts, &seen))
+                        return -EBADMSG;
+        }
+        return seen == SEEN_ALL ? 0 : -EBADMSG;
+}
+
+static void pci_path(char ret[PATH_MAX], const char *address, const char *attribute) {
+        snprintf(ret, PATH_MAX, "bus/pci/devices/%s/%s", address, attribute);
+}
+
+static int read_pci(int sysfs, const char *address, const char *attribute, char *ret, size_t size) {
+        char path[PATH_MAX];
+
+        pci_path(path, address, attribute);
+        return sysfs_read(sysfs, path, ret, size);
+}
+
+static int read_identity(int sysfs, const char *address, PciFacts *facts) {
+        char text[ATTRIBUTE_MAX], path[PATH_MAX], name[16];
+        uint64_t group;
+        int r;
+
+        r = read_pci(sysfs, address, "uevent", text, sizeof(text));
+        if (r == -ENOENT)
+                return -ENODEV;
+        if (r < 0)
+                return r == -EFBIG ? -EBADMSG : r;
+        r = parse_uevent(text, facts);
+        if (r < 0)
+                return r;
+
+        pci_path(path, address, "iommu_group");
+        if (sysfs_readlink_name(sysfs, path, name, sizeof(name)) == 0 && parse_number(name, 10, INT_MAX, &group))
+                facts->group = group;
+
+        /* vfio-dev/ belongs to the binding, so without a driver there is nothing to ask */
+        if (facts->driver[0]) {
+                pci_path(path, address, "vfio-dev");
+                facts->vfio_driver = sysfs_exists(sysfs, path);
+        }
+        return 0;
+}
+
+/* "0x00000000fe000000 0x00000000fe0fffff 0x0000000000040200" */
+static bool take_resource(const char **s, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_flags) {
+        return take_text(s, "0x") && take_number(s, 16, UINT64_MAX, ret_first) && take_text(s, " 0x") &&
+               take_number(s, 16, UINT64_MAX, ret_last) && take_text(s, " 0x") &&
+               take_number(s, 16, UINT64_MAX, ret_flags) && (take_text(s, "\n") || **s == '\0');
+}
+
+static void parse_bars(const char *text, PciFacts *facts) {
+        uint64_t first, last, flags;
+
+        /* Lines after the ROM's are of SR-IOV and of bridges. */
+        for (unsigned i = 0; i < PCI_BARS_MAX && take_resource(&text, &first, &last, &flags); i++) {
+                if (flags == 0 || last < first || last - first == UINT64_MAX)
+                        continue;
+                facts->bars[facts->n_bars++] = (PciBar){ .index = i, .size = last - first + 1, .flags = flags };
+        }
+}
+
+int scan_pci(int sysfs, const char *address, PciFacts *ret) {
+        PciFacts facts = { .group = -1, .numa_node = -1 };
+        char text[ATTRIBUTE_MAX];
+        uint64_t node;
+        int r;
+
+        if (!pci_address_is_valid(address))
+                return -ENODEV;
+        memcpy(facts.address, address, strlen(address) + 1);
+
+        r = read_identity(sysfs, address, &facts);
+        if (r < 0)
+                return r;
+
+        if (read_pci(sysfs, address, "numa_node", text, sizeof(text)) == 0 && parse_number(text, 10, INT_MAX, &node))
+                facts.numa_node = node;
+        if (read_pci(sysfs, address, "reset_method", text, sizeof(text)) == 0)
+                copy_plain(facts.reset_methods, sizeof(facts.reset_methods), text);
+        if (read_pci(sysfs, address, "resource", text, sizeof(text)) == 0)
+                parse_bars(text, &facts);
+
+        *ret = facts;
+        return 0;
+}
+
+typedef char Address[PCI_ADDRESS_MAX];
+
+/* The shorter domain is the smaller number; within one length text sorts as numbers do. */
+static int compare_addresses(const void *a, const void *b) {
+        size_t length_a = strlen(a), length_b = strlen(b);
+
+        if (length_a != length_b)
+                return length_a < length_b ? -1 : 1;
+        return strcmp(a, b);
+}
+
+static int list_addresses(int sysfs, Address **ret, size_t *ret_n) {
+        _cleanup_(closep) int fd = -EBADF;
+        _cleanup_(freep) Address *list = NULL;
+        _cleanup_(dirp) DIR *dir = NULL;
+        size_t n = 0, n_allocated = 0;
+        struct dirent *entry;
+        Address *larger;
+
+        fd = openat(sysfs, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        dir = fdopendir(fd);
+        if (!dir)
+                return -errno;
+        fd = -EBADF; /* @dir's from here on */
+
+        while ((entry = readdir(dir))) {
+                if (!pci_address_is_valid(entry->d_name))
+                        continue;
+                if (n == FUNCTIONS_MAX)
+                        return -E2BIG;
+                if (n == n_allocated) {
+                        n_allocated = n_allocated ? n_allocated * 2 : 64;
+                        larger = reallocarray(list, n_allocated, sizeof(*list));
+                        if (!larger)
+                                return -ENOMEM;
+                        list = larger;
+                }
+                memcpy(list[n++], entry->d_name, strlen(entry->d_name) + 1);
+        }
+
+        *ret = TAKE_PTR(list);
+        *ret_n = n;
+        return 0;
+}
+
+int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata), void *userdata) {
+        _cleanup_(freep) Address *list = NULL;
+        size_t n = 0;
+        int r;
+
+        r = list_addresses(sysfs, &list, &n);
+        if (r < 0)
+                return r;
+        if (n > 0)
+                qsort(list, n, sizeof(*list), compare_addresses);
+
+        for (size_t i = 0; i < n; i++) {
+                PciFacts facts;
+
+                if (scan_pci(sysfs, list[i], &facts) < 0)
+                        continue;
+                r = found(&facts, userdata);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
+        char path[PATH_MAX], name[PCI_ADDRESS_MAX];
+        int r;
+
+        if (!pci_address_is_valid(address))
+                return -ENODEV;
+
+        pci_path(path, address, "physfn");
+        r = sysfs_readlink_name(sysfs, path, name, sizeof(name));
+        if (r == -ENOENT)
+                return -ENODATA;
+        if (r < 0)
+                return r;
+        if (!pci_address_is_valid(name))
+                return -EBADMSG;
+        memcpy(ret, name, strlen(name) + 1);
+        return 0;
+}
+
+int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size) {
+        char path[PATH_MAX], target[PATH_MAX];
+        const char *below;
+        ssize_t n;
+
+        if (!pci_address_is_valid(address))
+                return -ENODEV;
+
+        snprintf(path, sizeof(path), "bus/pci/devices/%s", address);
+        n = readlinkat(sysfs, path, target, sizeof(target));
+        if (n < 0)
+                return errno == ENOENT ? -ENODEV : -errno;
+        if ((size_t) n == sizeof(target))
+                return -EFBIG;
+        target[n] = '\0';
+
+        /* "../../../devices/pci0000:00/0000:00:1e.0/0000:06:0d.0" */
+        below = strstr(target, "devices/");
+        if (!below)
+                return -EBADMSG;
+        n = snprintf(ret, size, "/sys/%s", below);
+        return (size_t) n < size ? 0 : -EFBIG;
+}
+
+bool scan_pci_boot_vga(int sysfs, const char *address) {
+        char value[4];
+
+        return pci_address_is_valid(address) &&
+               read_pci(sysfs, address, "boot_vga", value, sizeof(value)) == 0 && strcmp(value, "1") == 0;
+}
+
+static bool is_cdev_name(const char *name) {
+        uint64_t number;
+
+        return take_text(&name, "vfio") && parse_number(name, 10, INT_MAX, &number);
+}
+
+int scan_pci_cdev(int sysfs, const char *address, char *ret, size_t size) {
+        _cleanup_(closep) int fd = -EBADF;
+        _cleanup_(dirp) DIR *dir = NULL;
+        char path[PATH_MAX];
+        struct dirent *entry;
+
+        if (!pci_address_is_valid(address))
+                return -ENODEV;
+
+        pci_path(path, address, "vfio-dev");
+        fd = openat(sysfs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? -ENODATA : -errno;
+        dir = fdopendir(fd);
+        if (!dir)
+                return -errno;
+        fd = -EBADF; /* @dir's from here on */
+
+        while ((entry = readdir(dir))) {
+                if (!is_cdev_name(entry->d_name))
+                        continue;
+                /* The folder alone is there since 6.1, with or without a character device. */
+                snprintf(path, sizeof(path), "%s/dev", entry->d_name);
+                if (!sysfs_exists(dirfd(dir), path))
+                        continue;
+                return copy_plain(ret, size, entry->d_name) ? 0 : -EFBIG;
+        }
+        return -ENODATA;
+}
+
+int scan_group_type(int sysfs, unsigned group, char *ret, size_t size) {
+        char path[64];
+        int r;
+
+        snprintf(path, sizeof(path), "kernel/iommu_groups/%u/type", group);
+        r = sysfs_read(sysfs, path, ret, size);
+        if (r < 0)
+                return r == -ENOENT ? -ENODEV : r;
+        return is_plain(ret) ? 0 : -EBADMSG;
+}
+
+/* "0x00000000fee00000 0x00000000feefffff msi" */
+static bool take_region(const char **s, ReservedRegion *ret) {
+        char kind[sizeof(ret->kind)];
+        size_t n;
+
+        if (!take_text(s, "0x") || !take_number(s, 16, UINT64_MAX, &ret->first) || !take_text(s, " 0x") ||
+            !take_number(s, 16, UINT64_MAX, &ret->last) || !take_text(s, " "))
+                return false;
+
+        n = strcspn(*s, "\n");
+        if (n >= sizeof(kind))
+                return false;
+        memcpy(kind, *s, n);
+        kind[n] = '\0';
+        if (!copy_plain(ret->kind, sizeof(ret->kind), kind))
+                return false;
+        *s += n;
+        return take_text(s, "\n") || **s == '\0';
+}
+
+int scan_group_reserved(int sysfs, unsigned group, ReservedRegion *ret, unsigned n) {
+        char path[64], text[ATTRIBUTE_MAX];
+        ReservedRegion region;
+        const char *s = text;
+        unsigned count;
+        int r;
+
+        snprintf(path, sizeof(path), "kernel/iommu_groups/%u/reserved_regions", group);
+        r = sysfs_read(sysfs, path, text, sizeof(text));
+        if (r < 0)
+                return r == -ENOENT ? -ENODEV : r;
+
+        for (count = 0; *s; count++) {
+                if (!take_region(&s, &region))
+                        return -EBADMSG;
+                if (count < n)
+                        ret[count] = region;
+        }
+        return count;
+}
+
+bool scan_module_flag(int sysfs, const char *module, const char *parameter) {
+        char path[PATH_MAX], value[8];
+
+        snprintf(path, sizeof(path), "module/%s/parameters/%s", module, parameter);
+        return sysfs_read(sysfs, path, value, sizeof(value)) == 0 &&
+               (strcmp(value, "Y") == 0 || strcmp(value, "1") == 0);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Sysfs */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "sysfs.h"
+
+int sysfs_read(int dirfd, const char *path, char *ret, size_t size) {
+        _cleanup_(closep) int fd = -EBADF;
+        ssize_t n;
+
+        assert(size > 0);
+
+        fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        /* One read: the kernel fills in an attribute at the first, and a second could show a newer one. */
+        n = read(fd, ret, size);
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == size)
+                return -EFBIG;
+        if (memchr(ret, '\0', n))
+                return -EBADMSG;
+
+        if (n > 0 && ret[n - 1] == '\n')
+                n--;
+        ret[n] = '\0';
+        return 0;
+}
+
+int sysfs_readlink_name(int dirfd, const char *path, char *ret, size_t size) {
+        char target[PATH_MAX];
+        const char *name;
+        ssize_t n;
+
+        n = readlinkat(dirfd, path, target, sizeof(target));
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == sizeof(target))
+                return -EFBIG;
+        target[n] = '\0';
+
+        name = strrchr(target, '/');
+        name = name ? name + 1 : target;
+        if (strlen(name) >= size)
+                return -EFBIG;
+        memcpy(ret, name, strlen(name) + 1);
+        return 0;
+}
+
+bool sysfs_exists(int dirfd, const char *path) {
+        return faccessat(dirfd, path, F_OK, 0) == 0;
+}

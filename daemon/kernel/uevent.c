@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Uevent
+ *
+ * The monitor takes a socket's ENOBUFS for itself and goes on, so losses are seen in another way: the kernel
+ * counts the messages that found no room. The count is compared whenever a message arrives, and when
+ * the socket has an error, for which a copy of its descriptor is watched: that one is dispatched before
+ * the monitor, and takes the error away.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-device.h>
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "scan.h"
+#include "uevent.h"
+
+/* Room for what a machine with thousands of functions says at once; only used when needed. */
+#define RECEIVE_BUFFER (16U * 1024U * 1024U)
+
+struct Uevent {
+        sd_device_monitor *monitor;
+        sd_event_source *error_source;
+        UeventHandler handler;
+        void *userdata;
+        uint32_t n_lost;
+        int fd; /* the monitor's socket, a copy */
+};
+
+DEFINE_CLEANUP(Uevent, uevent_free)
+
+static UeventAction translate_action(sd_device_action_t action) {
+        if (action == SD_DEVICE_ADD)
+                return UEVENT_ADD;
+        if (action == SD_DEVICE_REMOVE)
+                return UEVENT_REMOVE;
+        return UEVENT_CHANGE; /* also for one that is younger than this program: a look at /sys does no harm */
+}
+
+static void look_for_losses(Uevent *uevent) {
+        uint32_t info[SK_MEMINFO_VARS] = { 0 };
+        socklen_t size = sizeof(info);
+
+        if (getsockopt(uevent->fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 || info[SK_MEMINFO_DROPS] == uevent->n_lost)
+                return;
+        uevent->n_lost = info[SK_MEMINFO_DROPS];
+        uevent->handler(UEVENT_LOST, NULL, uevent->userdata);
+}
+
+static int uevent_on_error(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        socklen_t size = sizeof(int);
+        int error;
+
+        (void) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        look_for_losses(userdata);
+        return 0;
+}
+
+static int uevent_on_device(sd_device_monitor *monitor, sd_device *device, void *userdata) {
+        sd_device_action_t action;
+        Uevent *uevent = userdata;
+        const char *address;
+
+        look_for_losses(uevent);
+        if (sd_device_get_sysname(device, &address) < 0 || !pci_address_is_valid(address) ||
+            sd_device_get_action(device, &action) < 0)
+                return 0;
+        uevent->handler(translate_action(action), address, uevent->userdata);
+        return 0;
+}
+
+static int watch_errors(Uevent *uevent, sd_event *event) {
+        sd_event_source *source;
+        int64_t priority;
+        int fd, r;
+
+        source = sd_device_monitor_get_event_source(uevent->monitor);
+        fd = sd_event_source_get_io_fd(source);
+        if (fd < 0)
+                return fd;
+        uevent->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (uevent->fd < 0)
+                return -errno;
+
+        r = sd_event_source_get_priority(source, &priority);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(event, &uevent->error_source, uevent->fd, EPOLLERR, uevent_on_error, uevent);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_priority(uevent->error_source, priority - 1);
+}
+
+int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userdata) {
+        _cleanup_(uevent_freep) Uevent *uevent = NULL;
+        int r;
+
+        uevent = calloc(1, sizeof(*uevent));
+        if (!uevent)
+                return -ENOMEM;
+        uevent->handler = handler;
+        uevent->userdata = userdata;
+        uevent->fd = -EBADF;
+
+        r = sd_device_monitor_new(&uevent->monitor);
+        if (r < 0)
+                return r;
+        (void) sd_device_monitor_set_receive_buffer_size(uevent->monitor, RECEIVE_BUFFER);
+        r = sd_device_monitor_filter_add_match_subsystem_devtype(uevent->monitor, "pci", NULL);
+        if (r < 0)
+                return r;
+        r = sd_device_monitor_attach_event(uevent->monitor, event);
+        if (r < 0)
+                return r;
+        r = sd_device_monitor_start(uevent->monitor, uevent_on_device, uevent);
+        if (r < 0)
+                return r;
+        r = watch_errors(uevent, event);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(uevent);
+        return 0;
+}
+
+Uevent *uevent_free(Uevent *uevent) {
+        if (!uevent)
+                return NULL;
+        sd_event_source_disable_unref(uevent->error_source);
+        closep(&uevent->fd);
+        sd_device_monitor_unref(uevent->monitor);
+        free(uevent);
+        return NULL;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Vfio */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "vfio.h"
+
+static const struct {
+        unsigned model;
+        const char *name;
+} models[] = { /* the better first */
+        { VFIO_TYPE1v2_IOMMU, "type1v2" },
+        { VFIO_TYPE1_IOMMU, "type1" },
+};
+
+#define N_MODELS (sizeof(models) / sizeof(models[0]))
+
+/* linux/iommufd.h is younger than the headers that we build with */
+typedef struct IommuIoasAlloc {
+        uint32_t size, flags, out_ioas_id;
+} IommuIoasAlloc;
+
+#define IOMMU_IOAS_ALLOC_REQUEST _IO(';', 0x81)
+
+#define GROUP_TRIES      11
+#define GROUP_PAUSE_MSEC 10
+
+#define DEVICE_TRIES      5
+#define DEVICE_PAUSE_MSEC 20
+
+const char *vfio_model_name(unsigned model) {
+        for (size_t i = 0; i < N_MODELS; i++)
+                if (models[i].model == model)
+                        return models[i].name;
+        return "";
+}
+
+/* Keeps the first failure: the ones after it are its consequences. */
+static int fail(VfioResult *result, VfioStep step, unsigned index, int error) {
+        if (result->step == VFIO_STEP_NONE) {
+                result->step = step;
+                result->error = error;
+                result->index = index;
+        }
+        return -error;
+}
+
+static void pause_msec(long msec) {
+        nanosleep(&(struct timespec){ .tv_nsec = msec * 1000000 }, NULL);
+}
+
+static void close_fds(int *fds, size_t *n_fds) {
+        while (*n_fds > 0)
+                close(fds[--*n_fds]);
+}
+
+static void check_plan(const VfioPlan *plan) {
+        assert(plan->n_groups <= VFIO_GROUPS_MAX);
+        assert(plan->n_devices <= VFIO_DEVICES_MAX);
+        assert(plan->n_pass <= plan->n_devices);
+        for (unsigned i = 0; i < plan->n_devices; i++)
+                assert(plan->devices[i].group < plan->n_groups);
+}
+
+/* Where CONFIG_IOMMUFD_VFIO_CONTAINER is on, /dev/vfio/vfio is an iommufd in disguise. It keeps no count of open
+ * devices: UNSET_CONTAINER succeeds on a device in use, and a second opener of the group reads the first
+ * one's registers. Only an iommufd knows this request. */
+static int refuse_iommufd(int container) {
+        IommuIoasAlloc alloc = { .size = sizeof(alloc) };
+
+        if (ioctl(container, IOMMU_IOAS_ALLOC_REQUEST, &alloc) == 0)
+                return -ENOTSUP;
+        return errno == EINVAL || errno == ENOTTY ? 0 : -errno;
+}
+
+static int container_check(int container, unsigned *ret_model) {
+        int r;
+
+        r = refuse_iommufd(container);
+        if (r < 0)
+                return r;
+        r = ioctl(container, VFIO_GET_API_VERSION);
+        if (r < 0)
+                return -errno;
+        if (r != VFIO_API_VERSION)
+                return -EPROTONOSUPPORT;
+
+        for (size_t i = 0; i < N_MODELS; i++) {
+                r = ioctl(container, VFIO_CHECK_EXTENSION, models[i].model);
+                if (r < 0)
+                        return -errno;
+                if (r > 0) {
+                        *ret_model = models[i].model;
+                        return 0;
+                }
+        }
+        return -ENODEV; /* vfio_iommu_type1 is not loaded */
+}
+
+static int container_open(const VfioPlan *plan, VfioResult *result, int *ret) {
+        _cleanup_(closep) int fd = -EBADF;
+        int r;
+
+        fd = openat(plan->dev, "vfio/vfio", O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return fail(result, VFIO_STEP_CONTAINER, 0, errno);
+        r = container_check(fd, &result->model);
+        if (r < 0)
+                return fail(result, VFIO_STEP_CONTAINER, 0, -r);
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+/* Opens /dev/vfio/N. The kernel allows one open file of a group at a time, and a job's child that was just forked
+ * holds copies of all of the daemon's files until its close_range(): EBUSY for that moment is not
+ * somebody's use, so it is asked again for about 100 ms. */
+static int group_open(const VfioPlan *plan, VfioResult *result, unsigned i, int *ret) {
+        char path[32];
+        int fd;
+
+        snprintf(path, sizeof(path), "vfio/%u", plan->groups[i]);
+        for (unsigned tries = 1;; tries++) {
+                fd = openat(plan->dev, path, O_RDWR | O_CLOEXEC);
+                if (fd >= 0)
+                        break;
+                if (errno != EBUSY || tries == GROUP_TRIES)
+                        return fail(result, VFIO_STEP_GROUP, i, errno);
+                pause_msec(GROUP_PAUSE_MSEC);
+        }
+        *ret = fd;
+        return 0;
+}
+
+static int group_attach(int group, int container, VfioResult *result, unsigned i) {
+        struct vfio_group_status status = { .argsz = sizeof(status) };
+
+        if (ioctl(group, VFIO_GROUP_GET_STATUS, &status) < 0)
+                return fail(result, VFIO_STEP_STATUS, i, errno);
+        if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
+                return fail(result, VFIO_STEP_STATUS, i, EPERM);
+        if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) < 0)
+                return fail(result, VFIO_STEP_ATTACH, i, errno);
+        return 0;
+}
+
+static int container_set_iommu(int container, VfioResult *result, unsigned i) {
+        if (ioctl(container, VFIO_SET_IOMMU, result->model) < 0)
+                return fail(result, VFIO_STEP_IOMMU, i, errno);
+        return 0;
+}
+
+static int device_check(int device, VfioResult *result, unsigned i) {
+        struct vfio_device_info info = { .argsz = sizeof(info) };
+
+        if (ioctl(device, VFIO_DEVICE_GET_INFO, &info) < 0)
+                return fail(result, VFIO_STEP_INFO, i, errno);
+        result->reset_works[i] = info.flags & VFIO_DEVICE_FLAGS_RESET;
+        return 0;
+}
+
+/* Without a word about a failure in @result, since for some callers it is none. */
+static int device_open_quietly(int group, const VfioDevicePlan *device) {
+        char name[sizeof(device->address) + sizeof(device->token) + sizeof(" vf_token=")];
+        int fd;
+
+        snprintf(name, sizeof(name), "%.*s%s%.*s", (int) sizeof(device->address) - 1, device->address,
+                 device->token[0] ? " vf_token=" : "", (int) sizeof(device->token) - 1, device->token);
+
+        for (unsigned tries = 1;; tries++) {
+                fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
+                if (fd >= 0)
+                        return fd;
+                /* Somebody else has the device's lock, for a reset or a read of its configuration. */
+                if (errno != EAGAIN || tries == DEVICE_TRIES)
+                        return -errno;
+                pause_msec(DEVICE_PAUSE_MSEC);
+        }
+}
+
+static int device_open(const VfioPlan *plan, VfioResult *result, int group, unsigned i, int *ret) {
+        _cleanup_(closep) int fd = -EBADF;
+        int r;
+
+        fd = device_open_quietly(group, &plan->devices[i]);
+        if (fd < 0)
+                return fail(result, VFIO_STEP_DEVICE, i, -fd);
+        r = device_check(fd, result, i);
+        if (r < 0)
+                return r;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+/* The IOMMU comes after the first group, not after the last: an error then belongs to one group. */
+static int open_container_and_groups(const VfioPlan *plan, VfioResult *result, int *fds, size_t *n_fds) {
+        int *groups = fds + 1;
+        int r;
+
+        r = container_open(plan, result, &fds[0]);
+        if (r < 0)
+                return r;
+        *n_fds = 1;
+
+        for (unsigned i = 0; i < plan->n_groups; i++) {
+                r = group_open(plan, result, i, &groups[i]);
+                if (r < 0)
+                        return r;
+                ++*n_fds;
+                r = group_attach(groups[i], fds[0], result, i);
+                if (r < 0)
+                        return r;
+                if (i == 0)
+                        r = container_set_iommu(fds[0], result, i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int open_devices(const VfioPlan *plan, VfioResult *result, const int *groups, unsigned n, int *fds,
+                        size_t *n_fds) {
+        int fd, r;
+
+        for (unsigned i = 0; i < n; i++) {
+                r = device_open(plan, result, groups[plan->devices[i].group], i, &fd);
+                if (r < 0)
+                        return r;
+                if (i < plan->n_pass)
+                        fds[(*n_fds)++] = fd;
+                else
+                        close(fd);
+        }
+        return 0;
+}
+
+void vfio_open(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
+        const VfioPlan *plan = plan_data;
+        VfioResult *result = result_data;
+        int r;
+
+        check_plan(plan);
+
+        r = open_container_and_groups(plan, result, fds, n_fds);
+        if (r == 0)
+                r = open_devices(plan, result, fds + 1, plan->n_devices, fds, n_fds);
+        if (r < 0)
+                close_fds(fds, n_fds);
+}
+
+void vfio_open_more(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
+        const VfioPlan *plan = plan_data;
+
+        check_plan(plan);
+        if (open_devices(plan, result_data, plan->group_fds, plan->n_pass, fds, n_fds) < 0)
+                close_fds(fds, n_fds);
+}
+
+static int group_detach(int group, VfioResult *result, unsigned i) {
+        if (ioctl(group, VFIO_GROUP_UNSET_CONTAINER) == 0)
+                return 0;
+        /* EINVAL: it has none */
+        return errno == EINVAL ? 0 : fail(result, VFIO_STEP_DETACH, i, errno);
+}
+
+void vfio_detach(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
+        const VfioPlan *plan = plan_data;
+        VfioResult *result = result_data;
+
+        check_plan(plan);
+
+        /* On after a failure: what can be detached writes into nobody's memory any more. */
+        for (unsigned i = 0; i < plan->n_groups; i++) {
+                if (plan->group_fds[i] >= 0)
+                        (void) group_detach(plan->group_fds[i], result, i);
+                else if (group_open(plan, result, i, &fds[*n_fds]) == 0)
+                        ++*n_fds;
+        }
+
+        if (result->step != VFIO_STEP_NONE)
+                close_fds(fds, n_fds);
+}
+
+typedef struct Cleaning {
+        const VfioPlan *plan;
+        VfioResult *result;
+        int container;
+        bool iommu_set;
+        bool opened[VFIO_GROUPS_MAX]; /* here, so closed here */
+        int groups[VFIO_GROUPS_MAX];  /* attached to @container; negative: gone */
+} Cleaning;
+
+/* A group whose last device has left VFIO has no node any more, and says ENODEV to those who still hold it. */
+static bool is_gone(const VfioResult *probe) {
+        if (probe->step == VFIO_STEP_GROUP)
+                return probe->error == ENODEV || probe->error == ENOENT;
+        return (probe->step == VFIO_STEP_STATUS || probe->step == VFIO_STEP_ATTACH) && probe->error == ENODEV;
+}
+
+static int cleaning_add_group(Cleaning *cleaning, unsigned i) {
+        VfioResult probe = { 0 };
+        int r, fd = cleaning->plan->group_fds[i];
+
+        if (fd < 0) {
+                r = group_open(cleaning->plan, &probe, i, &fd);
+                if (r < 0)
+                        return is_gone(&probe) ? 0 : fail(cleaning->result, probe.step, i, probe.error);
+                cleaning->opened[i] = true;
+        }
+
+        r = group_attach(fd, cleaning->container, &probe, i);
+        if (r < 0) {
+                if (cleaning->opened[i])
+                        close(fd);
+                return is_gone(&probe) ? 0 : fail(cleaning->result, probe.step, i, probe.error);
+        }
+        cleaning->groups[i] = fd;
+
+        if (cleaning->iommu_set)
+                return 0;
+        r = container_set_iommu(cleaning->container, cleaning->result, i);
+        cleaning->iommu_set = r == 0;
+        return r;
+}
+
+/* One after the other: the last close resets once more, and a bus only if no device on it is open. */
+static int cleaning_reset_device(Cleaning *cleaning, unsigned i) {
+        const VfioDevicePlan *device = &cleaning->plan->devices[i];
+        _cleanup_(closep) int fd = -EBADF;
+
+        if (cleaning->groups[device->group] < 0)
+                return 0;
+        fd = device_open_quietly(cleaning->groups[device->group], device);
+        if (fd == -ENODEV)
+                return 0;
+        if (fd < 0)
+                return fail(cleaning->result, VFIO_STEP_DEVICE, i, -fd);
+        return device_check(fd, cleaning->result, i);
+}
+
+/* Also after a failure: the daemon's group must not stay in a container that nobody has. */
+static void cleaning_end(Cleaning *cleaning) {
+        for (unsigned i = 0; i < cleaning->plan->n_groups; i++) {
+                if (cleaning->groups[i] < 0)
+                        continue;
+                (void) group_detach(cleaning->groups[i], cleaning->result, i);
+                if (cleaning->opened[i])
+                        close(cleaning->groups[i]);
+        }
+        close(cleaning->container);
+}
+
+void vfio_clean(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
+        Cleaning cleaning = { .plan = plan_data, .result = result_data };
+        const VfioPlan *plan = plan_data;
+        int r;
+
+        check_plan(plan);
+
+        r = container_open(plan, cleaning.result, &cleaning.container);
+        if (r < 0)
+                return;
+
+        for (unsigned i = 0; i < plan->n_groups; i++)
+                cleaning.groups[i] = -EBADF;
+        for (unsigned i = 0; r == 0 && i < plan->n_groups; i++)
+                r = cleaning_add_group(&cleaning, i);
+        for (unsigned i = 0; r == 0 && i < plan->n_devices; i++)
+                r = cleaning_reset_device(&cleaning, i);
+        cleaning_end(&cleaning);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Watch */
+
+#include <check.h>
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define POLKIT "org.freedesktop.PolicyKit1"
+
+void polkit_set(World *world, const char *method, const char *types, ...) {
+        va_list arguments;
+        int r;
+
+        va_start(arguments, types);
+        r = sd_bus_call_methodv(world->bus, POLKIT, "/test", "test.Polkit", method, NULL, NULL, types, arguments);
+        va_end(arguments);
+        ck_assert_int_ge(r, 0);
+}
+
+unsigned polkit_waiting(World *world) {
+        return strtoul(ask_at(world->bus, POLKIT, "/test", "test.Polkit", "GetWaiting", ""), NULL, 10);
+}
+
+unsigned polkit_asked(World *world) {
+        const char *calls = ask_at(world->bus, POLKIT, "/test", "test.Polkit", "GetCalls", "");
+        unsigned n = 0;
+
+        for (const char *p = calls; (p = strstr(p, "(system-bus-name ")); p++)
+                n++;
+        return n;
+}
+
+unsigned polkit_cancelled(World *world) {
+        const char *ids = ask_at(world->bus, POLKIT, "/test", "test.Polkit", "GetCancelled", "");
+        unsigned n = 0;
+
+        /* "[id id]" */
+        for (const char *p = ids; *p && strcmp(ids, "[]") != 0; p++)
+                n += *p == ' ' || *p == ']';
+        return n;
+}
+
+size_t count_fds(pid_t pid, const char *what) {
+        char path[64], target[PATH_MAX];
+        struct dirent *entry;
+        size_t n = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+        dir = opendir(path);
+        if (!dir)
+                return 0;
+        while ((entry = readdir(dir))) {
+                ssize_t size = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+                target[size > 0 ? size : 0] = '\0';
+                n += size > 0 && strstr(target, what);
+        }
+        closedir(dir);
+        return n;
+}
+
+/* The number behind @key in /proc/PID/@file */
+static size_t proc_number(pid_t pid, const char *file, const char *key) {
+        char path[64], line[256];
+        size_t n = 0;
+        FILE *status;
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+        status = fopen(path, "re");
+        while (status && fgets(line, sizeof(line), status))
+                if (strncmp(line, key, strlen(key)) == 0)
+                        n = strtoul(line + strlen(key), NULL, 10);
+        if (status)
+                fclose(status);
+        return n;
+}
+
+size_t count_inheritable_fds(pid_t pid) {
+        char path[64], line[256];
+        struct dirent *entry;
+        size_t n = 0;
+        FILE *info;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
+        dir = opendir(path);
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir))) {
+                if (entry->d_name[0] == '.' || atoi(entry->d_name) < 3)
+                        continue;
+                snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, entry->d_name);
+                info = fopen(path, "re");
+                while (info && fgets(line, sizeof(line), info))
+                        n += strncmp(line, "flags:", 6) == 0 && !(strtoul(line + 6, NULL, 8) & O_CLOEXEC);
+                if (info)
+                        fclose(info);
+        }
+        closedir(dir);
+        return n;
+}
+
+size_t memory_kb(pid_t pid) {
+        return proc_number(pid, "status", "VmRSS:");
+}
+
+size_t count_children(pid_t pid) {
+        struct dirent *entry;
+        size_t n = 0;
+        DIR *dir = opendir("/proc");
+
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir))) {
+                pid_t other = atoi(entry->d_name);
+
+                n += other > 0 && proc_number(other, "status", "PPid:") == (size_t) pid;
+        }
+        closedir(dir);
+        return n;
+}
+
+unsigned daemon_logged(World *world, const char *what) {
+        char *log = world_read(world, "daemon.log");
+        unsigned n = count_lines(log, what);
+
+        free(log);
+        return n;
+}
+
+void check_nothing_held(World *world) {
+        WAIT_FOR(world, count_fds(world->daemon_pid, "") == world->n_fds);
+        ck_assert_uint_eq(count_fds(world->daemon_pid, "/dev/vfio/"), 0);
+        ck_assert_uint_eq(count_fds(world->daemon_pid, "/fake/"), 0);
+        ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListLeases", "t", UINT64_C(0)), "[]");
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "0");
+}
+
+/* Lines that begin with the daemon's name, without it */
+char *vfio_calls(World *world) {
+        static const char prefix[] = "vfio-brokerd ";
+        char *log = world_read(world, "fake/log"), *calls = strdup(""), *rest, *more;
+
+        for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+                if (strncmp(line, prefix, strlen(prefix)) != 0)
+                        continue;
+                ck_assert_int_ge(asprintf(&more, "%s%s\n", calls, line + strlen(prefix)), 0);
+                free(calls);
+                calls = more;
+        }
+        free(log);
+        return calls;
+}
+
+unsigned vfio_called(World *world, const char *what) {
+        char *calls = vfio_calls(world);
+        unsigned n = count_lines(calls, what);
+
+        free(calls);
+        return n;
+}
+
+void vfio_forget(World *world) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/fake/log", tree_root(world->tree));
+        ck_assert(unlink(path) == 0 || errno == ENOENT);
+}
+
+unsigned vfio_resets(World *world, const char *address) {
+        char name[128];
+        char *text;
+        unsigned n;
+
+        snprintf(name, sizeof(name), "fake/resets-%s", address);
+        text = world_read(world, name);
+        n = strtoul(text, NULL, 10);
+        free(text);
+        return n;
+}
+
+void vfio_fail(World *world, const char *object, const char *fault, const char *value) {
+        char name[PATH_MAX], path[PATH_MAX + 64];
+
+        snprintf(name, sizeof(name), "fail/%s/%s", object, fault);
+        if (value) {
+                ck_assert_int_ge(tree_write(world->tree, name, value), 0);
+                return;
+        }
+        snprintf(path, sizeof(path), "%s/%s", tree_root(world->tree), name);
+        ck_assert_int_eq(unlink(path), 0);
+}
+
+/* MurmurHash2 of "pci", which readers have the kernel look for */
+#define HASH_PCI 0x59163b92
+
+/* How udev's daemon passes a message on to its readers */
+typedef struct UdevHeader {
+        char prefix[8];
+        uint32_t magic, header_size, properties_offset, properties_size;
+        uint32_t subsystem_hash, devtype_hash, tag_bloom_high, tag_bloom_low;
+} UdevHeader;
+
+void udev_send(World *world, const char *action, const char *address) {
+        static uint64_t sequence = 1000;
+        const struct sockaddr_nl udev_readers = { .nl_family = AF_NETLINK, .nl_groups = 2 };
+        struct {
+                UdevHeader header;
+                char properties[512];
+        } message = { { "libudev", htobe32(0xfeedcafe), sizeof(UdevHeader), sizeof(UdevHeader) } };
+        int fd, n;
+
+        /* each ends in a NUL of its own, written as a newline first */
+        n = snprintf(message.properties, sizeof(message.properties),
+                     "ACTION=%s\nDEVPATH=/devices/pci0000:00/%s\nSUBSYSTEM=pci\nPCI_SLOT_NAME=%s\nSEQNUM=%" PRIu64 "\n",
+                     action, address, address, ++sequence);
+        for (int i = 0; i < n; i++)
+                if (message.properties[i] == '\n')
+                        message.properties[i] = '\0';
+        message.header.properties_size = n;
+        message.header.subsystem_hash = htobe32(HASH_PCI);
+
+        fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(sendto(fd, &message, sizeof(UdevHeader) + n, 0, (const struct sockaddr *) &udev_readers,
+                                sizeof(udev_readers)),
+                         sizeof(UdevHeader) + n);
+        close(fd);
+}

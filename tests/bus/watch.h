@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Watch
+ *
+ * What a test sees of the others in its world beside the bus, and how it tells the fakes what to do: polkit's
+ * answers and questions, the kernel's calls and faults, udev's messages, the daemon's descriptors.
+ */
+
+#include "world.h"
+
+/* One of the methods of the fake polkit */
+void polkit_set(World *world, const char *method, const char *types, ...);
+unsigned polkit_waiting(World *world);
+/* How many questions it was asked, and how many of them were cancelled. */
+unsigned polkit_asked(World *world);
+unsigned polkit_cancelled(World *world);
+
+/* The descriptors of @pid whose target holds @what; "" is all. */
+size_t count_fds(pid_t pid, const char *what);
+/* Those that an exec would pass on, but for the three that everybody has. */
+size_t count_inheritable_fds(pid_t pid);
+/* Its children: blocking work that goes on. */
+size_t count_children(pid_t pid);
+size_t memory_kb(pid_t pid);
+/* How many lines of the daemon's stderr hold @what. */
+unsigned daemon_logged(World *world, const char *what);
+/* No group is open, there is no lease, and no descriptor is more than there was. */
+void check_nothing_held(World *world);
+
+/* The fake kernel. How many of the daemon's calls so far, as "OBJECT CALL RESULT", hold @what. */
+unsigned vfio_called(World *world, const char *what);
+/* All of them, in order, to be freed. */
+char *vfio_calls(World *world);
+void vfio_forget(World *world);
+unsigned vfio_resets(World *world, const char *address);
+/* @value: NULL for no such fault. */
+void vfio_fail(World *world, const char *object, const char *fault, const char *value);
+
+/* udev's word about a device. */
+void udev_send(World *world, const char *action, const char *address);

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Tree */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include "tree.h"
+
+typedef struct Node Node;
+
+struct Node {
+        LIST_ENTRY(Node) entry;
+        Node *parent;
+        TreePci pci;
+        char address[32];
+        char driver[64];
+        char physfn[32];
+        char reset_methods[64];
+        char path[512]; /* below sys/ */
+        char up[128];   /* from there back to sys/: "../../../" */
+        int vfio;       /* the N of vfio-dev/vfioN, -1 for none */
+};
+
+struct Tree {
+        char root[128];
+        int fd;
+        int next_vfio;
+        LIST_HEAD(, Node) nodes;
+};
+
+static int make_parents(Tree *tree, const char *path) {
+        char part[PATH_MAX];
+
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                snprintf(part, sizeof(part), "%.*s", (int) (slash - path), path);
+                if (mkdirat(tree->fd, part, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+        }
+        return 0;
+}
+
+int tree_write(Tree *tree, const char *path, const char *value) {
+        _cleanup_(closep) int fd = -EBADF;
+        size_t size = strlen(value);
+        int r;
+
+        r = make_parents(tree, path);
+        if (r < 0)
+                return r;
+
+        fd = openat(tree->fd, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        if (fd < 0)
+                return -errno;
+        if (write(fd, value, size) != (ssize_t) size)
+                return -EIO;
+        return renameat(tree->fd, ".new", tree->fd, path) < 0 ? -errno : 0;
+}
+
+__attribute__((format(printf, 4, 5)))
+static int write_attribute(Tree *tree, const Node *node, const char *name, const char *format, ...) {
+        char path[PATH_MAX], value[4096];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(value, sizeof(value), format, arguments);
+        va_end(arguments);
+        snprintf(path, sizeof(path), "sys/%s/%s", node->path, name);
+        return tree_write(tree, path, value);
+}
+
+__attribute__((format(printf, 3, 4)))
+static int make_link(Tree *tree, const char *target, const char *format, ...) {
+        char path[PATH_MAX];
+        va_list arguments;
+        int r;
+
+        va_start(arguments, format);
+        vsnprintf(path, sizeof(path), format, arguments);
+        va_end(arguments);
+
+        r = make_parents(tree, path);
+        if (r < 0)
+                return r;
+        return symlinkat(target, tree->fd, path) < 0 ? -errno : 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path) < 0 ? -errno : 0;
+}
+
+/* What is not there is gone. */
+__attribute__((format(printf, 2, 3)))
+static int remove_all(Tree *tree, const char *format, ...) {
+        char path[PATH_MAX], full[PATH_MAX + sizeof(tree->root) + 1];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(path, sizeof(path), format, arguments);
+        va_end(arguments);
+        snprintf(full, sizeof(full), "%s/%s", tree->root, path);
+
+        if (nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+                return -errno;
+        return 0;
+}
+
+static Node *find_node(Tree *tree, const char *address) {
+        Node *node;
+
+        LIST_FOREACH(node, &tree->nodes, entry)
+                if (strcmp(node->address, address) == 0)
+                        return node;
+        return NULL;
+}
+
+static bool driver_is_vfio(const char *driver) {
+        return strncmp(driver, "vfio-", 5) == 0 || strstr(driver, "-vfio-");
+}
+
+static int write_identity(Tree *tree, const Node *node) {
+        const TreePci *pci = &node->pci;
+        const struct {
+                const char *name;
+                unsigned value;
+                int digits;
+        } ids[] = {
+                { "class", pci->class, 6 },
+                { "vendor", pci->vendor, 4 },
+                { "device", pci->device, 4 },
+                { "subsystem_vendor", pci->subsystem_vendor, 4 },
+                { "subsystem_device", pci->subsystem_device, 4 },
+                { "revision", 0, 2 },
+        };
+        int r;
+
+        for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+                r = write_attribute(tree, node, ids[i].name, "0x%0*x\n", ids[i].digits, ids[i].value);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Six BARs and the ROM, of which the first is used; then six of SR-IOV. */
+static int write_resource(Tree *tree, const Node *node) {
+        static const char unused[] = "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+        char value[1024] = "0x00000000fe000000 0x00000000fe0fffff 0x0000000000040200\n";
+
+        for (int i = 1; i < 13; i++)
+                strncat(value, unused, sizeof(value) - strlen(value) - 1);
+        return write_attribute(tree, node, "resource", "%s", value);
+}
+
+static int write_rest(Tree *tree, const Node *node) {
+        char target[64];
+        int r;
+
+        r = write_attribute(tree, node, "numa_node", "%d\n", node->pci.numa_node);
+        if (r == 0)
+                r = write_attribute(tree, node, "enable", "0\n");
+        if (r == 0 && node->reset_methods[0])
+                r = write_attribute(tree, node, "reset_method", "%s\n", node->reset_methods);
+        if (r == 0 && (node->pci.boot_vga || node->pci.class >> 8 == 0x0300))
+                r = write_attribute(tree, node, "boot_vga", "%d\n", node->pci.boot_vga);
+        if (r == 0 && node->physfn[0]) {
+                snprintf(target, sizeof(target), "../%s", node->physfn);
+                r = make_link(tree, target, "sys/%s/physfn", node->path);
+        }
+        return r;
+}
+
+static int write_uevent(Tree *tree, const Node *node) {
+        const TreePci *pci = &node->pci;
+        bool bound = node->driver[0];
+
+        return write_attribute(tree, node, "uevent",
+                               "%s%s%sPCI_CLASS=%X\nPCI_ID=%04X:%04X\nPCI_SUBSYS_ID=%04X:%04X\nPCI_SLOT_NAME=%s\n"
+                               "MODALIAS=pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X\n",
+                               bound ? "DRIVER=" : "", node->driver, bound ? "\n" : "", pci->class, pci->vendor,
+                               pci->device, pci->subsystem_vendor, pci->subsystem_device, node->address, pci->vendor,
+                               pci->device, pci->subsystem_vendor, pci->subsystem_device, pci->class >> 16 & 0xff,
+                               pci->class >> 8 & 0xff, pci->class & 0xff);
+}
+
+static int write_driver(Tree *tree, Node *node) {
+        char target[PATH_MAX], path[PATH_MAX];
+        int r;
+
+        node->vfio = -1;
+        if (!node->driver[0])
+                return 0;
+
+        snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s/", node->driver);
+        r = make_parents(tree, path);
+        if (r < 0)
+                return r;
+        snprintf(target, sizeof(target), "%sbus/pci/drivers/%s", node->up, node->driver);
+        r = make_link(tree, target, "sys/%s/driver", node->path);
+        if (r < 0 || !driver_is_vfio(node->driver))
+                return r;
+
+        node->vfio = tree->next_vfio++;
+        snprintf(path, sizeof(path), "sys/%s/vfio-dev/vfio%d/", node->path, node->vfio);
+        return make_parents(tree, path);
+}
+
+static int write_group(Tree *tree, const Node *node) {
+        int group = node->pci.group, r;
+        char target[PATH_MAX], path[PATH_MAX];
+
+        if (group < 0)
+                return 0;
+
+        snprintf(path, sizeof(path), "sys/kernel/iommu_groups/%d/type", group);
+        r = tree_write(tree, path, "DMA-FQ\n");
+        if (r < 0)
+                return r;
+        snprintf(path, sizeof(path), "sys/kernel/iommu_groups/%d/reserved_regions", group);
+        r = tree_write(tree, path, "0x00000000fee00000 0x00000000feefffff msi\n");
+        if (r < 0)
+                return r;
+        snprintf(target, sizeof(target), "../../../../%s", node->path);
+        r = make_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
+        if (r < 0)
+                return r;
+        snprintf(target, sizeof(target), "%skernel/iommu_groups/%d", node->up, group);
+        return make_link(tree, target, "sys/%s/iommu_group", node->path);
+}
+
+/* The node comes with the group's first device on a VFIO driver, and the group goes with its last device. */
+static int update_group(Tree *tree, int group) {
+        bool used = false, vfio = false;
+        char path[PATH_MAX];
+        Node *node;
+        int r;
+
+        if (group < 0)
+                return 0;
+        LIST_FOREACH(node, &tree->nodes, entry) {
+                if (node->pci.group != group)
+                        continue;
+                used = true;
+                vfio = vfio || node->vfio >= 0;
+        }
+
+        snprintf(path, sizeof(path), "dev/vfio/%d", group);
+        if (!vfio)
+                r = remove_all(tree, "%s", path);
+        else
+                r = faccessat(tree->fd, path, F_OK, 0) == 0 ? 0 : tree_write(tree, path, "");
+        if (r < 0 || used)
+                return r;
+        return remove_all(tree, "sys/kernel/iommu_groups/%d", group);
+}
+
+static void copy(char *ret, size_t size, const char *from) {
+        snprintf(ret, size, "%s", from ? from : "");
+}
+
+static int node_new(Node **ret, Node *parent, const TreePci *pci) {
+        Node *node;
+
+        node = calloc(1, sizeof(*node));
+        if (!node)
+                return -ENOMEM;
+        node->parent = parent;
+        node->pci = *pci;
+        copy(node->address, sizeof(node->address), pci->address);
+        copy(node->driver, sizeof(node->driver), pci->driver);
+        copy(node->physfn, sizeof(node->physfn), pci->physfn);
+        copy(node->reset_methods, sizeof(node->reset_methods), pci->reset_methods);
+        if (parent) {
+                snprintf(node->path, sizeof(node->path), "%.400s/%s", parent->path, node->address);
+                snprintf(node->up, sizeof(node->up), "%.100s../", parent->up);
+        } else {
+                snprintf(node->path, sizeof(node->path), "devices/pci%.*s:00/%s",
+                         (int) strcspn(node->address, ":"), node->address, node->address);
+                copy(node->up, sizeof(node->up), "../../../");
+        }
+        *ret = node;
+        return 0;
+}
+
+static int node_write(Tree *tree, Node *node) {
+        char target[PATH_MAX];
+        int r;
+
+        r = write_identity(tree, node);
+        if (r == 0)
+                r = write_resource(tree, node);
+        if (r == 0)
+                r = write_rest(tree, node);
+        if (r == 0)
+                r = write_driver(tree, node);
+        if (r == 0)
+                r = write_uevent(tree, node);
+        if (r == 0)
+                r = write_group(tree, node);
+        if (r == 0)
+                r = update_group(tree, node->pci.group);
+        if (r < 0)
+                return r;
+
+        snprintf(target, sizeof(target), "../../../%s", node->path);
+        return make_link(tree, target, "sys/bus/pci/devices/%s", node->address);
+}
+
+int tree_add_pci(Tree *tree, const TreePci *pci) {
+        Node *node, *parent = NULL;
+        int r;
+
+        if (find_node(tree, pci->address))
+                return -EEXIST;
+        if (pci->parent) {
+                parent = find_node(tree, pci->parent);
+                if (!parent)
+                        return -ENODEV;
+        }
+
+        r = node_new(&node, parent, pci);
+        if (r < 0)
+                return r;
+        LIST_INSERT_HEAD(&tree->nodes, node, entry);
+        return node_write(tree, node);
+}
+
+int tree_set_driver(Tree *tree, const char *address, const char *driver) {
+        Node *node;
+        int r;
+
+        node = find_node(tree, address);
+        if (!node)
+                return -ENODEV;
+
+        r = remove_all(tree, "sys/%s/vfio-dev", node->path);
+        if (r == 0)
+                r = remove_all(tree, "sys/%s/driver", node->path);
+        if (r < 0)
+                return r;
+
+        copy(node->driver, sizeof(node->driver), driver);
+        r = write_driver(tree, node);
+        if (r == 0)
+                r = write_uevent(tree, node);
+        return r < 0 ? r : update_group(tree, node->pci.group);
+}
+
+int tree_remove(Tree *tree, const char *address) {
+        Node *node, *child;
+        int group, r;
+
+        node = find_node(tree, address);
+        if (!node)
+                return -ENODEV;
+
+        do {
+                LIST_FOREACH(child, &tree->nodes, entry)
+                        if (child->parent == node)
+                                break;
+                if (child)
+                        tree_remove(tree, child->address);
+        } while (child);
+
+        group = node->pci.group;
+        r = remove_all(tree, "sys/bus/pci/devices/%s", node->address);
+        if (r == 0 && group >= 0)
+                r = remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
+        if (r == 0)
+                r = remove_all(tree, "sys/%s", node->path);
+
+        LIST_REMOVE(node, entry);
+        free(node);
+        return r < 0 ? r : update_group(tree, group);
+}
+
+const char *tree_root(Tree *tree) {
+        return tree->root;
+}
+
+/* A tree is some hundred small files, which a disk makes twenty times slower than memory. */
+static const char *temporary_folder(void) {
+        const char *folder = getenv("TMPDIR");
+
+        if (folder && strlen(folder) <= 80)
+                return folder;
+        return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+int tree_new(Tree **ret) {
+        _cleanup_(tree_freep) Tree *tree = NULL;
+        int r;
+
+        tree = calloc(1, sizeof(*tree));
+        if (!tree)
+                return -ENOMEM;
+        LIST_INIT(&tree->nodes);
+        tree->fd = -EBADF;
+        snprintf(tree->root, sizeof(tree->root), "%.80s/vfio-broker-tree-XXXXXX", temporary_folder());
+        if (!mkdtemp(tree->root)) {
+                tree->root[0] = '\0';
+                return -errno;
+        }
+        tree->fd = open(tree->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (tree->fd < 0)
+                return -errno;
+
+        r = make_parents(tree, "sys/bus/pci/devices/");
+        if (r == 0)
+                r = make_parents(tree, "sys/kernel/iommu_groups/");
+        if (r == 0)
+                r = tree_write(tree, "dev/vfio/vfio", "");
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(tree);
+        return 0;
+}
+
+Tree *tree_free(Tree *tree) {
+        Node *node;
+
+        if (!tree)
+                return NULL;
+        while ((node = LIST_FIRST(&tree->nodes))) {
+                LIST_REMOVE(node, entry);
+                free(node);
+        }
+        if (tree->root[0])
+                remove_all(tree, "%s", "");
+        closep(&tree->fd);
+        free(tree);
+        return NULL;
+}
+
+int tree_add_document(Tree *tree) {
+        static const TreePci document[] = {
+                { "0000:00:02.0", NULL, NULL, NULL, NULL,
+                  0x030000, 0x1234, 0x1111, 0x1af4, 0x1100, -1, -1, true },
+                { "0000:00:10.0", NULL, "vfio-pci", NULL, NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 9, -1, false },
+                { "0000:00:1e.0", NULL, NULL, NULL, NULL,
+                  0x060401, 0x1b36, 0x000e, 0, 0, -1, -1, false },
+                { "0000:06:0d.0", "0000:00:1e.0", "vfio-pci", "pm", NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 26, -1, false },
+                { "0000:06:0d.1", "0000:00:1e.0", "vfio-pci", NULL, NULL,
+                  0x020000, 0x8086, 0x100e, 0x1af4, 0x1100, 26, -1, false },
+                { "0000:01:00.0", NULL, "vfio-pci", "bus", NULL,
+                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 12, 0, false },
+                { "0000:02:00.0", NULL, "e1000e", "flr", NULL,
+                  0x020000, 0x8086, 0x10d3, 0x8086, 0x0000, 13, 0, false },
+                { "0000:03:00.0", NULL, "vfio-pci", "flr bus", NULL,
+                  0x010802, 0x1b36, 0x0010, 0x1af4, 0x1100, 14, 1, false },
+                { "0000:04:00.0", NULL, "vfio-pci", "flr", NULL,
+                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
+                { "0000:04:00.1", NULL, "vfio-pci", "flr", NULL,
+                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
+        };
+        int r;
+
+        for (size_t i = 0; i < sizeof(document) / sizeof(document[0]); i++) {
+                r = tree_add_pci(tree, &document[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Fake VFIO: model
+ *
+ * What groups, containers and devices do, and in which order they let it be done: the rules of
+ * linux/vfio.h. Everything here runs with the state locked and returns a descriptor, a value, or -errno.
+ */
+
+#include <stdbool.h>
+
+typedef enum Kind {
+        KIND_CONTAINER,
+        KIND_GROUP,
+        KIND_DEVICE,
+        _KIND_MAX,
+} Kind;
+
+typedef struct Object {
+        Kind kind;
+        char name[64]; /* "7", "26", "0000:06:0d.0" */
+} Object;
+
+typedef int (*CallFunction)(const Object *object, void *argument);
+
+typedef struct Call {
+        Kind kind;
+        unsigned long request;
+        const char *name;
+        CallFunction run;
+} Call;
+
+/* What @fd is; false if it is none of ours. */
+bool object_identify(int fd, Object *ret);
+
+/* NULL: such an object does not know it. */
+const Call *call_find(Kind kind, unsigned long request);
+
+/* The errno for a call that @object does not know */
+int call_unknown(const Object *object);
+
+int container_open(const Object *object, void *argument);
+int group_open(const Object *object, void *argument);
+
+/* Before the last space of VFIO_GROUP_GET_DEVICE_FD's argument there may be a token. */
+void device_name(const void *argument, char ret[64]);
+
+/* Brings the attribute up to date. */
+void device_refresh_enable(const char *address);

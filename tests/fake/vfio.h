@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Fake VFIO
+ *
+ * A library that plays the kernel's groups, containers and devices for the files below dev/vfio of the folder
+ * that $FAKE_VFIO_ROOT names (a Tree's root, without symbolic links on the way). It takes the place of open(),
+ * openat() and ioctl(): preloaded into the daemon, linked into tests. It keeps nothing in the process: a group and
+ * a device are files with a lock on the open file description, so what was forked, passed over a socket,
+ * mapped or killed counts as it does in the kernel.
+ *
+ *   dev/vfio/26           the group. Open: locked exclusively.
+ *   fake/container-7      a container: its model and the groups attached to it.
+ *   fake/device-ADDRESS   a device: its registers, 4096 bytes, which are region 0. Open: locked shared.
+ *   fake/group-26         which container it is attached to, and what was opened of it.
+ *   fake/resets-ADDRESS   how often it was reset, and whether the reset at its last first open worked.
+ *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",
+ *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of
+ *                         them, and the device for VFIO_GROUP_GET_DEVICE_FD, whose CALL is "open".
+ *
+ * Where /sys has "enable" for a device it is brought up to date when it is opened for reading.
+ *
+ * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
+ * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
+ * fail/ADDRESS/reset-fails: no reset of the device works. fail/ADDRESS/vf-token: the UUID that opens it.
+ * fail/container/extensions: the models and extensions there are, instead of "1 3 4 9".
+ *
+ * Not as in the kernel: the reset at last close is not counted (the next first open clears the registers), and a
+ * device may leave /sys while it is open.
+ *
+ * Under AddressSanitizer: the library itself is never built with it. A program built by gcc wants its
+ * runtime first, so it is run with ASAN_OPTIONS=verify_asan_link_order=0, which one built by clang ignores.
+ */
+
+#define FAKE_VFIO_ROOT "FAKE_VFIO_ROOT"
+
+/* Linking a test to the library takes a symbol that it uses: sets $FAKE_VFIO_ROOT for this process. */
+int fake_vfio_use(const char *root);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The test plays udev, in namespaces of its own: messages to udev's multicast group, with udev's header.
+ * It needs to be root, or user namespaces.
+ */
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "kernel/uevent.h"
+
+#define DEADLINE_MSEC 10000
+
+#define UDEV_GROUP 2
+#define UDEV_MAGIC 0xfeedcafe
+
+/* MurmurHash2, by which the monitor filters in the kernel */
+#define HASH_PCI 0x59163b92
+#define HASH_NET 0xa74d3cc8
+
+typedef struct UdevHeader {
+        char prefix[8];
+        uint32_t magic, header_size, properties_offset, properties_size;
+        uint32_t subsystem_hash, devtype_hash, tag_bloom_high, tag_bloom_low;
+} UdevHeader;
+
+typedef struct Seen {
+        UeventAction action;
+        char address[64];
+} Seen;
+
+static sd_event *event;
+static Uevent *uevent;
+static int udev = -EBADF;
+static Seen seen[64];
+static size_t n_seen, n_lost;
+
+static void note(UeventAction action, const char *address, void *userdata) {
+        ck_assert_ptr_eq(userdata, seen);
+        if (action == UEVENT_LOST) {
+                ck_assert_ptr_null(address);
+                n_lost++;
+                return;
+        }
+        ck_assert_ptr_nonnull(address);
+        seen[n_seen % 64].action = action;
+        snprintf(seen[n_seen++ % 64].address, sizeof(seen[0].address), "%s", address);
+}
+
+static void make_world(void) {
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        ck_assert_int_eq(uevent_new(&uevent, event, note, seen), 0);
+        udev = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+        ck_assert_int_ge(udev, 0);
+}
+
+static void end_world(void) {
+        close(udev);
+        ck_assert_ptr_null(uevent_free(uevent));
+        ck_assert_ptr_null(sd_event_unref(event));
+}
+
+/* @padding: how many bytes a property of no interest adds */
+static void say(const char *action, const char *subsystem, uint32_t hash, const char *name, size_t padding) {
+        static char pad[16384];
+        struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_groups = UDEV_GROUP };
+        UdevHeader header = {
+                .prefix = "libudev",
+                .magic = htonl(UDEV_MAGIC),
+                .header_size = sizeof(header),
+                .properties_offset = sizeof(header),
+                .subsystem_hash = htonl(hash),
+        };
+        char properties[512];
+        struct iovec iov[] = { { &header, sizeof(header) }, { properties, 0 }, { pad, padding } };
+        struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 3 };
+
+        iov[1].iov_len = snprintf(properties, sizeof(properties),
+                                  "ACTION=%s%cDEVPATH=/devices/pci0000:00/%s%cSUBSYSTEM=%s%c"
+                                  "SEQNUM=4711%cUSEC_INITIALIZED=1%c",
+                                  action, 0, name, 0, subsystem, 0, 0, 0);
+        if (padding > 0) {
+                memset(pad, 'x', padding);
+                memcpy(pad, "PAD=", 4);
+                pad[padding - 1] = '\0';
+        }
+        header.properties_size = iov[1].iov_len + padding;
+        (void) !sendmsg(udev, &message, 0);
+}
+
+static long now_msec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* One more, that is known to come last. */
+static void run_to_the_end(void) {
+        long end = now_msec() + DEADLINE_MSEC;
+
+        say("change", "pci", HASH_PCI, "ffff:ff:1f.7", 0);
+        while (n_seen == 0 || strcmp(seen[(n_seen - 1) % 64].address, "ffff:ff:1f.7") != 0) {
+                ck_assert_msg(now_msec() < end, "it did not happen in time");
+                ck_assert_int_ge(sd_event_run(event, 100000), 0);
+        }
+}
+
+START_TEST(actions_and_addresses_arrive_in_order) {
+        static const struct {
+                const char *action;
+                UeventAction expected;
+        } actions[] = {
+                { "add", UEVENT_ADD }, { "bind", UEVENT_CHANGE }, { "unbind", UEVENT_CHANGE },
+                { "change", UEVENT_CHANGE }, { "move", UEVENT_CHANGE }, { "online", UEVENT_CHANGE },
+                { "offline", UEVENT_CHANGE }, { "remove", UEVENT_REMOVE },
+        };
+        char address[32];
+
+        for (size_t i = 0; i < 8; i++) {
+                snprintf(address, sizeof(address), "0000:00:0%zu.0", i);
+                say(actions[i].action, "pci", HASH_PCI, address, 0);
+        }
+        run_to_the_end();
+        ck_assert_uint_eq(n_seen, 9);
+        for (size_t i = 0; i < 8; i++) {
+                snprintf(address, sizeof(address), "0000:00:0%zu.0", i);
+                ck_assert_str_eq(seen[i].address, address);
+                ck_assert_int_eq(seen[i].action, actions[i].expected);
+        }
+        ck_assert_uint_eq(n_lost, 0);
+}
+END_TEST
+
+START_TEST(what_is_no_pci_function_is_not_for_us) {
+        say("add", "net", HASH_NET, "0000:00:01.0", 0);
+        say("add", "net", HASH_PCI, "0000:00:01.0", 0); /* passes the kernel's filter, not the monitor's */
+        say("add", "pci", HASH_PCI, "pci_bus", 0);
+        say("add", "pci", HASH_PCI, "0000:00:01.0 ", 0);
+        say("add", "pci", HASH_PCI, "0000:00:01.9", 0);
+        say("nonsense", "pci", HASH_PCI, "0000:00:01.0", 0);
+        say("", "pci", HASH_PCI, "0000:00:01.0", 0);
+        run_to_the_end();
+        ck_assert_uint_eq(n_seen, 1);
+        ck_assert_uint_eq(n_lost, 0);
+}
+END_TEST
+
+/* Twice, since the loss must be noticed each time. */
+START_TEST(losses_are_told) {
+        for (size_t round = 1; round <= 2; round++) {
+                size_t n_said = 8000;
+
+                n_seen = 0;
+                for (size_t i = 0; i < n_said; i++)
+                        say("change", "pci", HASH_PCI, "0000:00:01.0", 7000);
+                while (sd_event_run(event, 0) > 0)
+                        ;
+                ck_assert_uint_lt(n_seen, n_said);
+                ck_assert_uint_eq(n_lost, round);
+                run_to_the_end();
+                ck_assert_uint_eq(n_lost, round);
+        }
+}
+END_TEST
+
+static int count_fds(void) {
+        int fd = dup(0);
+
+        close(fd);
+        return fd;
+}
+
+START_TEST(coming_and_going_leaves_no_descriptor) {
+        int before = count_fds();
+
+        for (int i = 0; i < 20; i++) {
+                Uevent *other;
+
+                ck_assert_int_eq(uevent_new(&other, event, note, seen), 0);
+                uevent_free(other);
+        }
+        ck_assert_int_eq(count_fds(), before);
+}
+END_TEST
+
+static bool write_file(const char *path, const char *text) {
+        _cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+        return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+}
+
+static bool map_root(uid_t uid, gid_t gid) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "0 %u 1", uid);
+        if (!write_file("/proc/self/uid_map", text) || !write_file("/proc/self/setgroups", "deny"))
+                return false;
+        snprintf(text, sizeof(text), "0 %u 1", gid);
+        return write_file("/proc/self/gid_map", text);
+}
+
+/* Where no udev runs the monitor stays silent, so the test has a sign of one. */
+static bool enter_namespaces(void) {
+        uid_t uid = getuid();
+        gid_t gid = getgid();
+
+        if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 &&
+            (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) < 0 || !map_root(uid, gid)))
+                return false;
+        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 &&
+               mkdir("/run/udev", 0755) == 0 && write_file("/run/udev/control", "");
+}
+
+int main(void) {
+        Suite *suite = suite_create("uevent");
+        TCase *tcase = tcase_create("uevent");
+        SRunner *runner;
+        int n;
+
+        if (!enter_namespaces()) {
+                puts("1..0 # SKIP no namespaces to play udev in");
+                return EXIT_SUCCESS;
+        }
+        runner = srunner_create(suite);
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        tcase_add_test(tcase, actions_and_addresses_arrive_in_order);
+        tcase_add_test(tcase, what_is_no_pci_function_is_not_for_us);
+        tcase_add_test(tcase, losses_are_told);
+        tcase_add_test(tcase, coming_and_going_leaves_no_descriptor);
+        srunner_run_all(runner, CK_ENV);
+        n = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+The test machine's PCI devices: how QEMU is asked for them, and what the guest must then find.
+
+Both sides read this file. Run in the guest it compares the machine with the declaration and prints
+each difference, so that a topology that changes by itself (another QEMU, another kernel) is noticed
+before a test draws conclusions from it. It declares what is there at boot; hot-plugging comes later.
+"""
+
+import collections
+import os
+import sys
+
+SYSFS = '/sys/bus/pci/devices'
+
+# driver: what the kernel binds by itself. reset: what reset_method says at boot, empty for no reset; the
+# kernel finds it out before it has seen the second function of a slot, so "bus" is wrong for the first.
+Device = collections.namedtuple('Device', 'address model driver reset group')
+
+# The example of the kernel's vfio.rst: a bridge and the two functions behind it, in one group.
+BRIDGE = '0000:00:1e.0'
+EDU = '0000:06:0d.0'
+NIC = '0000:06:0d.1'
+# Alone in its group, with a bus reset; QEMU's edu keeps its registers over it all the same.
+EDU_RESET = '0000:01:00.0'
+# Alone in its group; nothing resets it, so its register tells the next user about the last one.
+EDU_NO_RESET = '0000:00:10.0'
+NIC_ALONE = '0000:02:00.0'
+NVME = '0000:03:00.0'
+# Two functions of one slot without ACS: one group.
+EDU_PAIR = ('0000:04:00.0', '0000:04:00.1')
+# The bus behind this root port is empty and can be hot-plugged.
+HOTPLUG_PORT = 'port5'
+HOTPLUG_ADDRESS = '0000:05:00.0'
+ROOT_DISK = '0000:00:02.0'
+
+DEVICES = [
+    Device(BRIDGE, 'i82801b11-bridge', None, '', 'document'),
+    Device(EDU, 'edu', None, 'bus', 'document'),
+    Device(NIC, 'e1000', 'e1000', '', 'document'),
+    Device(EDU_NO_RESET, 'edu', None, '', 'no-reset'),
+    Device(EDU_RESET, 'edu', None, 'bus', 'reset'),
+    Device(NIC_ALONE, 'e1000e', 'e1000e', 'pm bus', 'nic'),
+    Device(NVME, 'nvme', 'nvme', 'flr bus', 'nvme'),
+    Device(EDU_PAIR[0], 'edu', None, 'bus', 'pair'),
+    Device(EDU_PAIR[1], 'edu', None, '', 'pair'),
+]
+
+
+def find(address):
+    return next(device for device in DEVICES if device.address == address)
+
+
+def companions(address):
+    """The addresses of all devices in the group of @address, itself included."""
+    group = find(address).group
+    return sorted(device.address for device in DEVICES if device.group == group)
+
+
+def qemu_arguments(disk):
+    """@disk is a disk image with a file system that the NVMe device offers, its changes thrown away."""
+    arguments = ['-device', 'intel-iommu,intremap=on']
+    # SeaBIOS numbers buses in the order of slots: five root ports before it make the bridge's bus 06.
+    for port in range(1, 6):
+        arguments += ['-device', f'pcie-root-port,id=port{port},bus=pcie.0,addr={7 + port:02x}.0,chassis={port},slot={port}']
+    for nic in ('nic', 'nic2'):
+        arguments += ['-netdev', f'hubport,id={nic},hubid=1']
+    arguments += ['-device', 'i82801b11-bridge,id=bridge,bus=pcie.0,addr=1e.0',
+                  '-device', 'edu,bus=bridge,addr=0d.0,multifunction=on',
+                  '-device', 'e1000,bus=bridge,addr=0d.1,multifunction=on,netdev=nic,romfile=',
+                  '-device', 'edu,bus=pcie.0,addr=10.0',
+                  '-device', 'edu,bus=port1',
+                  '-device', 'e1000e,bus=port2,netdev=nic2,romfile=',
+                  '-drive', f'if=none,id=nvme-disk,file={disk},format=raw,snapshot=on,cache=unsafe',
+                  '-device', 'nvme-subsys,id=subsystem',
+                  '-device', 'nvme,id=nvme,bus=port3,serial=test,subsys=subsystem,'
+                             'sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4',
+                  '-device', 'nvme-ns,bus=nvme,drive=nvme-disk',
+                  '-device', 'edu,bus=port4,addr=00.0,multifunction=on',
+                  '-device', 'edu,bus=port4,addr=00.1,multifunction=on']
+    return arguments
+
+
+def read(address, attribute):
+    try:
+        with open(f'{SYSFS}/{address}/{attribute}', encoding='ascii') as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        # reset_method is only there if there is a method
+        return ''
+
+
+def driver_of(address):
+    try:
+        return os.path.basename(os.readlink(f'{SYSFS}/{address}/driver'))
+    except FileNotFoundError:
+        return None
+
+
+def differences():
+    """What the guest has, other than declared, as sentences."""
+    found = []
+    for device in DEVICES:
+        path = f'{SYSFS}/{device.address}'
+        if not os.path.exists(path):
+            found.append(f'{device.address} ({device.model}) is not there')
+            continue
+        facts = [('driver', driver_of(device.address), device.driver),
+                 ('reset_method', read(device.address, 'reset_method'), device.reset),
+                 ('group', sorted(os.listdir(f'{path}/iommu_group/devices')), companions(device.address))]
+        found += [f'{device.address} ({device.model}): {what} is {is_!r}, not {expected!r}'
+                  for what, is_, expected in facts if is_ != expected]
+    if os.path.exists(f'{SYSFS}/{HOTPLUG_ADDRESS}'):
+        found.append(f'{HOTPLUG_ADDRESS} should be free for hot-plugging')
+    return found
+
+
+if __name__ == '__main__':
+    sys.exit('\n'.join(differences()) or None)
