@@ -126,7 +126,7 @@ END_TEST
 START_TEST(refusals_cost_nothing) {
         for (int times = 0; times < 20; times++) {
                 vfio_fail(world, NVME, "open-errno", "5");
-                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), "!org.freedesktop.DBus.Error.IOError");
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), "!System.Error.EIO");
                 vfio_fail(world, NVME, "open-errno", NULL);
         }
         for (int times = 0; times < 20; times++) {

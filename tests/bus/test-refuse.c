@@ -239,8 +239,8 @@ START_TEST(kernel_that_refuses_is_understood) {
                 { "container", "extensions", "7", REFUSED("BackendUnavailable") },
                 { NVME, "open-errno", "13", REFUSED("VfTokenRequired") },
                 { NVME, "open-errno", "19", REFUSED("DeviceGone") },
-                { NVME, "open-errno", "5", "!org.freedesktop.DBus.Error.IOError" },
-                { NVME, "get-info-errno", "5", "!org.freedesktop.DBus.Error.IOError" },
+                { NVME, "open-errno", "5", "!System.Error.EIO" },
+                { NVME, "get-info-errno", "5", "!System.Error.EIO" },
         };
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
