@@ -118,7 +118,7 @@ static bool parse_address(Selector *selector, const char *text) {
 
         /* %n keeps its -1 where the text ended early. */
         if (end < 0 || strlen(domain) < 4 || strlen(bus) != 2 || strlen(slot) != 2 ||
-            !parse_hex(domain, 8, &value) || !parse_hex(bus, 2, &value) || !parse_hex(slot, 2, &value))
+            !parse_hex(domain, 8, &value) || !parse_hex(bus, 2, &value) || !parse_hex(slot, 2, &value) || value > 0x1f)
                 return false;
 
         snprintf(selector->address, sizeof(selector->address), "%s:%s:%s.%s", domain, bus, slot, function);
