@@ -376,7 +376,7 @@ static bool authorizer_is_full(const Authorizer *authorizer, const char *name) {
         unsigned n = 0;
 
         LIST_FOREACH(question, &authorizer->questions, all)
-                n += strcmp(question_sender(question), name) == 0;
+                n += !question->answered && strcmp(question_sender(question), name) == 0;
 
         return n >= QUESTIONS_PER_SENDER_MAX || authorizer->n >= QUESTIONS_MAX;
 }
