@@ -77,7 +77,7 @@ void broker_group_type(Broker *broker, const Group *group, char *ret, size_t siz
 
 typedef struct BrokerRegion {
         uint64_t first, last;
-        char kind[16];
+        char kind[24]; /* "direct-relaxable" is the longest */
 } BrokerRegion;
 
 int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, unsigned max);

@@ -73,6 +73,16 @@ Device *group_first_blocker(const Group *group) {
         return first;
 }
 
+bool group_has_vfio(const Group *group) {
+        const Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->facts.vfio_driver)
+                        return true;
+
+        return false;
+}
+
 bool group_is_empty(const Group *group) {
         return TAILQ_EMPTY(&group->devices) && !group->lease;
 }

@@ -41,5 +41,8 @@ Group *group_find(const GroupList *groups, unsigned number);
 /* A device that stands in the way of the whole group, the first by address; NULL: it is viable. */
 Device *group_first_blocker(const Group *group);
 
+/* One of its devices is on a VFIO driver, so that the kernel has a node for it. */
+bool group_has_vfio(const Group *group);
+
 /* Nobody needs it any more. */
 bool group_is_empty(const Group *group);

@@ -149,8 +149,8 @@ START_TEST(acquire_takes_little_more_than_its_parts) {
         double usec[_MODE_MAX][ROUNDS], calls[CALLS];
         pid_t daemon, plain;
 
-        daemon = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, NULL, NULL);
-        plain = program_start(scene.world, PROGRAM_PLAIN, NULL, NULL);
+        daemon = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_NOTHING, NULL);
+        plain = program_start(scene.world, PROGRAM_PLAIN, UNDER_NOTHING, NULL);
         scene.root = world_connect(scene.world, ROOT);
         scene.user = world_connect(scene.world, world_user());
         timed_acquire(&scene.held, scene.root, 0, NULL);

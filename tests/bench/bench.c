@@ -117,31 +117,63 @@ static void wait_until_ready(int fd) {
         }
 }
 
-pid_t program_start(World *world, Program program, const char *trace, double *ret_usec) {
-        char bus[PATH_MAX + 64], preload[PATH_MAX + 16] = "LANG=C", notify[160] = "NOTIFY_SOCKET=", root[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
+typedef struct Command {
+        char texts[4][PATH_MAX + 64];
+        const char *argv[16];
+        size_t n;
+} Command;
+
+static void command_add(Command *command, const char *word) {
+        command->argv[command->n++] = word;
+}
+
+static void command_new(Command *ret, World *world, Program program, Under under) {
+        const char *root = tree_root(world->tree);
+
+        *ret = (Command){};
+        snprintf(ret->texts[0], sizeof(ret->texts[0]), "--root=%s", root);
+        snprintf(ret->texts[1], sizeof(ret->texts[1]), "--config=%s/daemon.conf", root);
+        snprintf(ret->texts[2], sizeof(ret->texts[2]), "--output=%s/trace", root);
+        snprintf(ret->texts[3], sizeof(ret->texts[3]), "--callgrind-out-file=%s/callgrind.%%p", root);
+
+        if (under == UNDER_STRACE) {
+                /* --daemonize: the tracer steps aside, so that the program is our child and not its */
+                const char *const strace[] = { "strace", "--daemonize", "-f", "-y", "-s", "64", ret->texts[2] };
+
+                for (size_t i = 0; i < sizeof(strace) / sizeof(*strace); i++)
+                        command_add(ret, strace[i]);
+        } else if (under == UNDER_CALLGRIND) {
+                command_add(ret, "valgrind");
+                command_add(ret, "--tool=callgrind");
+                command_add(ret, "--instr-atstart=no");
+                command_add(ret, ret->texts[3]);
+        }
+        command_add(ret, variable(program == PROGRAM_PLAIN ? "PLAIN" : "VFIO_BROKERD"));
+        if (program != PROGRAM_PLAIN) {
+                command_add(ret, ret->texts[0]);
+                command_add(ret, ret->texts[1]);
+        }
+}
+
+pid_t program_start(World *world, Program program, Under under, double *ret_usec) {
+        char bus[PATH_MAX + 64], preload[PATH_MAX + 16] = "LANG=C", notify[160] = "NOTIFY_SOCKET=";
         const char *environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", bus, notify, preload, NULL };
-        /* -D: the tracer steps aside, so that the program is our child and not its */
-        const char *argv[] = { "strace", "-D", "-f", "-y", "-s", "64", "-o", log, variable(program == PROGRAM_PLAIN ? "PLAIN" : "VFIO_BROKERD"),
-                               root, file, NULL };
+        Command command;
         double start;
         pid_t pid;
         int fd;
 
+        command_new(&command, world, program, under);
         snprintf(bus, sizeof(bus), "DBUS_SYSTEM_BUS_ADDRESS=%s", world->address);
-        snprintf(root, sizeof(root), "--root=%s", tree_root(world->tree));
-        snprintf(file, sizeof(file), "--config=%s/daemon.conf", tree_root(world->tree));
-        snprintf(log, sizeof(log), "%s/%s", tree_root(world->tree), trace ? trace : "");
         if (program == PROGRAM_DAEMON_NO_VFIO)
                 snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", variable("NO_VFIO"));
-        if (program == PROGRAM_PLAIN)
-                argv[9] = NULL;
         fd = notify_socket(world, notify + strlen(notify));
 
         start = now_usec();
         pid = fork();
         ck_assert_int_ge(pid, 0);
         if (pid == 0)
-                exec_program(world, trace ? argv : argv + 8, environment);
+                exec_program(world, command.argv, environment);
         wait_until_ready(fd);
         if (ret_usec)
                 *ret_usec = now_usec() - start;
@@ -268,7 +300,7 @@ int bench_run(const char *name, const TTest *const *tests, size_t n, bool needs_
         if (needs_root && !world_is_root())
                 return SKIPPED;
         suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 600);
+        tcase_set_timeout(tcase, 240);
         for (size_t i = 0; i < n; i++)
                 tcase_add_test(tcase, tests[i]);
         srunner_run_all(runner, CK_ENV);

@@ -35,9 +35,14 @@ typedef enum Program {
         PROGRAM_PLAIN,
 } Program;
 
-/* Returns when it is ready. @trace: NULL, or the file below the root where strace writes its system calls; it is whole
- * when the program has ended. @ret_usec: from fork to READY=1; may be NULL. */
-pid_t program_start(World *world, Program program, const char *trace, double *ret_usec);
+typedef enum Under {
+        UNDER_NOTHING,
+        UNDER_STRACE,    /* the file "trace" below the root is whole when the program has ended */
+        UNDER_CALLGRIND, /* with the counting off; "callgrind.PID.N" below the root */
+} Under;
+
+/* Returns when it is ready. @ret_usec: from fork to READY=1; may be NULL. */
+pid_t program_start(World *world, Program program, Under under, double *ret_usec);
 void program_stop(World *world, pid_t pid);
 
 /* In kB. The counters of /proc/PID/status are not exact, this is. */

@@ -396,7 +396,7 @@ START_TEST(thousand_leases_leave_no_trace) {
         size_t n_fds, kb;
 
         cycle(100);
-        n_fds = count_fds(world->daemon_pid, "");
+        n_fds = settled_fds(world);
         kb = memory_kb(world->daemon_pid);
         cycle(getenv("LEASE_CYCLES") ? (unsigned) atoi(getenv("LEASE_CYCLES")) : 300);
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == n_fds);

@@ -411,6 +411,21 @@ START_TEST(what_cannot_be_cleaned_is_quarantined) {
 }
 END_TEST
 
+/* A client that has the group itself: the broker opens it again to ask who else has, and here nobody can. */
+START_TEST(a_raw_lease_ends_when_its_group_has_gone) {
+        Lease *lease = lease_out("0000:01:00.0");
+
+        lease_add_device(lease, find("0000:03:00.0"), NULL);
+        lease->mode = LEASE_MODE_LEGACY_RAW;
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        broker_release(broker, lease, LEASE_END_RELEASED);
+        run_until_no_lease();
+        ck_assert_ptr_null(broker_find_group(broker, 12));
+        ck_assert_ptr_nonnull(strstr(find("0000:03:00.0")->quarantine, "could not be opened for its reset"));
+}
+END_TEST
+
 START_TEST(descriptors_are_only_for_an_active_lease) {
         Lease *lease = lease_out("0000:01:00.0");
         static const char *const none[] = { "device:0000:03:00.0", "device:", "", "group:12", "Container", "%n", "device:0000:01:00.0x" };
@@ -462,6 +477,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_device_that_goes_while_it_is_opened_is_no_news);
         tcase_add_test(tcase, a_broker_may_go_while_the_kernel_works);
         tcase_add_test(tcase, what_cannot_be_cleaned_is_quarantined);
+        tcase_add_test(tcase, a_raw_lease_ends_when_its_group_has_gone);
         tcase_add_test(tcase, descriptors_are_only_for_an_active_lease);
         tcase_add_test(tcase, a_lease_has_only_so_many_at_work);
 }

@@ -439,7 +439,23 @@ START_TEST(a_user_has_a_limit_and_so_have_all) {
 }
 END_TEST
 
+START_TEST(a_groups_regions_are_told_whole) {
+        BrokerRegion regions[4] = {};
+
+        ck_assert_int_eq(tree_write(tree, "sys/kernel/iommu_groups/26/reserved_regions",
+                                    "0x0000000000001000 0x0000000000001fff direct-relaxable\n"
+                                    "0x00000000fee00000 0x00000000feefffff msi\n"), 0);
+        ck_assert_int_eq(broker_group_regions(broker, broker_find_group(broker, 26), regions, 4), 2);
+        ck_assert_uint_eq(regions[0].first, 0x1000);
+        ck_assert_uint_eq(regions[0].last, 0x1fff);
+        ck_assert_str_eq(regions[0].kind, "direct-relaxable");
+        ck_assert_str_eq(regions[1].kind, "msi");
+        ck_assert_int_eq(broker_group_regions(broker, broker_find_group(broker, 26), regions, 1), 1);
+}
+END_TEST
+
 static void add_tests(TCase *tcase) {
+        tcase_add_test(tcase, a_groups_regions_are_told_whole);
         tcase_add_test(tcase, all_that_the_tree_has_is_there);
         tcase_add_loop_test(tcase, a_selector_finds_what_it_names, 0, N_ELEMENTS(selections));
         tcase_add_test(tcase, what_is_no_selector_selects_nothing);

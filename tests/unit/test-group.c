@@ -68,6 +68,15 @@ START_TEST(a_driver_that_does_dma_for_the_host_blocks) {
 }
 END_TEST
 
+START_TEST(a_group_with_a_device_on_vfio_has_vfio) {
+        ck_assert(!group_has_vfio(group));
+        add("0000:06:0d.0", "vfio-pci", false);
+        ck_assert(!group_has_vfio(group));
+        add("0000:06:0d.1", "mine", true);
+        ck_assert(group_has_vfio(group));
+}
+END_TEST
+
 START_TEST(an_empty_group_has_no_blocker) {
         ck_assert_ptr_null(group_first_blocker(group));
         ck_assert(group_is_empty(group));
@@ -157,6 +166,7 @@ int main(void) {
         suite_add_tcase(suite, tcase);
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, a_driver_that_does_dma_for_the_host_blocks, 0, sizeof(drivers) / sizeof(*drivers));
+        tcase_add_test(tcase, a_group_with_a_device_on_vfio_has_vfio);
         tcase_add_test(tcase, an_empty_group_has_no_blocker);
         tcase_add_test(tcase, one_blocker_among_many_is_found);
         tcase_add_test(tcase, the_first_blocker_is_the_first_by_address);

@@ -39,7 +39,7 @@ BASELINE = '/run/baseline'
 # What tests may change and reset() puts back
 CONFIGURATION = ['/etc/polkit-1/rules.d', '/etc/vfio-broker', '/etc/systemd/system', '/etc/systemd/system.control',
                  '/run/systemd/system', '/etc/udev/rules.d', '/etc/modprobe.d']
-PATIENCE = 30
+PATIENCE = 60
 
 # Waiting and running
 
