@@ -13,7 +13,7 @@ struct vfb_error {
         char *text;
         int number;
         int exit_code;
-        const char *hint; /* static storage, or NULL */
+        const char *hint; /* static storage, or in text, or NULL */
 };
 
 /* What the bus says, in its own words or for want of a service, instead of the service. */
@@ -81,6 +81,17 @@ static void error_classify(vfb_error *error) {
                 error->number = EIO;
 }
 
+/* What the service says to do about the very case comes behind "; ", and is better than the table's hint. */
+static void error_split(vfb_error *error) {
+        char *hint = vfb_error_from_name(error->name) != VFB_ERROR_NONE ? strstr(error->text, "; ") : NULL;
+
+        if (!hint)
+                return;
+
+        *hint = '\0';
+        error->hint = hint + 2;
+}
+
 int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
 
@@ -97,6 +108,7 @@ int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
                 return -ENOMEM;
 
         error_classify(error);
+        error_split(error);
         *ret = TAKE_PTR(error);
         return 0;
 }

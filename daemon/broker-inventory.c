@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "broker-internal.h"
 #include "core/selector.h"
@@ -12,6 +13,7 @@
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
 #include "kernel/uevent.h"
+#include "log.h"
 
 static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
         _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
@@ -63,8 +65,12 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
         if (!lease || lease_drop_device(lease, device) < 0)
                 return;
 
-        if (lease->announced)
+        if (lease->announced) {
+                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE, .priority = LOG_WARNING, .lease = lease->id, .device = device_id(device),
+                                       .reason = cause, .uid = &lease->user->uid },
+                          "%s has left lease %s: %s", device_id(device), lease->id, cause);
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
+        }
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }

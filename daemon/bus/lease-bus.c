@@ -78,7 +78,7 @@ static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, 
         while (roles && roles[n])
                 n++;
 
-        r = operation_new(&operation, server, m);
+        r = operation_new(&operation, server, m, lease->user->uid);
         if (r < 0)
                 return r;
 
