@@ -124,6 +124,9 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
                 return;
         }
 
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                device_note_reset(lease->devices[i].device, result->reset_works[i]);
+
         lease_hold_by(lease, lifeline);
         lease_advance(lease, LEASE_ACTIVE);
         log_acquired(lease);

@@ -47,8 +47,7 @@ struct Task {
         void *userdata;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
-        unsigned places_asked[VFIO_GROUPS_MAX]; /* where in the lease each group of the plan of a detach is */
-        unsigned places_cleaned[VFIO_DEVICES_MAX]; /* where in the lease each device of the plan is */
+        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device or group of the plan is */
 };
 
 /* The lease list is the broker's. */

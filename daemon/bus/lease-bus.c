@@ -36,7 +36,7 @@ static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         int r;
 
         r = paths_new(&paths, leases->n);
-        LIST_FOREACH(lease, &leases->head, all) {
+        TAILQ_FOREACH(lease, &leases->queue, all) {
                 path_of_lease(lease, path);
                 if (r >= 0)
                         r = paths_add(paths, path);

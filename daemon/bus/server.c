@@ -43,6 +43,8 @@ static void server_on_device_removed(const Device *device, void *userdata) {
 
 static void server_on_device_changed(const Device *device, void *userdata) {
         device_emit_changed(userdata, device);
+        if (!device->group)
+                device_emit_standing(userdata, device);
 }
 
 static void server_on_group_new(const Group *group, void *userdata) {
@@ -67,7 +69,7 @@ static void server_on_group_changed(const Group *group, void *userdata) {
 
         group_emit_changed(server, group);
         TAILQ_FOREACH(device, &group->devices, siblings)
-                device_emit_changed(server, device);
+                device_emit_standing(server, device);
 }
 
 static void server_on_lease_new(const Lease *lease, void *userdata) {

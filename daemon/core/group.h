@@ -14,17 +14,17 @@
 #include "core/device.h"
 
 typedef struct Lease Lease;
-LIST_HEAD(GroupHead, Group);
+TAILQ_HEAD(GroupQueue, Group);
 
-/* All groups, and by number. */
+/* All groups, in the order of their appearance, and by number. */
 typedef struct GroupList {
-        struct GroupHead head;
+        struct GroupQueue queue;
         void *by_number; /* tsearch(3) */
         unsigned n;
 } GroupList;
 
 struct Group {
-        LIST_ENTRY(Group) all;
+        TAILQ_ENTRY(Group) all;
         GroupList *list;
         unsigned number;
         struct DeviceQueue devices;

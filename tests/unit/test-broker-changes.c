@@ -302,7 +302,7 @@ START_TEST(when_all_have_gone_the_lists_are_empty) {
         }
         ck_assert_uint_eq(broker->devices.n, 0);
         ck_assert_uint_eq(broker->groups.n, 0);
-        ck_assert(LIST_EMPTY(&broker->groups.head));
+        ck_assert(TAILQ_EMPTY(&broker->groups.queue));
         ck_assert_ptr_null(broker->devices.by_id);
         ck_assert_ptr_null(broker->groups.by_number);
 }

@@ -15,15 +15,15 @@ static void make_world(void) {
         devices = (DeviceList){};
         groups = (GroupList){};
         TAILQ_INIT(&devices.queue);
-        LIST_INIT(&groups.head);
+        TAILQ_INIT(&groups.queue);
         ck_assert_int_eq(group_get(&group, &groups, 26), 0);
 }
 
 static void end_world(void) {
         while (!TAILQ_EMPTY(&devices.queue))
                 device_free(TAILQ_FIRST(&devices.queue));
-        while (!LIST_EMPTY(&groups.head))
-                group_free(LIST_FIRST(&groups.head));
+        while (!TAILQ_EMPTY(&groups.queue))
+                group_free(TAILQ_FIRST(&groups.queue));
         ck_assert_uint_eq(groups.n, 0);
         ck_assert_ptr_null(groups.by_number);
 }

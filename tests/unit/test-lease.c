@@ -60,8 +60,8 @@ static void make_world(void) {
         groups = (GroupList){};
         leases = (LeaseList){};
         TAILQ_INIT(&devices.queue);
-        LIST_INIT(&groups.head);
-        LIST_INIT(&leases.head);
+        TAILQ_INIT(&groups.queue);
+        TAILQ_INIT(&leases.queue);
         LIST_INIT(&users);
         device[0] = add("0000:06:0d.0", 26);
         device[1] = add("0000:06:0d.1", 26);
@@ -72,16 +72,16 @@ static void make_world(void) {
 }
 
 static void end_world(void) {
-        while (!LIST_EMPTY(&leases.head))
-                lease_free(LIST_FIRST(&leases.head));
+        while (!TAILQ_EMPTY(&leases.queue))
+                lease_free(TAILQ_FIRST(&leases.queue));
         ck_assert_uint_eq(leases.n, 0);
         ck_assert_ptr_null(leases.by_id);
         ck_assert(LIST_EMPTY(&users));
         ck_assert_int_eq(count_fds(), n_fds_before);
         while (!TAILQ_EMPTY(&devices.queue))
                 device_free(TAILQ_FIRST(&devices.queue));
-        while (!LIST_EMPTY(&groups.head))
-                group_free(LIST_FIRST(&groups.head));
+        while (!TAILQ_EMPTY(&groups.queue))
+                group_free(TAILQ_FIRST(&groups.queue));
 }
 
 START_TEST(a_new_lease_has_nothing_yet) {

@@ -33,7 +33,7 @@ static void make_world(void) {
         devices = (DeviceList){};
         groups = (GroupList){};
         TAILQ_INIT(&devices.queue);
-        LIST_INIT(&groups.head);
+        TAILQ_INIT(&groups.queue);
         add("0000:00:02.0", "", 0x030000, 0x1234, 0x1111, -1, 0);
         add("0000:06:0d.0", "vfio-pci", 0x00ff00, 0x1234, 0x11e8, 26, 0);
         add("0000:03:00.0", "vfio-pci", 0x010802, 0x1b36, 0x0010, 14, 0);
@@ -44,8 +44,8 @@ static void make_world(void) {
 static void end_world(void) {
         while (!TAILQ_EMPTY(&devices.queue))
                 device_free(TAILQ_FIRST(&devices.queue));
-        while (!LIST_EMPTY(&groups.head))
-                group_free(LIST_FIRST(&groups.head));
+        while (!TAILQ_EMPTY(&groups.queue))
+                group_free(TAILQ_FIRST(&groups.queue));
 }
 
 /* The places of those that match, in the order above. */
