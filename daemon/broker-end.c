@@ -198,14 +198,6 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
                 log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
 }
 
-static bool lease_group_is_present(const Lease *lease, unsigned group) {
-        for (unsigned i = 0; i < lease->n_devices; i++)
-                if (lease->devices[i].group == group && lease->devices[i].device)
-                        return true;
-
-        return false;
-}
-
 static int broker_start_detach(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -217,7 +209,7 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         for (unsigned i = 0; i < lease->n_groups; i++) {
                 unsigned n = task->plan.n_groups;
 
-                if (lease->group_fds[i] < 0 && !lease_group_is_present(lease, i))
+                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
                         continue; /* there is nothing left to open, nor to hold */
 
                 task->where[n] = i;
