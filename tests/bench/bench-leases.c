@@ -27,7 +27,7 @@ typedef struct Scene {
 static void control(Scene *scene, const char *option, const char *value) {
         char command[128];
 
-        snprintf(command, sizeof(command), "callgrind_control %s %s %d >/dev/null", option, value, scene->world->daemon_pid);
+        snprintf(command, sizeof(command), "callgrind_control %s %s %d >/dev/null 2>&1", option, value, scene->world->daemon_pid);
         ck_assert_int_eq(system(command), 0);
 }
 

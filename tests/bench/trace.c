@@ -44,7 +44,6 @@ void trace_begin(Trace *ret, World *world, pid_t pid) {
         WAIT_FOR(world, tracer_of(pid) == ret->strace);
 }
 
-/* What was split by another process' call is one line: its end is appended, and the rest dropped. */
 static bool is_resumed(const char *line) {
         return strncmp(line, "<... ", 5) == 0;
 }
