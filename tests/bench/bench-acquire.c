@@ -13,7 +13,7 @@
 #include "bench.h"
 
 #define ROUNDS 41
-#define CALLS  5   /* a round's figure is their median */
+#define CALLS  5   /* a round's figure is the quickest of them: the others were disturbed */
 #define MARGIN 1.4 /* for the noise of a machine that has other work */
 
 #define POLKIT_NAME      "org.freedesktop.PolicyKit1"
@@ -117,6 +117,18 @@ static double measure(Scene *scene, Mode mode) {
         return usec;
 }
 
+static double measure_quickest(Scene *scene, Mode mode) {
+        double quickest = measure(scene, mode);
+
+        for (size_t i = 1; i < CALLS; i++) {
+                double usec = measure(scene, mode);
+
+                if (usec < quickest)
+                        quickest = usec;
+        }
+        return quickest;
+}
+
 typedef struct Ratio {
         const char *name;
         const double *numerator, *denominator;
@@ -169,7 +181,7 @@ static void print_rows(double usec[_MODE_MAX][ROUNDS]) {
 
 START_TEST(acquire_takes_little_more_than_its_parts) {
         Scene scene = { .world = stage_new(32) };
-        double usec[_MODE_MAX][ROUNDS], calls[CALLS];
+        double usec[_MODE_MAX][ROUNDS];
         pid_t daemon, plain;
 
         daemon = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_NOTHING, NULL);
@@ -185,9 +197,7 @@ START_TEST(acquire_takes_little_more_than_its_parts) {
                 for (unsigned turn = 0; turn < _MODE_MAX; turn++) {
                         Mode mode = (turn + round) % _MODE_MAX;
 
-                        for (size_t i = 0; i < CALLS; i++)
-                                calls[i] = measure(&scene, mode);
-                        usec[mode][round] = median(calls, CALLS);
+                        usec[mode][round] = measure_quickest(&scene, mode);
                 }
         print_rows(usec);
 
