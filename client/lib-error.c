@@ -41,7 +41,8 @@ static bool starts_with(const char *string, const char *prefix) {
 
 static const VfbErrorInfo *bus_error_info(const char *name) {
         /* Who should have taken the name did not start; there are dozens of reasons. */
-        if (starts_with(name, "org.freedesktop.DBus.Error.Spawn.") || starts_with(name, "org.freedesktop.systemd1."))
+        if (starts_with(name, "org.freedesktop.DBus.Error.Spawn.") ||
+            starts_with(name, "org.freedesktop.systemd1."))
                 name = SD_BUS_ERROR_SERVICE_UNKNOWN;
 
         for (size_t i = 0; i < sizeof(bus_errors) / sizeof(*bus_errors); i++)
@@ -64,7 +65,8 @@ static const char *choose_text(const char *name, const char *text) {
 }
 
 static void error_classify(vfb_error *error) {
-        const VfbErrorInfo *info = bus_error_info(error->name) ?: vfb_error_info(vfb_error_from_name(error->name));
+        const VfbErrorInfo *info = bus_error_info(error->name)
+                                           ?: vfb_error_info(vfb_error_from_name(error->name));
 
         if (info) {
                 error->number = info->number;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "lib.h"
+#include "paths.h"
 
 /* One call of vfb_dispatch() ends even if somebody sends us signals faster than we read them. */
 #define DISPATCH_MAX 256
@@ -31,7 +32,9 @@ static bool put_aside(vfb *connection, sd_bus_message *m) {
         if (!connection->waiting)
                 return false;
 
-        aside = connection->n_aside < ASIDE_MAX ? reallocarray(connection->aside, connection->n_aside + 1, sizeof(*aside)) : NULL;
+        aside = connection->n_aside < ASIDE_MAX
+                        ? reallocarray(connection->aside, connection->n_aside + 1, sizeof(*aside))
+                        : NULL;
         if (aside) {
                 connection->aside = aside;
                 aside[connection->n_aside++] = sd_bus_message_ref(m);
@@ -143,7 +146,7 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
                 return 0;
         if (sd_bus_message_read(m, "os", &path, &cause) < 0)
                 return 0;
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &device_id) <= 0)
+        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, &device_id) <= 0)
                 return 0;
 
         lease = find_lease(connection, sd_bus_message_get_path(m));
@@ -151,6 +154,12 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
                 connection->listener.device_gone(lease, device_id, cause, connection->userdata);
 
         return 0;
+}
+
+static void tell_disconnected(vfb *connection) {
+        if (!connection->told && connection->listener.disconnected)
+                connection->listener.disconnected(connection, connection->userdata);
+        connection->told = true;
 }
 
 /* Comes from the bus itself, whose name nobody else can have. */
@@ -167,8 +176,10 @@ static int connection_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *
 
         free(connection->owner);
         connection->owner = *new_owner ? strdup(new_owner) : NULL;
-        if (!*new_owner && connection->listener.disconnected)
-                connection->listener.disconnected(connection, connection->userdata);
+        if (*new_owner)
+                connection->told = false;
+        else
+                tell_disconnected(connection);
 
         return 0;
 }
@@ -178,7 +189,8 @@ static int connection_subscribe(vfb *connection) {
                 const char *rule;
                 sd_bus_message_handler_t handler;
         } matches[] = {
-                { "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
+                { "type='signal',sender='org.freedesktop.DBus',"
+                  "member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
                   connection_on_owner },
                 { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
                   "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
@@ -214,7 +226,8 @@ int vfb_open(vfb **ret, const vfb_listener *listener, void *userdata, vfb_error 
         int r;
 
         if (listener && !listener_is_sound(listener))
-                return error_local(ret_error, -EINVAL, "The listener has a callback that this version does not know");
+                return error_local(ret_error, -EINVAL,
+                                   "The listener has a callback that this version does not know");
 
         connection = calloc(1, sizeof(*connection));
         if (!connection)
@@ -357,8 +370,7 @@ int vfb_dispatch(vfb *connection) {
                         break;
                 if (r < 0) {
                         connection->lost = true;
-                        if (connection->listener.disconnected)
-                                connection->listener.disconnected(connection, connection->userdata);
+                        tell_disconnected(connection);
                         return -ENOTCONN;
                 }
         }

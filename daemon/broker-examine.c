@@ -159,7 +159,7 @@ static int find_notes(const Device *device, Findings *findings) {
 
         if (device->facts.vfio_driver && !device_has_reset(device)) {
                 r = findings_add_note(findings, SEVERITY_WARNING, "NoReset", device_id(device),
-                                      "%s has no reset method: what its last user left in it is still there, and afterwards nobody but you may have it",
+                                      "%s has no reset that works: what its last user left in it is still there, and afterwards nobody but you may have it",
                                       device_id(device));
                 if (r < 0)
                         return r;

@@ -63,7 +63,8 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
         if (!lease || lease_drop_device(lease, device) < 0)
                 return;
 
-        NOTIFY(broker, lease_lost_device, lease, device, cause);
+        if (lease->announced)
+                NOTIFY(broker, lease_lost_device, lease, device, cause);
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }
@@ -81,15 +82,21 @@ static void broker_remove(Broker *broker, Device *device) {
         broker_tidy_group(broker, group);
 }
 
-/* Moves the device to the group of that number (negative: none). */
+static bool device_is_in_group(const Device *device, int number) {
+        return device->group ? (int) device->group->number == number : number < 0;
+}
+
+/* Moves the device to the group of that number (negative: none). A lease is over groups, so one that has the device
+ * loses it: the kernel takes a device that goes out of its group first. */
 static int broker_regroup(Broker *broker, Device *device, int number) {
         Group *old = device->group, *new = NULL;
         bool fresh;
         int r;
 
-        if (old ? (int) old->number == number : number < 0)
+        if (device_is_in_group(device, number))
                 return 0;
 
+        broker_lose_device(broker, device, "unplug");
         fresh = number >= 0 && !group_find(&broker->groups, (unsigned) number);
         if (number >= 0) {
                 r = group_get(&new, &broker->groups, (unsigned) number);
@@ -129,7 +136,7 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
 }
 
 static int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
-        bool changed = !facts_equal(&device->facts, facts);
+        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group);
         int r;
 
         device->seen = true;

@@ -253,8 +253,12 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
-        if (r == 0)
-                return acquire_reply(operation->m, lease, lifeline, fds);
+        if (r == 0) {
+                r = acquire_reply(operation->m, lease, lifeline, fds);
+                if (r < 0)
+                        sd_bus_reply_method_errno(operation->m, r, NULL);
+                return r;
+        }
 
         bus_refuse_finding(&error, r, why);
         log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name },
@@ -311,7 +315,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 /* What polkit would say, as a finding. */
-static int find_verdict(Verdict verdict, Findings *findings) {
+static int find_verdict(sd_bus_message *m, Verdict verdict, Findings *findings) {
         Finding *finding;
         int r;
 
@@ -320,6 +324,10 @@ static int find_verdict(Verdict verdict, Findings *findings) {
         case VERDICT_CHANGED:
                 return 0;
         case VERDICT_CHALLENGE:
+                if (!sd_bus_message_get_allow_interactive_authorization(m)) {
+                        r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "", "An administrator has to agree, and may not be asked");
+                        break;
+                }
                 return findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_AUTHORIZATION_REQUIRED), "", "An administrator will be asked to agree");
         case VERDICT_NO:
                 r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "", "Policy does not let you have it");
@@ -377,7 +385,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
                 return 1;
 
         request = wish_request(wish, m, &sender);
-        r = find_verdict(verdict, &findings);
+        r = find_verdict(m, verdict, &findings);
         if (r >= 0)
                 r = broker_examine(server_broker(server), &request, &findings);
         if (r >= 0)

@@ -88,7 +88,12 @@ bool device_is_blocker(const Device *device) {
 }
 
 bool device_has_reset(const Device *device) {
-        return device->facts.reset_methods[0] != '\0';
+        return device->facts.reset_methods[0] != '\0' && (device->reset_works || !device->reset_fails);
+}
+
+void device_note_reset(Device *device, bool works) {
+        device->reset_works |= works;
+        device->reset_fails |= !works;
 }
 
 int device_set_quarantine(Device *device, const char *reason) {

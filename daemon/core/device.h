@@ -61,6 +61,7 @@ struct Device {
         int is_vf;        /* -1: nobody asked the kernel yet */
         char *quarantine; /* why; NULL: it is not */
         bool unclean;     /* was not reset since @last_uid had it */
+        bool reset_works, reset_fails; /* at an open of ours, once at least */
         uid_t last_uid;
 };
 
@@ -81,7 +82,12 @@ void device_join(Device *device, Group *group);
 /* The device's driver does DMA for the host, so nobody else may have the group. */
 bool device_is_blocker(const Device *device);
 
+/*
+ * The kernel lists methods as it finds the device, before it knows its neighbours, and so may list some
+ * that cannot work. A device whose resets failed from the first has none; if one worked before, it has one.
+ */
 bool device_has_reset(const Device *device);
+void device_note_reset(Device *device, bool works);
 
 /* @reason NULL: no longer. -ENOMEM. */
 int device_set_quarantine(Device *device, const char *reason);

@@ -222,7 +222,7 @@ static int job_on_message(sd_event_source *source, int fd, uint32_t events, void
 static int job_on_exit(sd_event_source *source, const siginfo_t *si, void *userdata) {
         (void) waitpid(si->si_pid, NULL, WNOHANG);
 
-        /* The loop's is the only reference, and a source that has fired once would stay until the loop ends. */
+        /* The loop has the only reference, and would keep the source, that has fired once, until its own end. */
         sd_event_source_set_floating(source, false);
         return 0;
 }

@@ -187,7 +187,7 @@ START_TEST(acquire_takes_little_more_than_its_parts) {
         daemon = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_NOTHING, NULL);
         plain = program_start(scene.world, PROGRAM_PLAIN, UNDER_NOTHING, NULL);
         scene.root = world_connect(scene.world, ROOT);
-        scene.user = world_connect(scene.world, NOBODY);
+        scene.user = world_connect(scene.world, world_user());
         timed_acquire(&scene.held, scene.root, 0, NULL);
 
         /* Each mode is the first in its turn; what the first call of a connection costs is paid before. */

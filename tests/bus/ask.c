@@ -2,6 +2,7 @@
 
 /* Ask */
 
+#include <check.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -198,14 +199,22 @@ const char *ask_message_call(sd_bus *bus, sd_bus_message *m) {
 }
 
 const char *device_path(const char *address) {
-        Text *text = text_next();
+        static struct {
+                char address[32], path[96];
+        } known[128];
         char *path;
+        size_t i = 0;
 
-        if (sd_bus_path_encode(VFB_PATH_DEVICE, address, &path) < 0)
-                abort();
-        text_add(text, "%s", path);
-        free(path);
-        return text->data;
+        while (i < 127 && known[i].address[0] && strcmp(known[i].address, address) != 0)
+                i++;
+        if (!known[i].address[0]) {
+                if (sd_bus_path_encode("/", address, &path) < 0)
+                        abort();
+                snprintf(known[i].address, sizeof(known[i].address), "%s", address);
+                snprintf(known[i].path, sizeof(known[i].path), VFB_PATH_DEVICE "/pci%.60s", path + 1);
+                free(path);
+        }
+        return known[i].path;
 }
 
 const char *lease_state(sd_bus *bus, const char *lease) {
@@ -331,6 +340,19 @@ const char *grant_acquire(Grant **ret, sd_bus *bus, const Request *request) {
                 return refusal_text(&error);
         *ret = grant_new(reply);
         return "";
+}
+
+Grant *must_acquire(sd_bus *bus, const char *wants) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, bus, &(Request) { .wants = wants }), "");
+        return grant;
+}
+
+const char *refusal_of(sd_bus *bus, const Request *request) {
+        _cleanup_(grant_freep) Grant *grant = NULL;
+
+        return grant_acquire(&grant, bus, request);
 }
 
 const char *grant_get_fds(Grant *grant, sd_bus *bus, const char *roles) {

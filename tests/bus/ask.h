@@ -68,6 +68,9 @@ const char *ask_dump(sd_bus_message *m);
 
 /* "", or the refusal. */
 const char *grant_acquire(Grant **ret, sd_bus *bus, const Request *request);
+/* The same for plain wants: must succeed, or must not, which is returned. */
+Grant *must_acquire(sd_bus *bus, const char *wants);
+const char *refusal_of(sd_bus *bus, const Request *request);
 /* Further descriptors; @roles with commas between them, "" for the next. */
 const char *grant_get_fds(Grant *grant, sd_bus *bus, const char *roles);
 /* NULL if there is none. */
@@ -86,6 +89,6 @@ void pending_start(Pending *pending, sd_bus *bus, const Request *request);
 /* Forgets the answer, and what has come of it. */
 void pending_end(Pending *pending);
 
-/* The object of a device: "/org/vfiobroker1/device/..." */
+/* The object of a device; good for ever. */
 const char *device_path(const char *address);
 const char *lease_state(sd_bus *bus, const char *lease);

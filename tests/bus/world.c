@@ -19,6 +19,7 @@
 #include "ask.h"
 #include "watch.h"
 
+/* No limit is named, so they are those of the system bus. */
 static const char bus_config[] =
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n"
         " \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
@@ -33,8 +34,6 @@ static const char bus_config[] =
         "  </policy>\n"
         "</busconfig>\n";
 
-/* The limits are those that dbus-daemon has for the system bus, since none is named above. */
-
 uint64_t world_now(void) {
         struct timespec now;
 
@@ -43,7 +42,11 @@ uint64_t world_now(void) {
 }
 
 bool world_is_root(void) {
-        return geteuid() == 0;
+        return geteuid() == ROOT;
+}
+
+uid_t world_user(void) {
+        return world_is_root() ? USER : geteuid();
 }
 
 static const char *program(const char *variable) {
@@ -139,8 +142,8 @@ static int end(pid_t *pid, int signal) {
         return status;
 }
 
-void world_kill(pid_t pid, int signal) {
-        end(&pid, signal);
+int world_kill(pid_t pid, int signal) {
+        return end(&pid, signal);
 }
 
 pid_t world_spawn_holder(int fd) {
@@ -206,6 +209,7 @@ void world_forget_signals(World *world) {
 
 static int try_connect(World *world, uid_t uid, sd_bus **ret) {
         sd_bus *bus = NULL;
+        uid_t was;
         int r;
 
         ck_assert_int_ge(sd_bus_new(&bus), 0);
@@ -215,11 +219,10 @@ static int try_connect(World *world, uid_t uid, sd_bus **ret) {
         ck_assert_int_ge(sd_bus_set_method_call_timeout(bus, 20 * UINT64_C(1000000)), 0);
 
         /* who connects is the caller for as long as the connection lasts */
-        if (uid != ROOT)
-                ck_assert_int_eq(seteuid(uid), 0);
+        was = geteuid();
+        ck_assert_int_eq(seteuid(uid), 0);
         r = sd_bus_start(bus);
-        if (uid != ROOT)
-                ck_assert_int_eq(seteuid(ROOT), 0);
+        ck_assert_int_eq(seteuid(was), 0);
         if (r < 0) {
                 sd_bus_unref(bus);
                 return r;
@@ -249,7 +252,7 @@ static void start_bus(World *world) {
         snprintf(world->address, sizeof(world->address), "unix:path=%.4000s/bus", tree_root(world->tree));
         make_path(world, log, "bus.log");
         world->bus_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .log = log, .keep = -1, .out = -1 });
-        WAIT_FOR(world, try_connect(world, ROOT, &world->bus) == 0);
+        WAIT_FOR(world, try_connect(world, world_user(), &world->bus) == 0);
         ck_assert_int_ge(sd_bus_match_signal(world->bus, NULL, VFB_BUS_NAME, NULL, NULL, NULL, on_signal, world), 0);
 }
 
@@ -335,11 +338,10 @@ void world_start(World **ret, const WorldSpec *spec) {
         *ret = world;
 }
 
-static void check_daemon_end(World *world) {
+void world_end_daemon(World *world) {
         char *log;
         int status;
 
-        WAIT_FOR(world, count_fds(world->daemon_pid, "") == world->n_fds && count_children(world->daemon_pid) == 0);
         status = end(&world->daemon_pid, SIGTERM);
         log = world_read(world, "daemon.log");
         ck_assert_msg(!strstr(log, "Sanitizer") && !strstr(log, "runtime error:"), "%s", log);
@@ -348,8 +350,11 @@ static void check_daemon_end(World *world) {
 }
 
 World *world_stop(World *world) {
-        if (world->daemon_pid > 0)
-                check_daemon_end(world);
+        if (world->daemon_pid > 0) {
+                WAIT_FOR(world, count_fds(world->daemon_pid, "") == world->n_fds && count_children(world->daemon_pid) == 0);
+                ck_assert_uint_eq(count_inheritable_fds(world->daemon_pid), 0);
+                world_end_daemon(world);
+        }
         if (world->polkit_pid > 0)
                 end(&world->polkit_pid, SIGTERM);
         sd_bus_flush_close_unref(world->bus);

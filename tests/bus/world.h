@@ -21,9 +21,9 @@
 #include "tree.h"
 #include "vfio.h"
 
-#define ROOT   0U
-#define NOBODY 65534U
-#define DAEMON 1U
+#define ROOT  0U
+#define USER  65534U /* who most tests are; where they do not run as root, whoever runs them */
+#define OTHER 1U
 
 typedef struct WorldSpec {
         int (*build)(Tree *tree); /* NULL: tree_add_document */
@@ -35,7 +35,7 @@ typedef struct WorldSpec {
 
 typedef struct World {
         Tree *tree;
-        sd_bus *bus; /* root's connection; its signals are kept */
+        sd_bus *bus; /* the user's connection; its signals are kept */
         pid_t bus_pid, polkit_pid, daemon_pid;
         size_t n_fds; /* the daemon's, after its start */
         int notify_fd;
@@ -46,8 +46,9 @@ typedef struct World {
 void world_start(World **ret, const WorldSpec *spec);
 World *world_stop(World *world);
 
-/* Tests of other users and of uevents need it. */
+/* Tests of several users and of uevents need it. */
 bool world_is_root(void);
+uid_t world_user(void);
 
 /* A new connection as @uid, to be closed with sd_bus_flush_close_unref(). */
 sd_bus *world_connect(World *world, uid_t uid);
@@ -77,7 +78,10 @@ void world_end_polkit(World *world);
 pid_t world_spawn_holder(int fd);
 /* A program that acquires as @uid and keeps what it got. Returns when it has, with the lease, to be freed. */
 pid_t world_spawn_peer(World *world, uid_t uid, const char *wants, char **ret_lease);
-void world_kill(pid_t pid, int signal);
+/* Returns the status as waitpid() has it. */
+int world_kill(pid_t pid, int signal);
+/* SIGTERM; checks the end of the daemon but for its descriptors. */
+void world_end_daemon(World *world);
 
 /* A text file below the root, to be freed; "" if there is none. */
 char *world_read(World *world, const char *name);

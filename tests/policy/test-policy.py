@@ -19,12 +19,9 @@ interface = ET.parse(protocol / 'org.vfiobroker1.xml').getroot()
 actions = ET.parse(policy / 'org.vfiobroker1.policy').getroot().findall('action')
 bus = ET.parse(policy / 'org.vfiobroker1.conf').getroot()
 
-# What the daemon tells polkit about each action; a message may use nothing else.
-DEVICE = {
-    'device.id', 'device.kind', 'device.address', 'device.vendor', 'device.product', 'device.subsystem',
-    'device.class', 'device.driver', 'device.is-vf', 'device.pf', 'device.group', 'device.group-members',
-    'device.numa-node', 'device.boot-display', 'device.reset',
-}
+# What the daemon tells polkit, as the manual has it; a message or a rule may use nothing else.
+manual = (root / 'docs' / 'org.vfiobroker1.5.rst').read_text()
+DEVICE = set(re.findall(r'^(device\.[a-z-]+)  ', manual, flags=re.M))
 DETAILS = {
     'org.vfiobroker1.acquire': DEVICE | {'lease.mode', 'lease.label'},
     'org.vfiobroker1.revoke': {'lease.id', 'lease.uid', 'lease.devices'},

@@ -236,6 +236,12 @@ START_TEST(what_is_not_passed_on_is_closed_when_the_result_is_there) {
 }
 END_TEST
 
+static bool child_has_died(void) {
+        siginfo_t si = { 0 };
+
+        return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid > 0;
+}
+
 static int writer = -EBADF;
 
 static void look_who_closes_last(int r, const void *result, int *fds, size_t n_fds, void *userdata) {
@@ -271,6 +277,8 @@ START_TEST(the_last_close_is_the_childs) {
         spec.userdata = &pair[0];
         ck_assert_int_eq(job_start(&job, event, &spec), 0);
         close(pair[1]);
+        for (long end = now_msec() + 200; now_msec() < end; usleep(1000))
+                ck_assert_msg(!child_has_died(), "the child did not wait");
         run_until(done_came);
         ck_assert_int_eq(poll(&p, 1, DEADLINE_MSEC), 1);
         ck_assert_int_eq(read(pair[0], &byte, 1), 0);

@@ -245,20 +245,21 @@ START_TEST(what_is_not_taken_is_closed) {
 END_TEST
 
 START_TEST(the_child_sees_only_what_it_was_given) {
-        int opened[12], keep[4];
+        int opened[12], keep[5];
         bool expected[64] = { true, true, true };
         size_t n_other = 0;
 
         for (size_t i = 0; i < 12; i++)
                 opened[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        /* not in order, with a gap, one twice, and one that is none */
+        /* not in order, with a gap, one twice, one that is none, and one that stays open anyway */
         keep[0] = opened[7];
         keep[1] = opened[2];
         keep[2] = -EBADF;
         keep[3] = opened[7];
+        keep[4] = 0;
         expected[keep[0]] = expected[keep[1]] = true;
 
-        start(list_fds, NULL, keep, 4);
+        start(list_fds, NULL, keep, 5);
         run_until(done_came);
         ck_assert_int_eq(outcome.r, 0);
         for (size_t i = 0; i < outcome.answer.n_fds; i++)

@@ -8,8 +8,6 @@
  * with "nvme" the device is an NVMe, of which only the register is used that shows a reset.
  */
 
-#define _GNU_SOURCE
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
