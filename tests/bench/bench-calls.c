@@ -150,7 +150,7 @@ static void measure_calls(World *world, sd_bus *user) {
 
 START_TEST(acquire_takes_few_messages_and_system_calls) {
         World *world = stage_new(8);
-        sd_bus *user = world_connect(world, NOBODY);
+        sd_bus *user = world_connect(world, USER);
 
         world->daemon_pid = program_start(world, PROGRAM_DAEMON_NO_VFIO, UNDER_NOTHING, NULL);
         measure_messages(world, user, true);

@@ -21,7 +21,7 @@ typedef struct Counts {
 static bool has_ended(const char *trace, pid_t pid) {
         char end[64];
 
-        snprintf(end, sizeof(end), "%d +++ exited", pid);
+        snprintf(end, sizeof(end), "%-5d +++ exited", pid);
         return strstr(trace, end) != NULL;
 }
 
@@ -74,7 +74,10 @@ static void print_uevent(const Trace *trace, const char *name, const char *addre
         ck_assert_uint_lt(first, trace->n);
         begin = trace_find_back(trace, trace->pid, first, "epoll_wait");
         end = trace_find(trace, trace->pid, first, "epoll_wait");
-        last = trace_find(trace, trace->pid, begin, "/uevent");
+        last = trace_find(trace, trace->pid, first, "/uevent");
+        ck_assert_uint_lt(begin, first);
+        ck_assert_uint_lt(last, end);
+        ck_assert_uint_lt(end, trace->n);
 
         snprintf(row, sizeof(row), "8 system calls for a uevent, %s", name);
         row_print(&(Row){ .name = row, .measured = trace_count(trace, trace->pid, last, end, "/sys"),

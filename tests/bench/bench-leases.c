@@ -85,7 +85,7 @@ START_TEST(acquire_costs_the_same_whatever_there_is) {
         Held *held = calloc(n_leases, sizeof(*held));
         double n[3][2];
 
-        scene.user = world_connect(scene.world, NOBODY);
+        scene.user = world_connect(scene.world, USER);
         scene.world->daemon_pid = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_CALLGRIND, NULL);
         for (size_t i = 0, k = 0; i < 3; i++) {
                 for (; k < sizes[i]; k++)

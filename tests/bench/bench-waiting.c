@@ -15,7 +15,7 @@
 #define QUESTIONS   8 /* of each connection */
 
 /* The bus lets only those in who have an entry in /etc/passwd; everybody has these. */
-static const uid_t users[] = { DAEMON, 2, 3, NOBODY };
+static const uid_t users[] = { OTHER, 2, 3, USER };
 
 typedef struct Crowd {
         World *world;
