@@ -19,9 +19,9 @@ static inline void freep(void *p) {
         free(*(void **) p);
 }
 
-#define DEFINE_FREEP(type, function)             \
+#define DEFINE_FREEP(type, function)               \
         static inline void function##p(type **p) { \
-                function(*p);                    \
+                function(*p);                      \
         }
 
 /* Gives the value away and leaves NULL behind. */

@@ -77,7 +77,8 @@ static void holding_on_disconnected(vfb *connection, void *userdata) {
 }
 
 static json_object *lease_json(const vfb_lease *lease) {
-        json_object *object = event_json("lease", lease), *devices = json_object_new_array(), *groups = json_object_new_array();
+        json_object *object = event_json("lease", lease), *devices = json_object_new_array(),
+                    *groups = json_object_new_array();
         const char *id, *text;
 
         for (size_t i = 0; (id = vfb_lease_device_id(lease, i)); i++) {
@@ -109,12 +110,15 @@ static void print_lease(const vfb_lease *lease) {
         const char *id, *text = vfb_lease_model(lease);
 
         say(stdout, "lease %s, mode %s\n", vfb_lease_id(lease), vfb_lease_mode(lease));
-        say(stdout, "  container%s%s: descriptor %d\n", text ? " " : "", text ?: "", vfb_lease_container_fd(lease));
+        say(stdout, "  container%s%s: descriptor %d\n", text ? " " : "", text ?: "",
+            vfb_lease_container_fd(lease));
         for (size_t i = 0; i < vfb_lease_n_groups(lease); i++)
-                say(stdout, "  group %" PRIi64 ": descriptor %d\n", vfb_lease_group(lease, i), vfb_lease_group_fd(lease, i));
+                say(stdout, "  group %" PRIi64 ": descriptor %d\n", vfb_lease_group(lease, i),
+                    vfb_lease_group_fd(lease, i));
         for (size_t i = 0; (id = vfb_lease_device_id(lease, i)); i++) {
                 text = vfb_lease_reset_used(lease, i);
-                say(stdout, "  device %s: descriptor %d%s%s\n", id, vfb_lease_device_fd(lease, i), text ? ", reset: " : "", text ?: "");
+                say(stdout, "  device %s: descriptor %d%s%s\n", id, vfb_lease_device_fd(lease, i),
+                    text ? ", reset: " : "", text ?: "");
         }
         say(stdout, "Ends with Ctrl-C, or: vfio-broker release %s\n", vfb_lease_id(lease));
         fflush(stdout);

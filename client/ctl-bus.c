@@ -19,7 +19,8 @@ int bus_open(const Ctl *ctl, sd_bus **ret) {
         return fail(ctl, r, error);
 }
 
-int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature, sd_bus_message **ret_reply, vfb_error **ret_error) {
+int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
+             sd_bus_message **ret_reply, vfb_error **ret_error) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
@@ -38,7 +39,8 @@ int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *
 }
 
 /* GetDevice or GetLease. */
-int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path, vfb_error **ret_error) {
+int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path,
+                    vfb_error **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         const char *path;
         int r;
@@ -63,7 +65,8 @@ int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char 
         return *ret_path ? 0 : -ENOMEM;
 }
 
-static int act(const Ctl *ctl, sd_bus *bus, const char *path, const char *interface, const char *method, const char *text, vfb_error **ret_error) {
+static int act(const Ctl *ctl, sd_bus *bus, const char *path, const char *interface, const char *method,
+               const char *text, vfb_error **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         int r;
 
@@ -86,7 +89,8 @@ static int act(const Ctl *ctl, sd_bus *bus, const char *path, const char *interf
 }
 
 /* Finds the object with @getter and calls a method that takes @text, unless NULL, and flags. An exit status. */
-int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method, const char *text) {
+int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method,
+            const char *text) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(agent_close) pid_t agent = 0;

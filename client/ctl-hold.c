@@ -9,17 +9,25 @@
 
 #include "ctl.h"
 
+/* By nohup, say; a signal that is blocked would be heard all the same. */
+static bool is_ignored(int signal_number) {
+        struct sigaction action;
+
+        return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int hold_signals(int *ret_signal_fd) {
         static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
         sigset_t set;
         int fd;
 
-        sigemptyset(&set);
-        for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-                sigaddset(&set, signals[i]);
-
         /* Whoever started us may have ignored it; then children would vanish unseen. */
         signal(SIGCHLD, SIG_DFL);
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+                if (!is_ignored(signals[i]))
+                        sigaddset(&set, signals[i]);
 
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;

@@ -41,14 +41,16 @@ static int read_object(sd_bus_message *m, json_object *object) {
 
 /* Where the object at @path belongs, and its id there. NULL if it is of no kind we know. */
 static json_object *find_home(const Inventory *inventory, const char *path, char **ret_id) {
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, ret_id) > 0)
-                return inventory->devices;
-        if (sd_bus_path_decode(path, VFB_PATH_GROUP, ret_id) > 0)
-                return inventory->groups;
-        if (sd_bus_path_decode(path, VFB_PATH_LEASE, ret_id) > 0)
-                return inventory->leases;
+        const char *kind = kind_of_path(path, ret_id);
 
-        return NULL;
+        if (!kind)
+                return NULL;
+        if (strcmp(kind, "device") == 0)
+                return inventory->devices;
+        if (strcmp(kind, "group") == 0)
+                return inventory->groups;
+
+        return inventory->leases;
 }
 
 static int read_objects(Inventory *inventory, sd_bus_message *m) {
@@ -93,7 +95,8 @@ int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error) {
         };
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        r = sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH,
+                                           "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
         if (r < 0)
                 return r;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "paths.h"
 
 /* Properties whose structs get named members, in the order in which the contract has them. */
 static const struct {
@@ -18,19 +19,36 @@ static const struct {
         { "ReservedRegions", { "first", "last", "kind" } },
 };
 
-static json_object *json_from_path(const char *path) {
-        _cleanup_(freep) char *id = NULL;
+const char *kind_of_path(const char *path, char **ret_id) {
+        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, ret_id) > 0)
+                return "device";
+        if (sd_bus_path_decode_many(path, GROUP_TEMPLATE, ret_id) > 0)
+                return "group";
+        if (sd_bus_path_decode_many(path, LEASE_TEMPLATE, ret_id) > 0)
+                return "lease";
+
+        return NULL;
+}
+
+json_object *json_from_id(const char *kind, const char *id) {
         char *end;
         long number;
 
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) > 0 || sd_bus_path_decode(path, VFB_PATH_LEASE, &id) > 0)
-                return json_object_new_string(id);
-
-        if (sd_bus_path_decode(path, VFB_PATH_GROUP, &id) > 0) {
+        if (strcmp(kind, "group") == 0) {
                 number = strtol(id, &end, 10);
                 if (end != id && *end == '\0')
                         return json_object_new_int64(number);
         }
+
+        return json_object_new_string(id);
+}
+
+static json_object *json_from_path(const char *path) {
+        _cleanup_(freep) char *id = NULL;
+        const char *kind = kind_of_path(path, &id);
+
+        if (kind)
+                return json_from_id(kind, id);
 
         return strcmp(path, "/") == 0 ? NULL : json_object_new_string(path);
 }
@@ -199,15 +217,20 @@ static char *json_key(const char *property) {
         return key;
 }
 
+size_t json_length(json_object *array) {
+        return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
 /* An array of arrays becomes an array of objects. */
 static json_object *name_members(json_object *rows, const char *const members[static 3]) {
         json_object *named = json_object_new_array();
 
-        for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        for (size_t i = 0; i < json_length(rows); i++) {
                 json_object *row = json_object_array_get_idx(rows, i), *object = json_object_new_object();
 
-                for (size_t j = 0; json_object_is_type(row, json_type_array) && j < 3; j++)
-                        json_object_object_add(object, members[j], json_object_get(json_object_array_get_idx(row, j)));
+                for (size_t j = 0; j < 3 && j < json_length(row); j++)
+                        json_object_object_add(object, members[j],
+                                               json_object_get(json_object_array_get_idx(row, j)));
                 json_object_array_add(named, object);
         }
 

@@ -10,13 +10,15 @@
 
 /* "anna", or the number if it has no name. Own string. */
 static char *user_name(json_object *lease) {
-        const struct passwd *entry = getpwuid((uid_t) json_object_get_int64(json_object_object_get(lease, "uid")));
+        json_object *uid = json_object_object_get(lease, "uid");
+        const struct passwd *entry = getpwuid((uid_t) json_object_get_int64(uid));
 
         return strdup(entry ? entry->pw_name : json_text(lease, "uid"));
 }
 
 static char *since(json_object *lease) {
-        time_t created = (time_t) (json_object_get_uint64(json_object_object_get(lease, "created_usec")) / 1000000);
+        json_object *usec = json_object_object_get(lease, "created_usec");
+        time_t created = (time_t) (json_object_get_uint64(usec) / 1000000);
         struct tm tm;
         char text[32];
 
@@ -28,7 +30,7 @@ static char *since(json_object *lease) {
 
 static char *device_ids(json_object *lease) {
         json_object *devices = json_object_object_get(lease, "devices");
-        size_t n = json_object_is_type(devices, json_type_array) ? json_object_array_length(devices) : 0;
+        size_t n = json_length(devices);
         _cleanup_(freep) char **ids = calloc(n + 1, sizeof(*ids));
 
         for (size_t i = 0; ids && i < n; i++)
@@ -45,14 +47,15 @@ static int add_lease(struct libscols_table *table, json_object *lease) {
         if (!user || !created || !devices)
                 return -ENOMEM;
 
-        r = table_add(table, NULL, (const char *[]){
-                        json_text(lease, "id"),
-                        user,
-                        json_text(lease, "state"),
-                        created,
-                        devices,
-                        json_text(lease, "label"),
-                }, &line);
+        const char *values[] = {
+                json_text(lease, "id"),
+                user,
+                json_text(lease, "state"),
+                created,
+                devices,
+                json_text(lease, "label"),
+        };
+        r = table_add(table, NULL, values, &line);
         if (r < 0)
                 return r;
 

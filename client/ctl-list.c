@@ -25,11 +25,26 @@ static void list_add(const vfb_device_info *info, void *userdata) {
         json_object_array_add(list->rows, row);
 }
 
+/* Who has the device; else why it is not to be had, or its name. Own string. */
+static char *note(json_object *row, json_object *leases) {
+        json_object *lease = json_object_object_get(leases, json_text(row, "lease"));
+        const char *why = json_text(row, "why"), *label = json_text(lease, "label");
+        char *text;
+
+        if (!lease)
+                return strdup(*why ? why : json_text(row, "name"));
+        if (asprintf(&text, *label ? "%s, uid %s, \"%s\"" : "%s, uid %s%s", json_text(lease, "id"),
+                     json_text(lease, "uid"), label) < 0)
+                return NULL;
+
+        return text;
+}
+
 static const char *or_dash(const char *text) {
         return *text ? text : "-";
 }
 
-static int print_rows(const Ctl *ctl, json_object *rows) {
+static int print_rows(const Ctl *ctl, json_object *rows, json_object *leases) {
         static const char *const columns[] = { "DEVICE", "DRIVER", ">GROUP", ">NUMA", "STATE", "NOTE", NULL };
         _cleanup_(table_unrefp) struct libscols_table *table = NULL;
         int r;
@@ -38,19 +53,21 @@ static int print_rows(const Ctl *ctl, json_object *rows) {
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        for (size_t i = 0; i < json_length(rows); i++) {
                 json_object *row = json_object_array_get_idx(rows, i);
-                const char *numa = json_text(row, "numa_node"), *why = json_text(row, "why");
+                _cleanup_(freep) char *text = note(row, leases);
+                const char *numa = json_text(row, "numa_node");
                 struct libscols_line *line;
 
-                r = table_add(table, NULL, (const char *[]){
-                                json_text(row, "id"),
-                                or_dash(json_text(row, "driver")),
-                                or_dash(json_text(row, "group")),
-                                *numa == '-' ? "-" : or_dash(numa),
-                                json_text(row, "availability"),
-                                *why ? why : json_text(row, "name"),
-                        }, &line);
+                const char *values[] = {
+                        json_text(row, "id"),
+                        or_dash(json_text(row, "driver")),
+                        or_dash(json_text(row, "group")),
+                        *numa == '-' ? "-" : or_dash(numa),
+                        json_text(row, "availability"),
+                        text,
+                };
+                r = table_add(table, NULL, values, &line);
                 if (r < 0)
                         return r;
                 table_color_state(line, 4);
@@ -94,6 +111,6 @@ int ctl_list(Ctl *ctl, char **args) {
         if (ctl->json)
                 print_json(ctl, rows);
         else
-                r = print_rows(ctl, rows);
+                r = print_rows(ctl, rows, inventory.leases);
         return r < 0 ? fail(ctl, r, NULL) : EXIT_SUCCESS;
 }

@@ -26,24 +26,45 @@ static void print_time(const struct timespec *now) {
                 say(stdout, "%s ", text);
 }
 
+/* Of findings the sentences, of all others the values. */
+static void print_items(json_object *array) {
+        for (size_t i = 0; i < json_length(array); i++) {
+                json_object *item = json_object_array_get_idx(array, i);
+                const char *text = json_object_is_type(item, json_type_object) ? json_text(item, "text")
+                                                                               : json_object_get_string(item);
+
+                say(stdout, "%s%s", i > 0 ? "; " : "", text ?: "-");
+        }
+}
+
 /* "14:03:11 lease-removed lease=l-7f3k reason=released" */
+static void print_event_line(const char *event, json_object *details, const struct timespec *now) {
+        print_time(now);
+        say(stdout, "%s", event);
+        json_object_object_foreach(details, key, value) {
+                say(stdout, " %s=", key);
+                if (json_object_is_type(value, json_type_array))
+                        print_items(value);
+                else
+                        say(stdout, "%s", value ? json_object_get_string(value) : "-");
+        }
+        say(stdout, "\n");
+        fflush(stdout);
+}
+
 static void print_event(const Ctl *ctl, const char *event, json_object *details) {
         _cleanup_(json_putp) json_object *object = NULL;
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
         if (!ctl->json) {
-                print_time(&now);
-                say(stdout, "%s", event);
-                json_object_object_foreach(details, key, value)
-                        say(stdout, " %s=%s", key, value ? json_object_get_string(value) : "-");
-                say(stdout, "\n");
-                fflush(stdout);
+                print_event_line(event, details, &now);
                 return;
         }
 
         object = json_object_new_object();
-        json_object_object_add(object, "time_usec", json_object_new_int64((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000));
+        json_object_object_add(object, "time_usec",
+                               json_object_new_int64((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000));
         json_object_object_add(object, "event", json_object_new_string(event));
         json_object_object_foreach(details, key, value)
                 json_object_object_add(object, key, json_object_get(value));
@@ -52,24 +73,14 @@ static void print_event(const Ctl *ctl, const char *event, json_object *details)
 
 /* What the object at @path is and its id, as a member of @details. */
 static int add_object(json_object *details, const char *path) {
-        static const struct {
-                const char *prefix, *key;
-        } kinds[] = {
-                { VFB_PATH_DEVICE, "device" },
-                { VFB_PATH_GROUP, "group" },
-                { VFB_PATH_LEASE, "lease" },
-        };
+        _cleanup_(freep) char *id = NULL;
+        const char *kind = kind_of_path(path, &id);
 
-        for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-                _cleanup_(freep) char *id = NULL;
+        if (!kind)
+                return -EBADMSG;
 
-                if (sd_bus_path_decode(path, kinds[i].prefix, &id) > 0) {
-                        json_object_object_add(details, kinds[i].key, json_object_new_string(id));
-                        return 0;
-                }
-        }
-
-        return -EBADMSG;
+        json_object_object_add(details, kind, json_from_id(kind, id));
+        return 0;
 }
 
 static int read_changes(sd_bus_message *m, json_object *details) {
@@ -137,7 +148,8 @@ static int monitor_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *er
                 return 0;
 
         for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-                if (sd_bus_message_is_signal(m, signals[i].interface, signals[i].member) > 0 && signals[i].read(m, details) >= 0)
+                if (sd_bus_message_is_signal(m, signals[i].interface, signals[i].member) > 0 &&
+                    signals[i].read(m, details) >= 0)
                         print_event(monitor->ctl, signals[i].event, details);
 
         return 0;
@@ -164,7 +176,8 @@ static int find_owner(Monitor *monitor, sd_bus *bus) {
         const char *owner;
         int r;
 
-        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", &error, &reply, "s", VFB_BUS_NAME);
+        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                               "GetNameOwner", &error, &reply, "s", VFB_BUS_NAME);
         if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
                 fputs("vfio-broker: the service is not running; waiting for it\n", stderr);
                 return 0;
@@ -183,12 +196,15 @@ static int find_owner(Monitor *monitor, sd_bus *bus) {
 static int subscribe(Monitor *monitor, sd_bus *bus) {
         int r;
 
-        r = sd_bus_add_match(bus, NULL, "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH "'", monitor_on_signal, monitor);
+        r = sd_bus_add_match(bus, NULL,
+                             "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH "'",
+                             monitor_on_signal, monitor);
         if (r < 0)
                 return r;
 
         r = sd_bus_add_match(bus, NULL,
-                             "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
+                             "type='signal',sender='org.freedesktop.DBus',"
+                             "member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
                              monitor_on_owner, monitor);
         if (r < 0)
                 return r;

@@ -64,15 +64,12 @@ static void fail_json(const vfb_error *error) {
         json_object_object_add(object, "text", json_object_new_string(vfb_error_text(error)));
         json_object_object_add(object, "hint", hint ? json_object_new_string(hint) : NULL);
         json_object_object_add(object, "exit_status", json_object_new_int(vfb_error_exit_code(error)));
-        fprintf(stderr, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        fprintf(stderr, "%s\n",
+                json_object_to_json_string_ext(object,
+                                               JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-int fail(const Ctl *ctl, int r, const vfb_error *error) {
-        if (!error) {
-                say(stderr, "vfio-broker: %s\n", strerror(-r));
-                return EXIT_FAILURE;
-        }
-
+static int fail_with(const Ctl *ctl, const vfb_error *error) {
         if (ctl->json) {
                 fail_json(error);
         } else {
@@ -82,6 +79,20 @@ int fail(const Ctl *ctl, int r, const vfb_error *error) {
         }
 
         return vfb_error_exit_code(error);
+}
+
+int fail(const Ctl *ctl, int r, const vfb_error *error) {
+        _cleanup_(vfb_error_freep) vfb_error *local = NULL;
+        char name[64];
+
+        if (error)
+                return fail_with(ctl, error);
+
+        snprintf(name, sizeof(name), "System.Error.%s", strerrorname_np(-r) ?: "EIO");
+        if (vfb_error_new(&local, name, strerror(-r)) < 0)
+                return EXIT_FAILURE;
+
+        return fail_with(ctl, local);
 }
 
 int fail_usage(const char *format, ...) {

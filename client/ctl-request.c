@@ -35,7 +35,7 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
 
 /* In a signal handler: nothing but write(). */
 static void say_waiting(int signal) {
-        static const char text[] = "vfio-broker: waiting for authorization and for the devices to be ready...\n";
+        static const char text[] = "vfio-broker: waiting for authorization and for the devices...\n";
         int saved = errno;
 
         (void) !write(STDERR_FILENO, text, sizeof(text) - 1);

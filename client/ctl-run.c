@@ -113,6 +113,8 @@ static void __attribute__((noreturn)) execute(const Launch *launch, const sigset
         if (r >= 0)
                 r = set_number("LISTEN_FDS", (intmax_t) launch->n);
         if (r >= 0)
+                r = unsetenv("LISTEN_PIDFDID") < 0 ? -errno : 0; /* of our own activation, if there was one */
+        if (r >= 0)
                 r = setenv("LISTEN_FDNAMES", launch->names, 1) < 0 ? -errno : 0;
         if (r >= 0)
                 r = sigprocmask(SIG_SETMASK, mask, NULL) < 0 ? -errno : 0;
@@ -127,7 +129,9 @@ static void __attribute__((noreturn)) execute(const Launch *launch, const sigset
 
 static void run_on_state(vfb_lease *lease, const char *state, void *userdata) {
         if (strcmp(state, "active") != 0)
-                say(stderr, "vfio-broker: lease %s is over (%s); the program keeps its descriptors until it ends\n", vfb_lease_id(lease), state);
+                say(stderr,
+                    "vfio-broker: lease %s is over (%s); the program keeps its descriptors until it ends\n",
+                    vfb_lease_id(lease), state);
 }
 
 static void run_on_device_gone(vfb_lease *lease, const char *device_id, const char *cause, void *userdata) {

@@ -14,7 +14,7 @@ static void show_line(const char *label, const char *text) {
 
 /* The strings of an array in one line. */
 static void show_words(const char *label, json_object *array) {
-        size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+        size_t n = json_length(array);
 
         if (n == 0)
                 return;
@@ -35,12 +35,12 @@ static void show_pci(json_object *device) {
         if (!json_object_object_get(device, "address"))
                 return;
 
-        say(stdout, "%14s: %04x:%04x, subsystem %04x:%04x, class %06x\n", "PCI",
-            number(device, "vendor_id"), number(device, "device_id"),
-            number(device, "subsystem_vendor_id"), number(device, "subsystem_device_id"), number(device, "class"));
+        say(stdout, "%14s: %04x:%04x, subsystem %04x:%04x, class %06x\n", "PCI", number(device, "vendor_id"),
+            number(device, "device_id"), number(device, "subsystem_vendor_id"),
+            number(device, "subsystem_device_id"), number(device, "class"));
         show_line("PF", json_text(device, "physical_function"));
 
-        for (size_t i = 0; json_object_is_type(bars, json_type_array) && i < json_object_array_length(bars); i++) {
+        for (size_t i = 0; i < json_length(bars); i++) {
                 json_object *bar = json_object_array_get_idx(bars, i);
 
                 say(stdout, "%14s: %s: %s bytes, flags %s\n", i == 0 ? "BARs" : "",
@@ -68,7 +68,7 @@ static void show_state(const Inventory *inventory, json_object *device) {
         json_object *blockers = json_object_object_get(device, "blockers"), *lease;
 
         show_line("State", json_text(device, "availability"));
-        for (size_t i = 0; json_object_is_type(blockers, json_type_array) && i < json_object_array_length(blockers); i++) {
+        for (size_t i = 0; i < json_length(blockers); i++) {
                 json_object *blocker = json_object_array_get_idx(blockers, i);
 
                 say(stdout, "%14s: %s\n", i == 0 ? "Because" : "", json_text(blocker, "text"));
@@ -77,8 +77,8 @@ static void show_state(const Inventory *inventory, json_object *device) {
 
         lease = json_object_object_get(inventory->leases, json_text(device, "lease"));
         if (lease)
-                say(stdout, "%14s: %s, %s, uid %s, pid %s%s%s\n", "Lease", json_text(lease, "id"), json_text(lease, "state"),
-                    json_text(lease, "uid"), json_text(lease, "pid"),
+                say(stdout, "%14s: %s, %s, uid %s, pid %s%s%s\n", "Lease", json_text(lease, "id"),
+                    json_text(lease, "state"), json_text(lease, "uid"), json_text(lease, "pid"),
                     *json_text(lease, "label") ? ", " : "", json_text(lease, "label"));
 }
 
@@ -101,6 +101,7 @@ static void show_device(const Inventory *inventory, json_object *device) {
 
 int ctl_show(Ctl *ctl, char **args) {
         _cleanup_(freep) char *selector = join_words(args), *path = NULL, *id = NULL;
+        const char *kind;
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(inventory_done) Inventory inventory = {};
@@ -122,10 +123,8 @@ int ctl_show(Ctl *ctl, char **args) {
         if (r < 0)
                 return fail(ctl, r, error);
 
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &id) <= 0)
-                return fail(ctl, -EBADMSG, NULL);
-
-        device = json_object_object_get(inventory.devices, id);
+        kind = kind_of_path(path, &id);
+        device = kind && strcmp(kind, "device") == 0 ? json_object_object_get(inventory.devices, id) : NULL;
         if (!device) {
                 (void) vfb_error_new(&error, "org.vfiobroker1.Error.DeviceGone", NULL);
                 return fail(ctl, -ENODEV, error);

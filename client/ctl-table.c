@@ -37,7 +37,8 @@ int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char
         return 0;
 }
 
-int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values, struct libscols_line **ret) {
+int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values,
+              struct libscols_line **ret) {
         struct libscols_line *line = scols_table_new_line(table, parent);
         int r;
 

@@ -47,18 +47,20 @@ static int add_device(struct libscols_table *table,
                       struct libscols_line *parent,
                       struct libscols_line **ret) {
         const char *number = json_text(device, "group"), *driver = json_text(device, "driver");
-        json_object *group = json_object_object_get(inventory->groups, number), *viable;
+        json_object *group = json_object_object_get(inventory->groups, number);
+        json_object *viable = json_object_object_get(group, "viable");
+        const char *yes_or_no = json_object_get_boolean(viable) ? "yes" : "no";
         int r;
 
-        viable = json_object_object_get(group, "viable");
-        r = table_add(table, parent, (const char *[]){
-                        json_text(device, "id"),
-                        *number ? number : "-",
-                        !viable ? "-" : json_object_get_boolean(viable) ? "yes" : "no",
-                        *driver ? driver : "-",
-                        json_text(device, "availability"),
-                        json_text(device, "name"),
-                }, ret);
+        const char *values[] = {
+                json_text(device, "id"),
+                *number ? number : "-",
+                viable ? yes_or_no : "-",
+                *driver ? driver : "-",
+                json_text(device, "availability"),
+                json_text(device, "name"),
+        };
+        r = table_add(table, parent, values, ret);
         if (r < 0)
                 return r;
 
@@ -154,7 +156,8 @@ static void print_tree_json(const Ctl *ctl, json_object **groups, json_object **
         for (size_t i = 0; devices[i]; i++) {
                 json_object *parent = find_parent(devices, devices[i]);
 
-                json_object_object_add(devices[i], "parent", parent ? json_object_new_string(json_text(parent, "id")) : NULL);
+                json_object_object_add(devices[i], "parent",
+                                       parent ? json_object_new_string(json_text(parent, "id")) : NULL);
                 json_object_array_add(device_rows, json_object_get(devices[i]));
         }
 

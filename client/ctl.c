@@ -11,10 +11,10 @@
 
 /* Options that not every subcommand takes. */
 enum {
-        OPTION_DEVICE        = 1 << 0,
-        OPTION_REQUEST       = 1 << 1, /* mode, label, vf-token */
-        OPTION_REASON        = 1 << 2,
-        OPTION_KEEP_LIFELINE = 1 << 3,
+        OPTION_DEVICE = 1,
+        OPTION_REQUEST = 2, /* mode, label, vf-token */
+        OPTION_REASON = 4,
+        OPTION_KEEP_LIFELINE = 8,
 };
 
 typedef struct Command {
@@ -67,15 +67,10 @@ static const Command commands[] = {
           "who has what\n\n"
           "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...",
           0, 0, 0, ctl_leases },
-        { "release", "LEASE",
-          "end a lease, mine or as an administrator",
-          0, 1, 1, ctl_release },
-        { "quarantine", "DEVICE --reason TEXT",
-          "let nobody have the device",
-          OPTION_REASON, 1, 1, ctl_quarantine },
-        { "unquarantine", "DEVICE",
-          "let it be had again: it is clean",
-          0, 1, 1, ctl_unquarantine },
+        { "release", "LEASE", "end a lease, mine or as an administrator", 0, 1, 1, ctl_release },
+        { "quarantine", "DEVICE --reason TEXT", "let nobody have the device", OPTION_REASON, 1, 1,
+          ctl_quarantine },
+        { "unquarantine", "DEVICE", "let it be had again: it is clean", 0, 1, 1, ctl_unquarantine },
         { "monitor", "",
           "what happens, as it happens\n\n"
           "--json: a line for each event: time_usec, event (device-new, device-removed, lease-new, lease-removed,\n"
@@ -130,20 +125,22 @@ static const char request_help[] =
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
 static const char overview_tail[] =
-        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed, 5 somebody else has it,\n"
-        "6 the device or the machine is not ready for it, 7 not clean, 8 too much, 9 the service is not there.\n";
+        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed,\n"
+        "5 somebody else has it, 6 the device or the machine is not ready for it, 7 not clean, 8 too much,\n"
+        "9 the service is not there.\n";
 
 static int help_overview(void) {
         puts("vfio-broker [OPTION...] COMMAND ...\n\nVFIO devices for programs of yours.\n\nCommands:");
         for (size_t i = 0; i < N_COMMANDS; i++)
-                printf("  %-13s %.*s\n", commands[i].name, (int) strcspn(commands[i].help, "\n"), commands[i].help);
+                printf("  %-13s %.*s\n", commands[i].name, (int) strcspn(commands[i].help, "\n"),
+                       commands[i].help);
         printf("\nOptions:\n%s%s", options_help, overview_tail);
         return EXIT_SUCCESS;
 }
 
 static int help_command(const Command *command) {
-        printf("vfio-broker %s [OPTION...]%s%s\n\n%s\n\nOptions:\n%s", command->name, *command->synopsis ? " " : "",
-               command->synopsis, command->help, options_help);
+        printf("vfio-broker %s [OPTION...]%s%s\n\n%s\n\nOptions:\n%s", command->name,
+               *command->synopsis ? " " : "", command->synopsis, command->help, options_help);
         if (command->options & OPTION_REQUEST)
                 fputs(request_help, stdout);
         if (command->options & OPTION_KEEP_LIFELINE)
@@ -261,7 +258,8 @@ static int parse_options(Parser *parser, int argc, char **argv, const char *shor
         optind = 0; /* glibc: begin anew, with another ordering */
         opterr = 0;
         while (r == 0 && (c = getopt_long(argc, argv, short_options, long_options, NULL)) >= 0)
-                r = c == '?' ? fail_usage("%s: no such option, or its value is missing", argv[optind - 1]) : parse_option(parser, c);
+                r = c == '?' ? fail_usage("%s: no such option, or its value is missing", argv[optind - 1])
+                             : parse_option(parser, c);
 
         return r;
 }
@@ -304,7 +302,8 @@ static int check(const Parser *parser) {
         if (n_args < command->n_min)
                 return fail_usage("%s needs: %s", command->name, command->synopsis);
         if (command->n_max >= 0 && n_args > command->n_max)
-                return fail_usage("%s takes no more than: %s", command->name, *command->synopsis ? command->synopsis : "nothing");
+                return fail_usage("%s takes no more than: %s", command->name,
+                                  *command->synopsis ? command->synopsis : "nothing");
         if (command->run == ctl_quarantine && !parser->ctl.reason)
                 return fail_usage("quarantine needs: --reason TEXT");
 

@@ -90,16 +90,26 @@ int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * first holds the tree if @tree, the last is cut off where the terminal is too narrow.
  */
 int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char *const *columns);
-int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values, struct libscols_line **ret);
+int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values,
+              struct libscols_line **ret);
 
 /* Colours the cell by what state its text names. */
 void table_color_state(struct libscols_line *line, size_t column);
 
 /* ctl-bus.c: calls on a connection of our own, and values as JSON. */
-int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature, sd_bus_message **ret_reply, vfb_error **ret_error);
-int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path, vfb_error **ret_error);
-int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method, const char *text);
+int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
+             sd_bus_message **ret_reply, vfb_error **ret_error);
+int bus_manager_get(sd_bus *bus, const char *method, const char *argument, char **ret_path,
+                    vfb_error **ret_error);
+int bus_act(const Ctl *ctl, const char *getter, const char *object, const char *interface, const char *method,
+            const char *text);
 int bus_open(const Ctl *ctl, sd_bus **ret);
+
+/* "device", "group" or "lease", with the id of the object at @path; NULL if it is none of these. */
+const char *kind_of_path(const char *path, char **ret_id);
+
+/* A number for groups, a string for all others. */
+json_object *json_from_id(const char *kind, const char *id);
 
 /* The next complete value of @m. Objects of ours become ids or numbers, "/" null. */
 int json_from_bus(json_object **ret, sd_bus_message *m);
@@ -109,6 +119,9 @@ int json_add_properties(json_object *object, sd_bus_message *m);
 
 /* Text of a member, "" if there is none. Borrowed. */
 const char *json_text(json_object *object, const char *key);
+
+/* How many items, 0 if it is no array. */
+size_t json_length(json_object *array);
 
 /* ctl-inventory.c */
 int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error);

@@ -92,7 +92,8 @@ static int get_fds(vfb_lease *lease, bool *ret_complete, vfb_error **ret_error) 
         size_t before = lease->n_descriptors;
         int r;
 
-        r = sd_bus_message_new_method_call(lease->connection->bus, &m, VFB_BUS_NAME, lease->path, VFB_INTERFACE_LEASE, "GetFds");
+        r = sd_bus_message_new_method_call(lease->connection->bus, &m, VFB_BUS_NAME, lease->path,
+                                           VFB_INTERFACE_LEASE, "GetFds");
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
@@ -113,11 +114,13 @@ static int get_fds(vfb_lease *lease, bool *ret_complete, vfb_error **ret_error) 
         return 0;
 }
 
-static int call_acquire(vfb *connection, const vfb_request *request, sd_bus_message **ret_reply, vfb_error **ret_error) {
+static int call_acquire(vfb *connection, const vfb_request *request, sd_bus_message **ret_reply,
+                        vfb_error **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Acquire");
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER,
+                                           "Acquire");
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
@@ -194,7 +197,9 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
 
         r = read_lease(connection, reply, &lease, &complete);
         if (r < 0)
-                return error_local(ret_error, r, r == -EBADMSG ? "The service answered Acquire with a lease that cannot be" : NULL);
+                return error_local(ret_error, r,
+                                   r == -EBADMSG ? "The service answered Acquire with a lease that cannot be"
+                                                 : NULL);
 
         while (!complete) {
                 r = get_fds(lease, &complete, ret_error);
@@ -203,7 +208,8 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
         }
 
         if (!lease_is_sound(lease))
-                return error_protocol(ret_error, "The service granted a lease without the descriptors that belong to it");
+                return error_protocol(
+                        ret_error, "The service granted a lease without the descriptors that belong to it");
 
         *ret_lease = TAKE_PTR(lease);
         return 0;

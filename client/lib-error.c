@@ -13,7 +13,7 @@ struct vfb_error {
         char *text;
         int number;
         int exit_code;
-        const char *hint; /* static storage, or NULL */
+        const char *hint; /* static storage, or in text, or NULL */
 };
 
 /* What the bus says, in its own words or for want of a service, instead of the service. */
@@ -41,7 +41,8 @@ static bool starts_with(const char *string, const char *prefix) {
 
 static const VfbErrorInfo *bus_error_info(const char *name) {
         /* Who should have taken the name did not start; there are dozens of reasons. */
-        if (starts_with(name, "org.freedesktop.DBus.Error.Spawn.") || starts_with(name, "org.freedesktop.systemd1."))
+        if (starts_with(name, "org.freedesktop.DBus.Error.Spawn.") ||
+            starts_with(name, "org.freedesktop.systemd1."))
                 name = SD_BUS_ERROR_SERVICE_UNKNOWN;
 
         for (size_t i = 0; i < sizeof(bus_errors) / sizeof(*bus_errors); i++)
@@ -64,7 +65,8 @@ static const char *choose_text(const char *name, const char *text) {
 }
 
 static void error_classify(vfb_error *error) {
-        const VfbErrorInfo *info = bus_error_info(error->name) ?: vfb_error_info(vfb_error_from_name(error->name));
+        const VfbErrorInfo *info = bus_error_info(error->name)
+                                           ?: vfb_error_info(vfb_error_from_name(error->name));
 
         if (info) {
                 error->number = info->number;
@@ -77,6 +79,17 @@ static void error_classify(vfb_error *error) {
         error->number = sd_bus_error_get_errno(&SD_BUS_ERROR_MAKE_CONST(error->name, error->text));
         if (error->number <= 0)
                 error->number = EIO;
+}
+
+/* What the service says to do about the very case comes behind "; ", and is better than the table's hint. */
+static void error_split(vfb_error *error) {
+        char *hint = vfb_error_from_name(error->name) != VFB_ERROR_NONE ? strstr(error->text, "; ") : NULL;
+
+        if (!hint)
+                return;
+
+        *hint = '\0';
+        error->hint = hint + 2;
 }
 
 int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
@@ -95,6 +108,7 @@ int vfb_error_new(vfb_error **ret, const char *name, const char *text) {
                 return -ENOMEM;
 
         error_classify(error);
+        error_split(error);
         *ret = TAKE_PTR(error);
         return 0;
 }

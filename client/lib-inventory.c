@@ -11,7 +11,8 @@ static int list_message(vfb *connection, const char *selector, sd_bus_message **
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "ListDevices");
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER,
+                                           "ListDevices");
         if (r < 0)
                 return r;
 
@@ -52,7 +53,8 @@ int vfb_list_devices(vfb *connection,
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
-        while ((r = sd_bus_message_read(reply, "(sosss)", &info.id, &path, &info.driver, &info.availability, &info.why)) > 0)
+        while ((r = sd_bus_message_read(reply, "(sosss)", &info.id, &path, &info.driver, &info.availability,
+                                        &info.why)) > 0)
                 if (callback)
                         callback(&info, userdata);
 
@@ -132,7 +134,8 @@ static int read_finding(sd_bus_message *m, vfb_finding *ret) {
         return 0;
 }
 
-static int read_findings(sd_bus_message *m, void (*callback)(const vfb_finding *finding, void *userdata), void *userdata) {
+static int read_findings(sd_bus_message *m, void (*callback)(const vfb_finding *finding, void *userdata),
+                         void *userdata) {
         vfb_finding finding;
         int r;
 
@@ -164,7 +167,8 @@ int vfb_explain(vfb *connection,
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         int r, ok;
 
-        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain");
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER,
+                                           "Explain");
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 

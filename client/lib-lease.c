@@ -9,6 +9,7 @@
 
 #include "errors.h"
 #include "lib.h"
+#include "paths.h"
 
 static void close_fd(int *fd) {
         if (*fd >= 0)
@@ -102,7 +103,7 @@ int lease_new(vfb_lease **ret, vfb *connection, const char *path) {
         vfb_lease *lease;
         int r;
 
-        r = sd_bus_path_decode(path, VFB_PATH_LEASE, &id);
+        r = sd_bus_path_decode_many(path, LEASE_TEMPLATE, &id);
         if (r < 0)
                 return r;
         if (r == 0 || !*id)
@@ -217,9 +218,11 @@ static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
         int r;
 
         if (!connection)
-                return error_local(ret_error, -ENOTCONN, "The connection that the lease came through is closed");
+                return error_local(ret_error, -ENOTCONN,
+                                   "The connection that the lease came through is closed");
 
-        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, lease->path, VFB_INTERFACE_LEASE, "Release");
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, lease->path,
+                                           VFB_INTERFACE_LEASE, "Release");
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
@@ -233,7 +236,8 @@ static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
 static bool means_ended(const vfb_error *error) {
         const char *name = vfb_error_name(error);
 
-        return vfb_error_from_name(name) == VFB_ERROR_NO_SUCH_LEASE || strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0;
+        return vfb_error_from_name(name) == VFB_ERROR_NO_SUCH_LEASE ||
+               strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0;
 }
 
 int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
@@ -305,7 +309,7 @@ size_t vfb_lease_n_groups(const vfb_lease *lease) {
 int64_t vfb_lease_group(const vfb_lease *lease, size_t i) {
         Descriptor *descriptor = find_nth(lease, VFB_ROLE_GROUP, i);
 
-        return descriptor ? group_number(role_tail(descriptor->role, VFB_ROLE_GROUP)) : -ENOENT;
+        return descriptor ? group_number(descriptor->role + strlen(VFB_ROLE_GROUP)) : -ENOENT;
 }
 
 int vfb_lease_group_fd(const vfb_lease *lease, size_t i) {

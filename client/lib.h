@@ -25,9 +25,9 @@ struct vfb {
         sd_bus *bus;
         vfb_listener listener;
         void *userdata;
-        char *owner; /* the service's unique name, NULL while it is not known to run */
-        bool told;   /* the listener knows that the service or the bus has gone */
-        bool lost;   /* the bus has gone: nothing works any more */
+        char *owner;            /* the service's unique name, NULL while it is not known to run */
+        bool told;              /* the listener knows that the service or the bus has gone */
+        bool lost;              /* the bus has gone: nothing works any more */
         bool waiting;           /* for an answer: signals are put aside meanwhile */
         sd_bus_message **aside; /* they go back into the queue afterwards */
         size_t n_aside;
@@ -70,7 +70,7 @@ DEFINE_FREEP(vfb_error, vfb_error_free)
 DEFINE_FREEP(vfb_request, vfb_request_free)
 DEFINE_FREEP(vfb_lease, vfb_lease_free)
 
-/* Makes *@ret_error for the negative errno @r, with @text if not NULL, unless @ret_error is NULL. Returns @r. */
+/* Makes *@ret_error, if that is wanted, for the negative errno @r, with @text if not NULL. Returns @r. */
 int error_local(vfb_error **ret_error, int r, const char *text);
 
 /* Likewise for the D-Bus error @name, whose errno it returns. */

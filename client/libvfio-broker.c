@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "lib.h"
+#include "paths.h"
 
 /* One call of vfb_dispatch() ends even if somebody sends us signals faster than we read them. */
 #define DISPATCH_MAX 256
@@ -31,7 +32,9 @@ static bool put_aside(vfb *connection, sd_bus_message *m) {
         if (!connection->waiting)
                 return false;
 
-        aside = connection->n_aside < ASIDE_MAX ? reallocarray(connection->aside, connection->n_aside + 1, sizeof(*aside)) : NULL;
+        aside = connection->n_aside < ASIDE_MAX
+                        ? reallocarray(connection->aside, connection->n_aside + 1, sizeof(*aside))
+                        : NULL;
         if (aside) {
                 connection->aside = aside;
                 aside[connection->n_aside++] = sd_bus_message_ref(m);
@@ -143,7 +146,7 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
                 return 0;
         if (sd_bus_message_read(m, "os", &path, &cause) < 0)
                 return 0;
-        if (sd_bus_path_decode(path, VFB_PATH_DEVICE, &device_id) <= 0)
+        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, &device_id) <= 0)
                 return 0;
 
         lease = find_lease(connection, sd_bus_message_get_path(m));
@@ -186,7 +189,8 @@ static int connection_subscribe(vfb *connection) {
                 const char *rule;
                 sd_bus_message_handler_t handler;
         } matches[] = {
-                { "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
+                { "type='signal',sender='org.freedesktop.DBus',"
+                  "member='NameOwnerChanged',arg0='" VFB_BUS_NAME "'",
                   connection_on_owner },
                 { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
                   "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
@@ -222,7 +226,8 @@ int vfb_open(vfb **ret, const vfb_listener *listener, void *userdata, vfb_error 
         int r;
 
         if (listener && !listener_is_sound(listener))
-                return error_local(ret_error, -EINVAL, "The listener has a callback that this version does not know");
+                return error_local(ret_error, -EINVAL,
+                                   "The listener has a callback that this version does not know");
 
         connection = calloc(1, sizeof(*connection));
         if (!connection)

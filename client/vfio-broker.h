@@ -146,8 +146,8 @@ int vfb_request_add_device(vfb_request *request, const char *selector, const cha
 
 /*
  * How the descriptors are to be: "auto" (as if never set; the service chooses), "legacy" (a container
- * that is ready for use, and devices), "legacy-raw" (a fresh container and group descriptors, for
- * programs that do the rest themselves). NULL takes it back.
+ * that is ready for use, and devices), "legacy-raw" (group descriptors, too, for programs that open devices
+ * themselves). NULL takes it back.
  */
 int vfb_request_set_mode(vfb_request *request, const char *mode);
 
@@ -204,13 +204,13 @@ const char *vfb_lease_id(const vfb_lease *lease);
 /* "legacy" or "legacy-raw", also where "auto" was asked for. */
 const char *vfb_lease_mode(const vfb_lease *lease);
 
-/* The container's IOMMU model: "type1v2" or "type1". NULL if none was set, as in mode "legacy-raw". */
+/* The container's IOMMU model: "type1v2" or "type1". NULL if the service did not say. */
 const char *vfb_lease_model(const vfb_lease *lease);
 
-/* /dev/vfio/vfio, open: in mode "legacy" with groups and IOMMU set, in mode "legacy-raw" fresh. */
+/* /dev/vfio/vfio, open, with groups and IOMMU set. */
 int vfb_lease_container_fd(const vfb_lease *lease);
 
-/* The devices that there is a descriptor of: none in mode "legacy-raw". */
+/* The devices that there is a descriptor of. */
 size_t vfb_lease_n_devices(const vfb_lease *lease);
 const char *vfb_lease_device_id(const vfb_lease *lease, size_t i);
 int vfb_lease_device_fd(const vfb_lease *lease, size_t i);

@@ -11,6 +11,9 @@
 #include "log.h"
 #include "names.h"
 
+/* Each is a process. */
+#define LEASE_TASKS_MAX 8
+
 /*
  * A lease's descriptors have an order: the container, the groups where the client gets them, the
  * devices. A place in it is what pages and GetFds count by.
@@ -133,6 +136,7 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
 
         lease->announced = true;
         NOTIFY(broker, lease_new, lease);
+        NOTIFY(broker, n_leases_changed, broker->leases.n);
         for (unsigned i = 0; i < lease->n_groups; i++)
                 NOTIFY(broker, group_changed, lease->groups[i]);
         if (r < 0)
@@ -369,6 +373,8 @@ int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *rol
 
         if (lease->state != LEASE_ACTIVE)
                 return VFB_ERROR_NO_SUCH_LEASE;
+        if (lease->n_tasks >= LEASE_TASKS_MAX)
+                return VFB_ERROR_RATE_LIMITED;
 
         r = task_new(&task, broker, lease);
         if (r < 0)

@@ -40,6 +40,7 @@ static void log_lease(const Lease *lease, const char *id, int priority, const ch
 static void broker_finish_lease(Broker *broker, Lease *lease) {
         Group *groups[LEASE_DEVICES_MAX];
         unsigned n = lease->n_groups;
+        bool announced = lease->announced;
 
         memcpy(groups, lease->groups, n * sizeof(*groups));
         if (lease->announced) {
@@ -47,6 +48,8 @@ static void broker_finish_lease(Broker *broker, Lease *lease) {
                 NOTIFY(broker, lease_removed, lease);
         }
         lease_free(lease);
+        if (announced)
+                NOTIFY(broker, n_leases_changed, broker->leases.n);
 
         for (unsigned i = 0; i < n; i++) {
                 NOTIFY(broker, group_changed, groups[i]);
@@ -84,11 +87,11 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
         return true;
 }
 
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *places) {
+static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *where) {
         bool clean = true;
 
         for (unsigned i = 0; i < plan->n_devices; i++) {
-                Device *device = lease->devices[places[i]].device;
+                Device *device = lease->devices[where[i]].device;
                 char reason[128];
 
                 if (!device)
@@ -114,7 +117,7 @@ static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void 
         Lease *lease = task->lease;
 
         task->job = NULL;
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->places_cleaned)) {
+        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->where)) {
                 lease->end = LEASE_END_FAILED;
                 lease_move(broker, lease, LEASE_FAILED);
         }
@@ -131,7 +134,7 @@ static int broker_start_clean(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_devices(task, task->places_cleaned);
+        task_plan_devices(task, task->where);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
 
         r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);
@@ -171,13 +174,13 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         Lease *lease = task->lease;
         const VfioResult *result = data;
 
+        /* legacy-raw: these had been the client's, and are ours again */
+        for (unsigned i = 0, next = 0; r == 0 && i < task->plan.n_groups; i++)
+                if (task->plan.group_fds[i] < 0 && next < n_fds)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
+
         task->job = NULL;
         task_free(task);
-
-        /* legacy-raw: these had been the client's, and are ours again */
-        for (unsigned i = 0, next = 0; r == 0 && i < lease->n_groups; i++)
-                if (lease->group_fds[i] < 0 && next < n_fds)
-                        lease->group_fds[i] = TAKE_FD(fds[next++]);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
                 lease_wait(broker, lease);
@@ -195,6 +198,23 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
                 log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
 }
 
+/* The groups of which a device may be open: where none is on VFIO the kernel has no node, and has seen the last
+ * close. */
+static void task_plan_groups(Task *task) {
+        const Lease *lease = task->lease;
+        VfioPlan *plan = &task->plan;
+
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
+                        continue;
+
+                plan->groups[plan->n_groups] = lease->groups[i]->number;
+                plan->group_fds[plan->n_groups] = lease->group_fds[i];
+                task->where[plan->n_groups] = i;
+                plan->n_groups++;
+        }
+}
+
 static int broker_start_detach(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -203,11 +223,7 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task->plan.n_groups = lease->n_groups;
-        for (unsigned i = 0; i < lease->n_groups; i++)
-                task->plan.groups[i] = lease->groups[i]->number;
-        memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
-
+        task_plan_groups(task);
         r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)
                 return r;

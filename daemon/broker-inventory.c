@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "broker-internal.h"
 #include "core/selector.h"
@@ -12,6 +13,7 @@
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
 #include "kernel/uevent.h"
+#include "log.h"
 
 static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
         _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
@@ -63,7 +65,12 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
         if (!lease || lease_drop_device(lease, device) < 0)
                 return;
 
-        NOTIFY(broker, lease_lost_device, lease, device, cause);
+        if (lease->announced) {
+                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE, .priority = LOG_WARNING, .lease = lease->id, .device = device_id(device),
+                                       .reason = cause, .uid = &lease->user->uid },
+                          "%s has left lease %s: %s", device_id(device), lease->id, cause);
+                NOTIFY(broker, lease_lost_device, lease, device, cause);
+        }
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }
@@ -81,15 +88,21 @@ static void broker_remove(Broker *broker, Device *device) {
         broker_tidy_group(broker, group);
 }
 
-/* Moves the device to the group of that number (negative: none). */
+static bool device_is_in_group(const Device *device, int number) {
+        return device->group ? (int) device->group->number == number : number < 0;
+}
+
+/* Moves the device to the group of that number (negative: none). A lease is over groups, so one that has the device
+ * loses it: the kernel takes a device that goes out of its group first. */
 static int broker_regroup(Broker *broker, Device *device, int number) {
         Group *old = device->group, *new = NULL;
         bool fresh;
         int r;
 
-        if (old ? (int) old->number == number : number < 0)
+        if (device_is_in_group(device, number))
                 return 0;
 
+        broker_lose_device(broker, device, "unplug");
         fresh = number >= 0 && !group_find(&broker->groups, (unsigned) number);
         if (number >= 0) {
                 r = group_get(&new, &broker->groups, (unsigned) number);
@@ -129,7 +142,7 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
 }
 
 static int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
-        bool changed = !facts_equal(&device->facts, facts);
+        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group);
         int r;
 
         device->seen = true;

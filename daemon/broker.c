@@ -42,9 +42,9 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         broker->event = sd_event_ref(event);
         broker->config = *config;
         TAILQ_INIT(&broker->devices.queue);
-        LIST_INIT(&broker->groups.head);
+        TAILQ_INIT(&broker->groups.queue);
         LIST_INIT(&broker->users);
-        LIST_INIT(&broker->leases.head);
+        TAILQ_INIT(&broker->leases.queue);
         LIST_INIT(&broker->tasks);
 
         r = broker_open_root(broker, root);
@@ -73,11 +73,11 @@ Broker *broker_free(Broker *broker) {
         uevent_free(broker->uevent);
         while ((task = LIST_FIRST(&broker->tasks)))
                 task_free(task);
-        while ((lease = LIST_FIRST(&broker->leases.head)))
+        while ((lease = TAILQ_FIRST(&broker->leases.queue)))
                 lease_free(lease);
         while ((device = TAILQ_FIRST(&broker->devices.queue)))
                 device_free(device);
-        while ((group = LIST_FIRST(&broker->groups.head)))
+        while ((group = TAILQ_FIRST(&broker->groups.queue)))
                 group_free(group);
 
         hwdb_free(broker->hwdb);

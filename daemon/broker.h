@@ -36,6 +36,7 @@ typedef struct BrokerObserver {
         void (*lease_new)(const Lease *lease, void *userdata);
         void (*lease_changed)(const Lease *lease, void *userdata);
         void (*lease_removed)(const Lease *lease, void *userdata);
+        void (*n_leases_changed)(unsigned n, void *userdata);
         void (*lease_lost_device)(const Lease *lease, const Device *device, const char *cause, void *userdata);
 } BrokerObserver;
 
@@ -76,7 +77,7 @@ void broker_group_type(Broker *broker, const Group *group, char *ret, size_t siz
 
 typedef struct BrokerRegion {
         uint64_t first, last;
-        char kind[16];
+        char kind[24]; /* "direct-relaxable" is the longest */
 } BrokerRegion;
 
 int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, unsigned max);
@@ -148,7 +149,8 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
 void broker_abandon(Broker *broker, void *userdata);
 
 /* Further descriptors of an active lease. @roles: those, or if @n_roles is 0 those that were not handed out
- * yet. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS: no such role. VFB_ERROR_DEVICE_GONE. */
+ * yet. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS: no such role. VFB_ERROR_DEVICE_GONE.
+ * VFB_ERROR_RATE_LIMITED: too many are waiting for it already. */
 int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);

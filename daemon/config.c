@@ -30,8 +30,15 @@ static const struct {
 typedef struct ConfigParse {
         Config config;
         const char *path;
-        bool wrong;
+        FILE *file;
+        unsigned n_lines;
+        bool wrong, too_long;
 } ConfigParse;
+
+static void filep(FILE **file) {
+        if (*file)
+                fclose(*file);
+}
 
 void config_default(Config *ret) {
         *ret = (Config){ .leases_max = 4096, .leases_per_user_max = 64, .devices_per_lease_max = LEASE_DEVICES_MAX };
@@ -78,19 +85,53 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
         return 1;
 }
 
+/* inih takes what does not fit into its line for the next one, so that the end of a long comment could be a
+ * setting. Here it is passed over with its comment, and any other long line ends the file as wrong. */
+static char *config_read_line(char *ret, int size, void *userdata) {
+        ConfigParse *parse = userdata;
+        int c;
+
+        if (!fgets(ret, size, parse->file))
+                return NULL;
+
+        parse->n_lines++;
+        if (strchr(ret, '\n') || feof(parse->file))
+                return ret;
+
+        while ((c = getc(parse->file)) != EOF && c != '\n')
+                ;
+        if (strchr("#;", ret[strspn(ret, " \t")]))
+                return ret;
+
+        parse->too_long = true;
+        return NULL;
+}
+
+static int config_refuse(const ConfigParse *parse, unsigned line, const char *why) {
+        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                  "%s:%u: %s; nothing of the configuration is used", parse->path, line, why);
+        return -EINVAL;
+}
+
 static int config_parse_file(ConfigParse *parse, const char *path) {
+        _cleanup_(filep) FILE *file = NULL;
         int r;
 
-        parse->path = path;
-        r = ini_parse(path, config_on_setting, parse);
-        if (r == -1)
+        file = fopen(path, "re");
+        if (!file)
                 return errno == ENOENT ? 0 : -errno;
-        if (r == 0)
-                return 0;
 
-        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
-                  "%s:%d: %s; nothing of the configuration is used", path, r, parse->wrong ? "wrong value" : "not an INI line");
-        return -EINVAL;
+        parse->path = path;
+        parse->file = file;
+        parse->n_lines = 0;
+        r = ini_parse_stream(config_read_line, parse, config_on_setting, parse);
+        if (ferror(file))
+                return -EIO; /* a folder, for one */
+        if (r > 0)
+                return config_refuse(parse, (unsigned) r, parse->wrong ? "wrong value" : "not an INI line");
+        if (parse->too_long)
+                return config_refuse(parse, parse->n_lines, "too long a line");
+        return r < 0 ? -ENOMEM : 0;
 }
 
 static int is_drop_in(const struct dirent *entry) {

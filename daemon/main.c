@@ -148,10 +148,8 @@ int main(int argc, char **argv) {
                 return r < 0 ? 2 : 0;
 
         r = run(&options);
-        if (r < 0) {
+        if (r < 0)
                 log_line(LOG_ERR, "Cannot run: %s", strerror(-r));
-                return 1;
-        }
 
-        return 0;
+        return r != 0; /* positive: the loop's own status, when the bus has gone */
 }

@@ -59,7 +59,7 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_BACKEND_UNAVAILABLE] = {
                 OURS("BackendUnavailable"), ENOSYS, 6,
                 "The kernel's VFIO interface is not there",
-                "Load it: modprobe vfio-pci vfio_iommu_type1" },
+                "Load it: modprobe -a vfio-pci vfio_iommu_type1" },
         [VFB_ERROR_IOMMU_DISABLED] = {
                 OURS("IommuDisabled"), ENODEV, 6,
                 "The device is in no IOMMU group",

@@ -20,6 +20,9 @@
 #include "log.h"
 #include "names.h"
 
+/* In mode legacy-raw the companions are asked about, too. */
+#define ASKS_MAX (2 * BROKER_WANTS_MAX)
+
 /* What a call asks for; strings are the message's. */
 typedef struct Wish {
         BrokerWant wants[BROKER_WANTS_MAX];
@@ -28,14 +31,15 @@ typedef struct Wish {
         LeaseMode mode;
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
-        Ask asks[BROKER_WANTS_MAX];
+        Ask asks[ASKS_MAX];
+        unsigned n_asks;
 } Wish;
 
 static Wish *wish_free(Wish *wish) {
         if (!wish)
                 return NULL;
 
-        for (unsigned i = 0; i < wish->n_targets; i++)
+        for (unsigned i = 0; i < wish->n_asks; i++)
                 ask_done(&wish->asks[i]);
         free(wish);
         return NULL;
@@ -96,17 +100,13 @@ static int wish_read_wants(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
         return sd_bus_message_exit_container(m);
 }
 
-/* The bus vouches for UTF-8; what would not show as text is refused. */
+/* What would not show as text is refused. */
 static bool label_is_valid(const char *label) {
-        unsigned n = 0;
-
-        for (; *label; label++) {
-                if ((unsigned char) *label < ' ' || *label == 0x7f)
+        for (const char *c = label; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
                         return false;
-                n += ((unsigned char) *label & 0xc0) != 0x80;
-        }
 
-        return n <= LEASE_LABEL_MAX;
+        return text_length(label) <= LEASE_LABEL_MAX;
 }
 
 static int wish_check_options(Wish *wish, sd_bus_error *error) {
@@ -151,27 +151,70 @@ static int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         return 0;
 }
 
-/* Finds the devices that are meant, and prepares the questions about them. */
-static int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
-        unsigned n;
+static int wish_ask(Wish *wish, Server *server, const Device *device, const char *selector, sd_bus_error *error) {
+        Ask *ask = &wish->asks[wish->n_asks];
         int r;
 
-        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, wish->targets, &n);
+        if (wish->n_asks == ASKS_MAX)
+                return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
+
+        wish->n_asks++;
+        r = device ? details_of_device(ask, server, VFB_ACTION_ACQUIRE, device) : details_of_unknown(ask, VFB_ACTION_ACQUIRE, selector);
+        if (r < 0)
+                return r;
+
+        return details_of_request(ask, lease_mode_name(wish->mode), wish->label);
+}
+
+/* The first target of its group. */
+static bool wish_is_first_of_group(const Wish *wish, unsigned target) {
+        for (unsigned i = 0; i < target; i++)
+                if (wish->targets[i].device && wish->targets[i].device->group == wish->targets[target].device->group)
+                        return false;
+
+        return true;
+}
+
+static bool wish_has_target(const Wish *wish, const Device *device) {
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                if (wish->targets[i].device == device)
+                        return true;
+
+        return false;
+}
+
+/* Who has the group's descriptor can open every device of it that is on a VFIO driver, wanted or not. */
+static int wish_ask_companions(Wish *wish, Server *server, const Group *group, sd_bus_error *error) {
+        const Device *device;
+        int r;
+
+        TAILQ_FOREACH(device, &group->devices, siblings) {
+                if (!device->facts.vfio_driver || wish_has_target(wish, device))
+                        continue;
+                r = wish_ask(wish, server, device, NULL, error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* Finds the devices that are meant, and prepares the questions about them. */
+static int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
+        int r;
+
+        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, wish->targets, &wish->n_targets);
         if (r != 0)
                 return bus_refuse(error, r, NULL);
 
-        for (; wish->n_targets < n; wish->n_targets++) {
-                const BrokerTarget *target = &wish->targets[wish->n_targets];
-                Ask *ask = &wish->asks[wish->n_targets];
+        for (unsigned i = 0; i < wish->n_targets; i++) {
+                const Device *device = wish->targets[i].device;
 
-                r = target->device ? details_of_device(ask, server, VFB_ACTION_ACQUIRE, target->device)
-                                   : details_of_unknown(ask, VFB_ACTION_ACQUIRE, target->selector);
-                if (r >= 0)
-                        r = details_of_request(ask, lease_mode_name(wish->mode), wish->label);
-                if (r < 0) {
-                        ask_done(ask);
+                r = wish_ask(wish, server, device, wish->targets[i].selector, error);
+                if (r >= 0 && wish->mode == LEASE_MODE_LEGACY_RAW && device && device->group && wish_is_first_of_group(wish, i))
+                        r = wish_ask_companions(wish, server, device->group, error);
+                if (r < 0)
                         return r;
-                }
         }
 
         return 0;
@@ -253,12 +296,16 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
-        if (r == 0)
-                return acquire_reply(operation->m, lease, lifeline, fds);
+        if (r == 0) {
+                r = acquire_reply(operation->m, lease, lifeline, fds);
+                if (r < 0)
+                        sd_bus_reply_method_errno(operation->m, r, NULL);
+                return r;
+        }
 
         bus_refuse_finding(&error, r, why);
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name },
-                  "Refused: %s", error.message ?: error.name);
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name, .uid = &operation->uid },
+                  "Refused to uid %u: %s", (unsigned) operation->uid, error.message ?: error.name);
         return sd_bus_reply_method_error(operation->m, &error);
 }
 
@@ -268,7 +315,7 @@ static int acquire_start(Server *server, sd_bus_message *m, const Wish *wish, co
         Findings findings = {};
         int r;
 
-        r = operation_new(&operation, server, m);
+        r = operation_new(&operation, server, m, sender->uid);
         if (r < 0)
                 return r;
 
@@ -300,7 +347,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
 
-        r = authorizer_check(server_authorizer(server), m, wish->asks, wish->n_targets, &sender, error);
+        r = authorizer_check(server_authorizer(server), m, wish->asks, wish->n_asks, &sender, error);
         if (r == 0)
                 return 1; /* this method runs again once polkit has answered */
         if (r > 0)
@@ -311,7 +358,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 /* What polkit would say, as a finding. */
-static int find_verdict(Verdict verdict, Findings *findings) {
+static int find_verdict(sd_bus_message *m, Verdict verdict, Findings *findings) {
         Finding *finding;
         int r;
 
@@ -320,6 +367,10 @@ static int find_verdict(Verdict verdict, Findings *findings) {
         case VERDICT_CHANGED:
                 return 0;
         case VERDICT_CHALLENGE:
+                if (!sd_bus_message_get_allow_interactive_authorization(m)) {
+                        r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "", "An administrator has to agree, and may not be asked");
+                        break;
+                }
                 return findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_AUTHORIZATION_REQUIRED), "", "An administrator will be asked to agree");
         case VERDICT_NO:
                 r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "", "Policy does not let you have it");
@@ -370,14 +421,14 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
 
-        r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_targets, true, &sender, &verdict, error);
+        r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_asks, true, &sender, &verdict, error);
         if (r < 0)
                 return r;
         if (r == 0)
                 return 1;
 
         request = wish_request(wish, m, &sender);
-        r = find_verdict(verdict, &findings);
+        r = find_verdict(m, verdict, &findings);
         if (r >= 0)
                 r = broker_examine(server_broker(server), &request, &findings);
         if (r >= 0)

@@ -190,7 +190,7 @@ static int question_on_idle(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* The handler runs again; and even if it never comes back here, the question goes. */
+/* The handler runs again, and comes for its verdict; and if it never does, the question goes all the same. */
 static void question_answer(Question *question, Verdict verdict) {
         sd_bus *bus = question->authorizer->bus;
         int r;
@@ -376,7 +376,7 @@ static bool authorizer_is_full(const Authorizer *authorizer, const char *name) {
         unsigned n = 0;
 
         LIST_FOREACH(question, &authorizer->questions, all)
-                n += strcmp(question_sender(question), name) == 0;
+                n += !question->answered && strcmp(question_sender(question), name) == 0;
 
         return n >= QUESTIONS_PER_SENDER_MAX || authorizer->n >= QUESTIONS_MAX;
 }
@@ -434,6 +434,7 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
 
         *ret_sender = question->sender;
         *ret_verdict = question_is_about(question, asks, n) || question->verdict != VERDICT_YES ? question->verdict : VERDICT_CHANGED;
+        question_free(question);
         return 1;
 }
 

@@ -89,10 +89,10 @@ static int device_method_quarantine(sd_bus_message *m, void *userdata, sd_bus_er
         if (r < 0)
                 return r;
 
-        if (!*reason || strlen(reason) > REASON_MAX)
-                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason has from 1 to 256 characters");
+        if (text_length(reason) > REASON_MAX)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters");
 
-        return device_quarantine(m, userdata, reason, error);
+        return device_quarantine(m, userdata, *reason ? reason : "no reason given", error);
 }
 
 static int device_method_unquarantine(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -266,6 +266,12 @@ void device_emit_changed(Server *server, const Device *device) {
         char path[PATH_MAX_BYTES];
 
         path_of_device(device, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE,
-                                       "Driver", "IsVfioDriver", "Group", "Availability", "Blockers", "Lease", NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Driver", "IsVfioDriver", "Group", NULL);
+}
+
+void device_emit_standing(Server *server, const Device *device) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_device(device, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Availability", "Blockers", "Lease", NULL);
 }

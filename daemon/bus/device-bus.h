@@ -8,5 +8,8 @@ typedef struct Server Server;
 
 int device_register(Server *server);
 
-/* Who has it, or may have it, may have changed. */
+/* Its driver or its group has changed. */
 void device_emit_changed(Server *server, const Device *device);
+
+/* Who has it, or may have it, may have changed. */
+void device_emit_standing(Server *server, const Device *device);

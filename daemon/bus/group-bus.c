@@ -31,7 +31,7 @@ static int group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         int r;
 
         r = paths_new(&paths, groups->n);
-        LIST_FOREACH(group, &groups->head, all) {
+        TAILQ_FOREACH(group, &groups->queue, all) {
                 path_of_group(group, path);
                 if (r >= 0)
                         r = paths_add(paths, path);

@@ -36,7 +36,7 @@ static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         int r;
 
         r = paths_new(&paths, leases->n);
-        LIST_FOREACH(lease, &leases->head, all) {
+        TAILQ_FOREACH(lease, &leases->queue, all) {
                 path_of_lease(lease, path);
                 if (r >= 0)
                         r = paths_add(paths, path);
@@ -63,10 +63,11 @@ static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int li
                 r = append_fds(reply, fds);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "b", fds->complete);
+        if (r >= 0)
+                r = sd_bus_message_send(reply);
         if (r < 0)
-                return r;
-
-        return sd_bus_message_send(reply);
+                sd_bus_reply_method_errno(operation->m, r, NULL);
+        return r;
 }
 
 static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, char **roles, sd_bus_error *error) {
@@ -77,7 +78,7 @@ static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, 
         while (roles && roles[n])
                 n++;
 
-        r = operation_new(&operation, server, m);
+        r = operation_new(&operation, server, m, lease->user->uid);
         if (r < 0)
                 return r;
 

@@ -125,7 +125,7 @@ static int manager_method_list_groups(sd_bus_message *m, void *userdata, sd_bus_
         if (r < 0)
                 return r;
         r = sd_bus_message_open_container(reply, 'a', "(uobas)");
-        LIST_FOREACH(group, &broker_groups(broker)->head, all)
+        TAILQ_FOREACH(group, &broker_groups(broker)->queue, all)
                 if (r >= 0)
                         r = append_group_row(reply, group);
         if (r < 0)
@@ -159,7 +159,7 @@ static int manager_method_list_leases(sd_bus_message *m, void *userdata, sd_bus_
         if (r < 0)
                 return r;
         r = sd_bus_message_open_container(reply, 'a', "(soussut)");
-        LIST_FOREACH(lease, &broker_leases(broker)->head, all)
+        TAILQ_FOREACH(lease, &broker_leases(broker)->queue, all)
                 if (r >= 0)
                         r = append_lease_row(reply, lease);
         if (r < 0)
@@ -331,6 +331,9 @@ void manager_emit_lease_new(Server *server, const Lease *lease) {
 
         path_of_lease(lease, path);
         sd_bus_emit_signal(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseNew", "so", lease->id, path);
+}
+
+void manager_emit_n_leases(Server *server) {
         sd_bus_emit_properties_changed(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases", NULL);
 }
 

@@ -11,4 +11,5 @@ int manager_register(Server *server);
 
 void manager_emit_device(Server *server, const char *signal, const Device *device);
 void manager_emit_lease_new(Server *server, const Lease *lease);
+void manager_emit_n_leases(Server *server);
 void manager_emit_lease_removed(Server *server, const Lease *lease);

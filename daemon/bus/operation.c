@@ -8,7 +8,7 @@
 #include "bus/operation.h"
 #include "bus/server.h"
 
-int operation_new(Operation **ret, Server *server, sd_bus_message *m) {
+int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid) {
         Operation *operation;
 
         operation = calloc(1, sizeof(*operation));
@@ -16,6 +16,7 @@ int operation_new(Operation **ret, Server *server, sd_bus_message *m) {
                 return -ENOMEM;
 
         operation->server = server;
+        operation->uid = uid;
         operation->m = sd_bus_message_ref(m);
         LIST_INSERT_HEAD(server_operations(server), operation, all);
         *ret = operation;

@@ -9,6 +9,7 @@
  */
 
 #include <sys/queue.h>
+#include <sys/types.h>
 #include <systemd/sd-bus.h>
 
 #include "cleanup.h"
@@ -21,9 +22,10 @@ struct Operation {
         LIST_ENTRY(Operation) all;
         Server *server;
         sd_bus_message *m;
+        uid_t uid; /* of the caller */
 };
 
-int operation_new(Operation **ret, Server *server, sd_bus_message *m);
+int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid);
 Operation *operation_free(Operation *operation);
 DEFINE_CLEANUP(Operation, operation_free)
 

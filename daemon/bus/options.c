@@ -61,6 +61,14 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
         return sd_bus_message_exit_container(m);
 }
 
+size_t text_length(const char *text) {
+        size_t n = 0;
+
+        for (; *text; text++)
+                n += ((unsigned char) *text & 0xc0) != 0x80;
+        return n;
+}
+
 int flags_read_none(sd_bus_message *m, sd_bus_error *error) {
         uint64_t flags;
         int r;

@@ -20,5 +20,8 @@ typedef struct Option {
 /* Reads an a{sv}. */
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error);
 
+/* In characters; the bus vouches for UTF-8. */
+size_t text_length(const char *text);
+
 /* Reads a "t" of which no bit is defined. */
 int flags_read_none(sd_bus_message *m, sd_bus_error *error);

@@ -2,15 +2,24 @@
 
 /* Refuse */
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "broker.h"
 #include "bus/refuse.h"
 #include "errors.h"
 
 int bus_refuse(sd_bus_error *error, int r, const char *text) {
         const VfbErrorInfo *info = r > 0 ? vfb_error_info((VfbError) r) : NULL;
+        char name[64];
 
-        if (!info)
-                return sd_bus_error_set_errnof(error, r < 0 ? r : -EIO, "%s: %m", text ?: "The kernel, or the service itself, failed");
+        if (!info) {
+                /* Not sd_bus_error_set_errno(): it gives some of them names that mean something else here, such as
+                 * AccessDenied for the kernel's EACCES. */
+                snprintf(name, sizeof(name), "System.Error.%s", strerrorname_np(r < 0 ? -r : EIO) ?: "EIO");
+                return sd_bus_error_setf(error, name, "%s: %s", text ?: "The kernel, or the service itself, failed", strerror(r < 0 ? -r : EIO));
+        }
 
         if (text)
                 return sd_bus_error_setf(error, info->name, "%s: %s", info->text, text);

@@ -43,6 +43,8 @@ static void server_on_device_removed(const Device *device, void *userdata) {
 
 static void server_on_device_changed(const Device *device, void *userdata) {
         device_emit_changed(userdata, device);
+        if (!device->group)
+                device_emit_standing(userdata, device);
 }
 
 static void server_on_group_new(const Group *group, void *userdata) {
@@ -67,7 +69,7 @@ static void server_on_group_changed(const Group *group, void *userdata) {
 
         group_emit_changed(server, group);
         TAILQ_FOREACH(device, &group->devices, siblings)
-                device_emit_changed(server, device);
+                device_emit_standing(server, device);
 }
 
 static void server_on_lease_new(const Lease *lease, void *userdata) {
@@ -92,6 +94,10 @@ static void server_on_lease_removed(const Lease *lease, void *userdata) {
         sd_bus_emit_object_removed(server->bus, path);
 }
 
+static void server_on_n_leases_changed(unsigned n, void *userdata) {
+        manager_emit_n_leases(userdata);
+}
+
 static void server_on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
         lease_emit_device_gone(userdata, lease, device, cause);
 }
@@ -106,6 +112,7 @@ static const BrokerObserver observer = {
         .lease_new = server_on_lease_new,
         .lease_changed = server_on_lease_changed,
         .lease_removed = server_on_lease_removed,
+        .n_leases_changed = server_on_n_leases_changed,
         .lease_lost_device = server_on_lease_lost_device,
 };
 

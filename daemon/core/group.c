@@ -36,7 +36,7 @@ int group_get(Group **ret, GroupList *groups, unsigned number) {
 
                 group->list = groups;
                 TAILQ_INIT(&group->devices);
-                LIST_INSERT_HEAD(&groups->head, group, all);
+                TAILQ_INSERT_TAIL(&groups->queue, group, all);
                 groups->n++;
         }
 
@@ -52,7 +52,7 @@ Group *group_free(Group *group) {
 
         while ((device = TAILQ_FIRST(&group->devices)))
                 device_join(device, NULL);
-        LIST_REMOVE(group, all);
+        TAILQ_REMOVE(&group->list->queue, group, all);
         group->list->n--;
         tdelete(&group->number, &group->list->by_number, compare_numbers);
         free(group);
@@ -71,6 +71,16 @@ Device *group_first_blocker(const Group *group) {
                         first = device;
 
         return first;
+}
+
+bool group_has_vfio(const Group *group) {
+        const Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->facts.vfio_driver)
+                        return true;
+
+        return false;
 }
 
 bool group_is_empty(const Group *group) {

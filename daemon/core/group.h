@@ -14,17 +14,17 @@
 #include "core/device.h"
 
 typedef struct Lease Lease;
-LIST_HEAD(GroupHead, Group);
+TAILQ_HEAD(GroupQueue, Group);
 
-/* All groups, and by number. */
+/* All groups, in the order of their appearance, and by number. */
 typedef struct GroupList {
-        struct GroupHead head;
+        struct GroupQueue queue;
         void *by_number; /* tsearch(3) */
         unsigned n;
 } GroupList;
 
 struct Group {
-        LIST_ENTRY(Group) all;
+        TAILQ_ENTRY(Group) all;
         GroupList *list;
         unsigned number;
         struct DeviceQueue devices;
@@ -40,6 +40,9 @@ Group *group_find(const GroupList *groups, unsigned number);
 
 /* A device that stands in the way of the whole group, the first by address; NULL: it is viable. */
 Device *group_first_blocker(const Group *group);
+
+/* One of its devices is on a VFIO driver, so that the kernel has a node for it. */
+bool group_has_vfio(const Group *group);
 
 /* Nobody needs it any more. */
 bool group_is_empty(const Group *group);

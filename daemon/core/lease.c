@@ -89,7 +89,7 @@ int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices) {
 
         if (!tsearch(lease->id, &leases->by_id, compare_ids))
                 return -ENOMEM;
-        LIST_INSERT_HEAD(&leases->head, lease, all);
+        TAILQ_INSERT_TAIL(&leases->queue, lease, all);
         leases->n++;
         lease->list = leases;
         lease->user = user;
@@ -100,7 +100,7 @@ int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices) {
 
 static void lease_unlink(Lease *lease) {
         tdelete(lease->id, &lease->list->by_id, compare_ids);
-        LIST_REMOVE(lease, all);
+        TAILQ_REMOVE(&lease->list->queue, lease, all);
         lease->list->n--;
 }
 

@@ -27,10 +27,10 @@ typedef struct Device Device;
 typedef struct Group Group;
 typedef struct Lease Lease;
 typedef struct sd_event_source sd_event_source;
-LIST_HEAD(LeaseHead, Lease);
+TAILQ_HEAD(LeaseQueue, Lease);
 
 typedef struct LeaseList {
-        struct LeaseHead head;
+        struct LeaseQueue queue; /* the oldest first */
         void *by_id; /* tsearch(3) */
         unsigned n;
 } LeaseList;
@@ -67,7 +67,7 @@ typedef struct LeaseDevice {
 } LeaseDevice;
 
 struct Lease {
-        LIST_ENTRY(Lease) all;
+        TAILQ_ENTRY(Lease) all;
         LeaseList *list;
         char id[LEASE_ID_MAX];
         LeaseState state;

@@ -143,22 +143,23 @@ static bool parse_driver(Selector *selector, const char *text) {
         return true;
 }
 
+/* A term that is there twice is refused: all must hold, and the last of two would win. */
 static bool parse_term(Selector *selector, const char *term) {
         const char *value;
 
         if ((value = skip_prefix(term, "group:")) || (value = skip_prefix(term, "group=")))
-                return parse_group(selector, value);
+                return selector->group < 0 && parse_group(selector, value);
         if ((value = skip_prefix(term, "class=")))
-                return parse_class(selector, value);
+                return selector->class_mask == 0 && parse_class(selector, value);
         if ((value = skip_prefix(term, "vendor=")))
-                return parse_id(value, &selector->vendor);
+                return selector->vendor < 0 && parse_id(value, &selector->vendor);
         if ((value = skip_prefix(term, "device=")))
-                return parse_id(value, &selector->device);
+                return selector->device < 0 && parse_id(value, &selector->device);
         if ((value = skip_prefix(term, "driver=")))
-                return parse_driver(selector, value);
+                return !selector->driver[0] && parse_driver(selector, value);
         if ((value = skip_prefix(term, "is-vf=")))
-                return parse_flag(value, &selector->is_vf);
-        return parse_address(selector, term);
+                return selector->is_vf < 0 && parse_flag(value, &selector->is_vf);
+        return !selector->address[0] && parse_address(selector, term);
 }
 
 int selector_parse(Selector *ret, const char *text) {

@@ -25,7 +25,8 @@ typedef struct Job Job;
 typedef void (*JobWork)(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* In the loop, once. @r: 0, or -errno if the child died without a word. @fds are this function's to take
- * (set to -EBADF what is kept); the others are closed after it returns. @job is freed before. */
+ * (set to -EBADF what is kept); the others are closed after it returns. @job is freed before. The child has closed
+ * all that it did not pass on, and keeps copies of what it did until this returns: so no close here is the last. */
 typedef void (*JobDone)(int r, const void *result, int *fds, size_t n_fds, void *userdata);
 
 typedef struct JobSpec {

@@ -48,7 +48,7 @@ int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata),
 /* -ENODATA: not a VF. */
 int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);
 
-/* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0" */
+/* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0". -ENODEV: not there. */
 int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size);
 
 /* false where there is no such attribute */

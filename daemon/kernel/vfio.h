@@ -65,11 +65,13 @@ void vfio_open_more(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t
 /* The kernel's own word that nobody has a device open: UNSET_CONTAINER of each group of group_fds, EBUSY
  * while somebody has. A group without a container is done already. A negative descriptor stands for
  * a group that the client had in its hands (legacy-raw): it is opened, EBUSY while somebody has it, and
- * passed. Passes: the groups opened here, in order. */
+ * passed. Passes: the groups opened here, in order; on failure none. All groups are tried, and the first that fails
+ * is named. */
 void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* The gate between two leases: in a container of its own opens every device of the plan, which resets it, and
- * notes in reset_works whether that worked. A device that has gone is passed over. Passes nothing. */
+ * notes in reset_works whether that worked. A device that has gone is passed over, and so is a
+ * group that has. Detaches before it ends, also after a failure. Passes nothing. */
 void vfio_clean(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* "type1v2", "type1" */

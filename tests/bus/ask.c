@@ -199,14 +199,22 @@ const char *ask_message_call(sd_bus *bus, sd_bus_message *m) {
 }
 
 const char *device_path(const char *address) {
-        Text *text = text_next();
+        static struct {
+                char address[32], path[96];
+        } known[128];
         char *path;
+        size_t i = 0;
 
-        if (sd_bus_path_encode("/", address, &path) < 0)
-                abort();
-        text_add(text, VFB_PATH_DEVICE "/pci%s", path + 1);
-        free(path);
-        return text->data;
+        while (i < 127 && known[i].address[0] && strcmp(known[i].address, address) != 0)
+                i++;
+        if (!known[i].address[0]) {
+                if (sd_bus_path_encode("/", address, &path) < 0)
+                        abort();
+                snprintf(known[i].address, sizeof(known[i].address), "%s", address);
+                snprintf(known[i].path, sizeof(known[i].path), VFB_PATH_DEVICE "/pci%.60s", path + 1);
+                free(path);
+        }
+        return known[i].path;
 }
 
 const char *lease_state(sd_bus *bus, const char *lease) {

@@ -89,6 +89,6 @@ void pending_start(Pending *pending, sd_bus *bus, const Request *request);
 /* Forgets the answer, and what has come of it. */
 void pending_end(Pending *pending);
 
-/* The object of a device: "/org/vfiobroker1/device/..." */
+/* The object of a device; good for ever. */
 const char *device_path(const char *address);
 const char *lease_state(sd_bus *bus, const char *lease);

@@ -76,8 +76,6 @@ START_TEST(explain_and_acquire_agree) {
         grant_free(grant);
         polkit_set(world, "SetAnswer", "s", "no");
         check_agreement(NVME);
-        polkit_set(world, "SetAnswer", "s", "challenge");
-        check_agreement(NVME);
         polkit_set(world, "SetAnswer", "s", "error");
         check_agreement(NVME);
 }
@@ -104,7 +102,7 @@ END_TEST
 
 START_TEST(explaining_changes_nothing) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, EDU);
-        size_t n_fds = count_fds(world->daemon_pid, "");
+        size_t n_fds = settled_fds(world);
 
         vfio_forget(world);
         for (int times = 0; times < 20; times++) {
@@ -115,7 +113,7 @@ START_TEST(explaining_changes_nothing) {
         ck_assert_uint_eq(vfio_called(world, ""), 0);
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
-        ck_assert_uint_eq(count_fds(world->daemon_pid, ""), n_fds);
+        WAIT_FOR(world, count_fds(world->daemon_pid, "") == n_fds);
 }
 END_TEST
 
@@ -123,7 +121,7 @@ START_TEST(user_is_never_asked) {
         const char *calls;
 
         polkit_set(world, "SetAnswer", "s", "challenge");
-        ck_assert_int_eq(strncmp(explain(&(Request) { .wants = NVME, .interactive = true }), "no ", 3), 0);
+        ck_assert_ptr_nonnull(strstr(explain(&(Request) { .wants = NVME, .interactive = true }), "[(InteractiveAuthorizationRequired warning "));
         calls = ask_at(world->bus, "org.freedesktop.PolicyKit1", "/test", "test.Polkit", "GetCalls", "");
         ck_assert_uint_eq(polkit_asked(world), 1);
         ck_assert_ptr_nonnull(strstr(calls, "] 0 "));

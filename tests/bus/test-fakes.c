@@ -100,6 +100,20 @@ START_TEST(group_stays_open_while_a_copy_is) {
 }
 END_TEST
 
+START_TEST(group_stays_open_when_its_node_goes) {
+        int group = open_below_root("dev/vfio/12"), container = attach(group);
+
+        ck_assert_int_ge(tree_set_driver(world->tree, "0000:01:00.0", NULL), 0);
+        ck_assert_errno(open_below_root("dev/vfio/12"), ENOENT);
+        ck_assert_errno(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), EINVAL);
+        ck_assert_errno(get_device(group, "0000:01:00.0"), ENODEV);
+        ck_assert_int_ge(tree_set_driver(world->tree, "0000:01:00.0", "vfio-pci"), 0);
+        ck_assert_errno(open_below_root("dev/vfio/12"), EBUSY);
+        close(container);
+        close(group);
+}
+END_TEST
+
 START_TEST(group_of_the_host_does_not_open) {
         ck_assert_errno(open_below_root("dev/vfio/13"), ENOENT);
         ck_assert_int_eq(tree_write(world->tree, "dev/vfio/13", ""), 0);
@@ -380,7 +394,8 @@ END_TEST
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char **ret = userdata;
 
-        *ret = sd_bus_message_is_method_error(m, "org.freedesktop.PolicyKit1.Error.Cancelled") ? "cancelled" : "answered";
+        *ret = !sd_bus_message_is_method_error(m, NULL) ? "answered"
+                : sd_bus_message_is_method_error(m, "org.freedesktop.PolicyKit1.Error.Cancelled") ? "cancelled" : "failed";
         return 0;
 }
 
@@ -413,6 +428,20 @@ START_TEST(polkit_keeps_silent_until_it_is_told_or_cancelled) {
 }
 END_TEST
 
+START_TEST(polkit_takes_its_time) {
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        uint64_t begin = world_now();
+        const char *answer;
+
+        polkit_set(world, "SetDelayMs", "u", 200);
+        question(&slot, "a", &answer);
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        WAIT_FOR(world, answer);
+        ck_assert_str_eq(answer, "answered");
+        ck_assert_uint_ge(world_now() - begin, 200000);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("fakes");
         TCase *tcase = tcase_create("fakes");
@@ -424,6 +453,7 @@ int main(void) {
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, group_opens_once);
         tcase_add_test(tcase, group_stays_open_while_a_copy_is);
+        tcase_add_test(tcase, group_stays_open_when_its_node_goes);
         tcase_add_test(tcase, group_of_the_host_does_not_open);
         tcase_add_test(tcase, steps_have_an_order);
         tcase_add_test(tcase, last_group_takes_the_model_along);
@@ -438,6 +468,7 @@ int main(void) {
         tcase_add_test(tcase, calls_are_logged_in_order);
         tcase_add_test(tcase, polkit_answers_as_told);
         tcase_add_test(tcase, polkit_keeps_silent_until_it_is_told_or_cancelled);
+        tcase_add_test(tcase, polkit_takes_its_time);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);

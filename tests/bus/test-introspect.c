@@ -213,7 +213,7 @@ static void append_default(sd_bus_message *m, const char *type) {
         int r;
 
         if (strcmp(type, "s") == 0)
-                r = sd_bus_message_append(m, "s", "");
+                r = sd_bus_message_append(m, "s", "x");
         else if (strcmp(type, "t") == 0)
                 r = sd_bus_message_append(m, "t", UINT64_C(0));
         else if (strcmp(type, "as") == 0 || strcmp(type, "a{sv}") == 0)

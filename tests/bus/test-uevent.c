@@ -34,9 +34,9 @@ START_TEST(change_of_driver_is_followed) {
         ck_assert_str_eq(device_property("0000:06:0d.1", "Availability"), "host");
         ck_assert_str_eq(device_property(SHARED, "Availability"), "not-viable");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP, "Viable"), "no");
-        WAIT_FOR(world, world_signals(world, "{Driver e1000}") == 1);
-        WAIT_FOR(world, world_signals(world, "{Availability not-viable}") == 1);
-        WAIT_FOR(world, world_signals(world, "{Viable no}") == 1);
+        WAIT_FOR(world, world_signals(world, "{Driver e1000}") > 0);
+        WAIT_FOR(world, world_signals(world, "{Availability not-viable}") > 0);
+        WAIT_FOR(world, world_signals(world, "{Viable no}") > 0);
 
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:06:0d.1", NULL), 0);
         udev_send(world, "unbind", "0000:06:0d.1");
@@ -146,7 +146,7 @@ START_TEST(device_that_leaves_during_a_slow_open_is_gone) {
 
         vfio_fail(world, NVME, "open-delay-ms", "300");
         pending_start(&slow, world->bus, &(Request) { .wants = NVME "," EDU });
-        WAIT_FOR(world, count_children(world->daemon_pid) > 0);
+        WAIT_FOR(world, vfio_called(world, "container set-iommu 0") == 1);
         ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
         udev_send(world, "remove", NVME);
         WAIT_FOR(world, slow.answered);

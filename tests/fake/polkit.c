@@ -196,8 +196,9 @@ static int polkit_method_check(sd_bus_message *m, void *userdata, sd_bus_error *
                 return 1;
         if (polkit->delay_ms == 0)
                 return question_reply(question);
-        return sd_event_add_time_relative(polkit->event, &question->timer, CLOCK_MONOTONIC, polkit->delay_ms * UINT64_C(1000),
-                                          1, question_on_time, question);
+        r = sd_event_add_time_relative(polkit->event, &question->timer, CLOCK_MONOTONIC, polkit->delay_ms * UINT64_C(1000), 1,
+                                       question_on_time, question);
+        return r < 0 ? r : 1;
 }
 
 static int polkit_method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -52,7 +52,7 @@ static bool group_has_open_device(const char *group) {
 static bool group_is_open(const char *group) {
         char path[PATH_MAX];
 
-        state_path(path, "dev/vfio/%s", group);
+        state_path(path, "fake/group-%s", group);
         return state_is_open(path) || group_has_open_device(group);
 }
 
@@ -102,7 +102,7 @@ static int group_viable(const char *group) {
 bool object_identify(int fd, Object *ret) {
         static const char *const prefixes[] = {
                 [KIND_CONTAINER] = "fake/container-",
-                [KIND_GROUP] = "dev/vfio/",
+                [KIND_GROUP] = "fake/group-",
                 [KIND_DEVICE] = "fake/device-",
         };
         char path[PATH_MAX];
@@ -114,9 +114,8 @@ bool object_identify(int fd, Object *ret) {
 
                 if (strncmp(path, prefixes[i], n) != 0)
                         continue;
-                /* up to the " (deleted)" of a node that has gone */
                 ret->kind = i;
-                snprintf(ret->name, sizeof(ret->name), "%.*s", (int) strcspn(path + n, " "), path + n);
+                snprintf(ret->name, sizeof(ret->name), "%.*s", (int) sizeof(ret->name) - 1, path + n);
                 return true;
         }
         return false;
@@ -417,11 +416,14 @@ int group_open(const Object *object, void *argument) {
         char path[PATH_MAX];
 
         state_path(path, "dev/vfio/%s", object->name);
-        fd = state_open(path, O_RDWR);
-        if (fd < 0)
-                return fd;
+        if (!path_exists(path))
+                return -ENOENT;
         if (group_viable(object->name) == -ENODEV)
                 return -ENODEV;
+        state_path(path, "fake/group-%s", object->name);
+        fd = state_open(path, O_RDWR | O_CREAT);
+        if (fd < 0)
+                return fd;
         if (flock(fd, LOCK_EX | LOCK_NB) < 0 || group_has_open_device(object->name))
                 return -EBUSY;
 

@@ -10,10 +10,10 @@
  * a device are files with a lock on the open file description, so what was forked, passed over a socket,
  * mapped or killed counts as it does in the kernel.
  *
- *   dev/vfio/26           the group. Open: locked exclusively.
+ *   fake/group-26         a group: which container it is attached to, and what was opened of it. Open: locked
+ *                         exclusively. It is what opening dev/vfio/26 gives.
  *   fake/container-7      a container: its model and the groups attached to it.
  *   fake/device-ADDRESS   a device: its registers, 4096 bytes, which are region 0. Open: locked shared.
- *   fake/group-26         which container it is attached to, and what was opened of it.
  *   fake/resets-ADDRESS   how often it was reset, and whether the reset at its last first open worked.
  *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",
  *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of

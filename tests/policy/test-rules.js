@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The sample rules under a stand-in of polkit's script engine: node test-rules.js SAMPLES-DIR
+// The rules under a stand-in of polkit's script engine: node test-rules.js POLICY-DIR
 // Real polkit loads them in the guest suite.
 
 "use strict";
@@ -34,7 +34,7 @@ function load(file) {
 
     return function(id, details, subject) {
         const action = { id, lookup: key => details[key] };
-        const who = { local: subject.local, active: subject.active, isInGroup: group => subject.groups.includes(group) };
+        const who = { user: subject.user, local: subject.local, active: subject.active, isInGroup: group => subject.groups.includes(group) };
         return rules[0](action, who);
     };
 }
@@ -65,7 +65,7 @@ const cases = [
     ["vf", { "device.group-members": "0000:06:10.0 0000:06:10.1" }, member, false],
 ];
 
-const dir = process.argv[2];
+const dir = path.join(process.argv[2], "samples");
 const file = name => path.join(dir, "50-vfio-broker-" + name + ".rules");
 
 for (const [name, changes, subject, expected] of cases)
@@ -82,3 +82,15 @@ for (const entry of fs.readdirSync(dir)) {
     for (const id of ["org.vfiobroker1.revoke", "org.vfiobroker1.quarantine", "org.freedesktop.policykit.exec"])
         assert.strictEqual(rule(id, VF, everything), null, entry + " " + id);
 }
+
+// Who is no administrator is refused, and nobody else's actions are touched.
+const refusal = load(path.join(process.argv[2], "90-vfio-broker.rules"));
+const person = (user, group) => ({ user, local: true, active: true, groups: [group] });
+
+for (const id of [ACQUIRE, "org.vfiobroker1.revoke", "org.vfiobroker1.quarantine"]) {
+    assert.strictEqual(refusal(id, VF, person("bob", "users")), "no", id);
+    assert.strictEqual(refusal(id, VF, person("bob", "vfio")), "no", id);
+    for (const administrator of [person("carol", "sudo"), person("dave", "wheel"), person("root", "root")])
+        assert.strictEqual(refusal(id, VF, administrator), null, id);
+}
+assert.strictEqual(refusal("org.freedesktop.policykit.exec", {}, person("bob", "users")), null);

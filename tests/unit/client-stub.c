@@ -36,9 +36,12 @@ typedef struct StubDevice {
 } StubDevice;
 
 static StubDevice devices[] = {
-        { "0000:00:1e.0", "PCI bridge", "/sys/devices/pci0000:00/0000:00:1e.0", "", "host", VFB_PATH_GROUP "/26", 0, -1 },
-        { "0000:06:0d.0", "Sound \033[31mcard", "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0", "vfio-pci", "available", VFB_PATH_GROUP "/26", 1, 0 },
-        { "0000:06:0d.1", "Modem", "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.1", "e1000", "not-viable", "/", 0, 0 },
+        { "0000:00:1e.0", "PCI bridge", "/sys/devices/pci0000:00/0000:00:1e.0", "", "host",
+          VFB_PATH_GROUP "/26", 0, -1 },
+        { "0000:06:0d.0", "Sound \033[31mcard", "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0",
+          "vfio-pci", "available", VFB_PATH_GROUP "/26", 1, 0 },
+        { "0000:06:0d.1", "Modem", "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.1", "e1000", "not-viable",
+          "/", 0, 0 },
 };
 
 /* The one lease there is at a time. */
@@ -89,8 +92,8 @@ static int append_descriptors(sd_bus_message *m) {
                 int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
                 bool container = strcmp(roles[n_sent], "container") == 0;
 
-                r = sd_bus_message_append(m, "(sha{sv})", roles[n_sent], fd, 2,
-                                          container ? "model" : "reset", "s", container ? "type1v2" : "flr", "later", "u", 7);
+                r = sd_bus_message_append(m, "(sha{sv})", roles[n_sent], fd, 2, container ? "model" : "reset",
+                                          "s", container ? "type1v2" : "flr", "later", "u", 7);
                 close(fd);
         }
         if (r >= 0)
@@ -103,14 +106,19 @@ static int on_lifeline(sd_event_source *source, int fd, uint32_t revents, void *
         close(fd);
         if (removed)
                 return 0;
-        return sd_bus_emit_signal(userdata, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1", LEASE, "holder-gone");
+        return sd_bus_emit_signal(userdata, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1",
+                                  LEASE, "holder-gone");
 }
 
 static int emit_events(sd_bus *bus) {
         removed = true;
-        (void) sd_bus_emit_signal(bus, LEASE, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", VFB_INTERFACE_LEASE, 2, "Devices", "ao", 0, "State", "s", "lingering", 0);
-        (void) sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "DeviceGone", "os", VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0", "unplug");
-        return sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1", LEASE, "removed");
+        (void) sd_bus_emit_signal(bus, LEASE, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                  "sa{sv}as", VFB_INTERFACE_LEASE, 2, "Devices", "ao", 0, "State", "s",
+                                  "lingering", 0);
+        (void) sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "DeviceGone", "os",
+                                  VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "unplug");
+        return sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1", LEASE,
+                                  "removed");
 }
 
 static int answer(sd_bus_message *m, const char *scenario, const char *label) {
@@ -126,7 +134,8 @@ static int answer(sd_bus_message *m, const char *scenario, const char *label) {
         if (r >= 0)
                 r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "oh", strcmp(scenario, "bad:path") == 0 ? "/lease/1" : LEASE, lifeline[1]);
+                r = sd_bus_message_append(reply, "oh", strcmp(scenario, "bad:path") == 0 ? "/lease/1" : LEASE,
+                                          lifeline[1]);
         if (r >= 0)
                 r = append_descriptors(reply);
         if (r >= 0)
@@ -139,7 +148,8 @@ static int answer(sd_bus_message *m, const char *scenario, const char *label) {
 }
 
 /* Reads "a(sa{sv})a{sv}t". */
-static int read_wants(sd_bus_message *m, const char **ret_scenario, const char **ret_label, const char **ret_mode) {
+static int read_wants(sd_bus_message *m, const char **ret_scenario, const char **ret_label,
+                      const char **ret_mode) {
         const char *selector, *key, *value;
         int r = sd_bus_message_enter_container(m, 'a', "(sa{sv})");
 
@@ -190,12 +200,13 @@ static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (read_wants(m, &scenario, &label, &mode) < 0)
                 return -EINVAL;
         if (strncmp(scenario, "refuse:", 7) != 0)
-                return sd_bus_reply_method_return(m, "ba(ssssa{sv})", 1, 1, "Companion", "info", scenario, "group 26 holds another", 0);
+                return sd_bus_reply_method_return(m, "ba(ssssa{sv})", 1, 1, "Companion", "info", scenario,
+                                                  "group 26 holds another", 0);
 
-        return sd_bus_reply_method_return(m, "ba(ssssa{sv})", 0, 2,
-                                          "NoReset", "warning", "0000:06:0d.0", "no reset", 0,
-                                          scenario + 7, "error", "0000:06:0d.0", "group 26 also holds 0000:06:0d.1", 4,
-                                          "fix", "s", "unbind it", "device", "s", "0000:06:0d.1", "uid", "u", 1000, "driver", "u", 3);
+        return sd_bus_reply_method_return(m, "ba(ssssa{sv})", 0, 2, "NoReset", "warning", "0000:06:0d.0",
+                                          "no reset", 0, scenario + 7, "error", "0000:06:0d.0",
+                                          "group 26 also holds 0000:06:0d.1", 4, "fix", "s", "unbind it",
+                                          "device", "s", "0000:06:0d.1", "uid", "u", 1000, "driver", "u", 3);
 }
 
 static int method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -214,10 +225,11 @@ static int method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return sd_bus_reply_method_return(m, "a(sosss)", 3,
-                                          devices[0].id, VFB_PATH_DEVICE "/0000_3a00_3a1e_2e0", "", "host", "a bridge",
-                                          devices[1].id, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0", "vfio-pci", "available", "",
-                                          devices[2].id, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e1", "e1000", "not-viable", "group 26 has a bridge");
+        return sd_bus_reply_method_return(
+                m, "a(sosss)", 3, devices[0].id, VFB_PATH_DEVICE "/pci_30000_3a00_3a1e_2e0", "", "host",
+                "a bridge", devices[1].id, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "vfio-pci", "available", "",
+                devices[2].id, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e1", "e1000", "not-viable",
+                "group 26 has a bridge");
 }
 
 static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -227,7 +239,7 @@ static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *er
 
         for (size_t i = 0; r >= 0 && i < sizeof(devices) / sizeof(*devices); i++)
                 if (strcmp(devices[i].id, selector) == 0) {
-                        sd_bus_path_encode(VFB_PATH_DEVICE, selector, &path);
+                        sd_bus_path_encode_many(&path, VFB_PATH_DEVICE "/pci%", selector);
                         r = sd_bus_reply_method_return(m, "o", path);
                         free(path);
                         return r;
@@ -244,31 +256,45 @@ static int method_nothing(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, NULL);
 }
 
-static int property_blockers(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int property_blockers(sd_bus *bus, const char *path, const char *interface, const char *property,
+                             sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         StubDevice *device = userdata;
 
         if (strcmp(device->availability, "available") == 0)
                 return sd_bus_message_append(reply, "a(ssa{sv})", 0);
-        return sd_bus_message_append(reply, "a(ssa{sv})", 1, "NotViable", "in the host's hands", 1, "fix", "s", "unbind it");
+        return sd_bus_message_append(reply, "a(ssa{sv})", 1, "NotViable", "in the host's hands", 1, "fix",
+                                     "s", "unbind it");
 }
 
-static int property_words(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int property_words(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "as", 2, "flr", "bus");
 }
 
-static int property_objects(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "ao", 2, VFB_PATH_DEVICE "/0000_3a06_3a0d_2e0", VFB_PATH_DEVICE "/0000_3a06_3a0d_2e1");
+static int property_objects(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "ao", 2, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0",
+                                     VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e1");
 }
 
-static int property_fixed(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int property_fixed(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         static const struct {
                 const char *property, *type, *text;
                 uint64_t number;
         } values[] = {
-                { "Class", "u", NULL, 0x040100 }, { "CreatedUSec", "t", NULL, 1700000000000000 }, { "DeviceId", "q", NULL, 0x10d3 },
-                { "DomainType", "s", "DMA", 0 },  { "Id", "s", "l-1", 0 },                       { "Label", "s", "vpp \033[31msoak", 0 },
-                { "Number", "u", NULL, 26 },      { "State", "s", "active", 0 },                 { "Uid", "u", NULL, 0 },
-                { "VendorId", "q", NULL, 0x8086 }, { "Viable", "b", NULL, 1 },                   { "Address", "s", "0000:06:0d.0", 0 },
+                { "Class", "u", NULL, 0x040100 },
+                { "CreatedUSec", "t", NULL, 1700000000000000 },
+                { "DeviceId", "q", NULL, 0x10d3 },
+                { "DomainType", "s", "DMA", 0 },
+                { "Id", "s", "l-1", 0 },
+                { "Label", "s", "vpp \033[31msoak", 0 },
+                { "Number", "u", NULL, 26 },
+                { "State", "s", "active", 0 },
+                { "Uid", "u", NULL, 0 },
+                { "VendorId", "q", NULL, 0x8086 },
+                { "Viable", "b", NULL, 1 },
+                { "Address", "s", "0000:06:0d.0", 0 },
         };
 
         for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
@@ -296,8 +322,10 @@ static int break_signature(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD("Acquire", "a(sa{sv})a{sv}t", "oha(sha{sv})b", method_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Explain", "a(sa{sv})a{sv}", "ba(ssssa{sv})", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Acquire", "a(sa{sv})a{sv}t", "oha(sha{sv})b", method_acquire,
+                      SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Explain", "a(sa{sv})a{sv}", "ba(ssssa{sv})", method_explain,
+                      SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetDevice", "s", "o", method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetLease", "s", "o", method_get_lease, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListDevices", "a{sv}t", "a(sosss)", method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -358,11 +386,13 @@ static int publish(sd_bus *bus) {
         for (size_t i = 0; r >= 0 && i < sizeof(devices) / sizeof(*devices); i++) {
                 char *path;
 
-                r = sd_bus_path_encode(VFB_PATH_DEVICE, devices[i].id, &path);
+                r = sd_bus_path_encode_many(&path, VFB_PATH_DEVICE "/pci%", devices[i].id);
                 if (r >= 0)
-                        r = sd_bus_add_object_vtable(bus, NULL, path, VFB_INTERFACE_DEVICE, device_vtable, &devices[i]);
+                        r = sd_bus_add_object_vtable(bus, NULL, path, VFB_INTERFACE_DEVICE, device_vtable,
+                                                     &devices[i]);
                 if (r >= 0)
-                        r = sd_bus_add_object_vtable(bus, NULL, path, VFB_INTERFACE_PCI, pci_vtable, &devices[i]);
+                        r = sd_bus_add_object_vtable(bus, NULL, path, VFB_INTERFACE_PCI, pci_vtable,
+                                                     &devices[i]);
                 free(path);
         }
         if (r >= 0)
@@ -370,7 +400,8 @@ static int publish(sd_bus *bus) {
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, VFB_PATH, VFB_INTERFACE_MANAGER, manager_vtable, NULL);
         if (r >= 0)
-                r = sd_bus_add_object_vtable(bus, NULL, VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP, group_vtable, NULL);
+                r = sd_bus_add_object_vtable(bus, NULL, VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP,
+                                             group_vtable, NULL);
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, LEASE, VFB_INTERFACE_LEASE, lease_vtable, NULL);
         /* The name comes last: who sees it may call at once. */

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SYMBOL(name) { #name, (void (*)(void)) (name) }
+#define SYMBOL(name) \
+        { #name, (void (*)(void))(name) }
 
 static const struct {
         const char *name;

@@ -45,7 +45,8 @@ static bool is_there(const char *name) {
         int there = 0;
 
         if (sd_bus_open_system(&bus) >= 0 &&
-            sd_bus_call_method(bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", NULL, &reply, "s", name) >= 0)
+            sd_bus_call_method(bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", NULL,
+                               &reply, "s", name) >= 0)
                 sd_bus_message_read(reply, "b", &there);
         sd_bus_message_unref(reply);
         sd_bus_flush_close_unref(bus);
@@ -69,7 +70,8 @@ static void world_begin(void) {
         ck_assert_ptr_nonnull(file);
         fprintf(file,
                 "<busconfig><listen>%s</listen><auth>EXTERNAL</auth><policy context='default'>"
-                "<allow send_destination='*' eavesdrop='true'/><allow own='*'/><allow receive_sender='*'/></policy></busconfig>", address);
+                "<allow send_destination='*' eavesdrop='true'/><allow own='*'/><allow receive_sender='*'/></policy></busconfig>",
+                address);
         fclose(file);
         setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
 
@@ -150,7 +152,8 @@ static void dispatch_until(const char *expected) {
 
                 if (vfb_get_timeout(connection, &msec) < 0)
                         return;
-                poll(&(struct pollfd){ vfb_get_fd(connection), (short) vfb_get_events(connection), 0 }, 1, msec == 0 ? 0 : 1);
+                poll(&(struct pollfd){ vfb_get_fd(connection), (short) vfb_get_events(connection), 0 }, 1,
+                     msec == 0 ? 0 : 1);
                 if (vfb_dispatch(connection) < 0)
                         return;
         }
@@ -324,10 +327,14 @@ static void forge_events(void) {
         sd_bus *bus;
 
         ck_assert_int_ge(sd_bus_open_system(&bus), 0);
-        ck_assert_int_ge(sd_bus_call_method(bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListNames", NULL, &reply, NULL), 0);
+        ck_assert_int_ge(sd_bus_call_method(bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus",
+                                            "ListNames", NULL, &reply, NULL),
+                         0);
         ck_assert_int_gt(sd_bus_message_enter_container(reply, 'a', "s"), 0);
         while (sd_bus_message_read(reply, "s", &name) > 0) {
-                ck_assert_int_ge(sd_bus_message_new_signal(bus, &m, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved"), 0);
+                ck_assert_int_ge(
+                        sd_bus_message_new_signal(bus, &m, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved"),
+                        0);
                 ck_assert_int_ge(sd_bus_message_append(m, "sos", "l-1", VFB_PATH_LEASE "/l_2d1", "forged"), 0);
                 ck_assert_int_ge(sd_bus_message_set_destination(m, name), 0);
                 ck_assert_int_ge(sd_bus_send(bus, m, NULL), 0);
@@ -398,7 +405,8 @@ START_TEST(a_signal_handler_does_not_cost_the_lease) {
         ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
         vfb_request_add_device(request, "slow:300", NULL);
         sigaction(SIGALRM, &action, NULL);
-        setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_usec = 50000, .it_interval.tv_usec = 50000 }, NULL);
+        setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_usec = 50000, .it_interval.tv_usec = 50000 },
+                  NULL);
         ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
         setitimer(ITIMER_REAL, &(struct itimerval){}, NULL);
         vfb_lease_free(lease);
@@ -471,7 +479,8 @@ START_TEST(the_command_says_what_it_did) {
         FILE *pipe;
         int status;
 
-        snprintf(line, sizeof(line), "exec 2>&1 </dev/null; LC_ALL=C.UTF-8 %s %s", COMMAND, commands[_i].arguments);
+        snprintf(line, sizeof(line), "exec 2>&1 </dev/null; LC_ALL=C.UTF-8 %s %s", COMMAND,
+                 commands[_i].arguments);
         pipe = popen(line, "re");
         ck_assert_ptr_nonnull(pipe);
         ck_assert_uint_lt(fread(output, 1, sizeof(output) - 1, pipe), sizeof(output) - 1);
@@ -489,7 +498,9 @@ START_TEST(without_the_service_the_command_says_how_to_start_it) {
         pipe = popen(COMMAND " list 2>&1", "re");
         ck_assert_uint_gt(fread(output, 1, sizeof(output) - 1, pipe), 0);
         ck_assert_int_eq(WEXITSTATUS(pclose(pipe)), 9);
-        ck_assert_str_eq(output, "vfio-broker: The service is not running\n  hint: Start it: systemctl start vfio-broker\n");
+        ck_assert_str_eq(
+                output,
+                "vfio-broker: The service is not running\n  hint: Start it: systemctl start vfio-broker\n");
 }
 END_TEST
 
@@ -505,7 +516,8 @@ int main(void) {
         tcase_add_test(tcase, a_lease_has_its_descriptors_and_gives_them_away);
         tcase_add_test(tcase, a_lease_of_many_devices_comes_in_pages);
         tcase_add_test(tcase, raw_mode_has_groups);
-        tcase_add_loop_test(tcase, a_failure_has_a_name_and_leaves_nothing_open, 0, sizeof(failures) / sizeof(*failures));
+        tcase_add_loop_test(tcase, a_failure_has_a_name_and_leaves_nothing_open, 0,
+                            sizeof(failures) / sizeof(*failures));
         tcase_add_test(tcase, released_and_freed_leases_leave_nothing_open);
         tcase_add_test(tcase, without_room_for_descriptors_it_says_so);
         tcase_add_test(tcase, events_come_from_dispatch_and_in_order);

@@ -112,8 +112,10 @@ int main(void) {
         int failed;
 
         suite_add_tcase(suite, tcase);
-        tcase_add_loop_test(tcase, known_placeholders_are_replaced_and_others_left_alone, 0, sizeof(expansions) / sizeof(*expansions));
-        tcase_add_loop_test(tcase, a_placeholder_beyond_the_lease_is_named, 0, sizeof(beyond) / sizeof(*beyond));
+        tcase_add_loop_test(tcase, known_placeholders_are_replaced_and_others_left_alone, 0,
+                            sizeof(expansions) / sizeof(*expansions));
+        tcase_add_loop_test(tcase, a_placeholder_beyond_the_lease_is_named, 0,
+                            sizeof(beyond) / sizeof(*beyond));
         tcase_add_test(tcase, without_a_lifeline_there_is_none_to_name);
         tcase_add_test(tcase, names_follow_the_order_of_the_descriptors);
         srunner_run_all(runner, CK_ENV);

@@ -95,7 +95,9 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...) {
         if (flags & O_CREAT)
                 mode = va_arg(arguments, mode_t);
         va_end(arguments);
-        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat(dirfd, path, flags, mode);
+        if (strncmp(path, "vfio/", 5) == 0 && fails("open %s", path))
+                return -1;
+        return __real_openat(dirfd, path, flags, mode);
 }
 
 int __wrap_openat64(int dirfd, const char *path, int flags, ...) {
@@ -106,7 +108,9 @@ int __wrap_openat64(int dirfd, const char *path, int flags, ...) {
         if (flags & O_CREAT)
                 mode = va_arg(arguments, mode_t);
         va_end(arguments);
-        return strncmp(path, "vfio/", 5) == 0 && fails("open %s", path) ? -1 : __real_openat64(dirfd, path, flags, mode);
+        if (strncmp(path, "vfio/", 5) == 0 && fails("open %s", path))
+                return -1;
+        return __real_openat64(dirfd, path, flags, mode);
 }
 
 static int ask_container(unsigned long request, unsigned long argument) {

@@ -19,18 +19,18 @@ def provision(machine):
         # Only the programs themselves: the folder is one of the build's and full of other things
         machine.check(f'mkdir -p {PROGRAMS} && find {SHARES}/programs -maxdepth 1 -type f -perm -100 -exec cp -t {PROGRAMS} {{}} +')
     # What a test leaves behind is told by comparison with now
-    machine.check(['python3', LIBRARY, 'baseline'], timeout=120)
+    machine.check(['python3', LIBRARY, 'baseline'], timeout=300)
 
 
 def install(machine):
     # Folders that are there keep their owners and modes, links to folders stay links; all files become root's
     machine.check(f'tar -C {SHARES}/product --owner=0 --group=0 -c . | tar -C / -x --no-overwrite-dir --keep-directory-symlink',
-                  timeout=120)
+                  timeout=300)
     machine.check('ldconfig; systemd-sysusers')
     if machine.run('getent group vfio')[0]:
         raise MachineError('the installed tree makes no group "vfio": where is its sysusers file?')
     machine.check('systemd-tmpfiles --create; journalctl --quiet --update-catalog; '
-                  'udevadm control --reload && udevadm trigger --settle --subsystem-match=vfio --subsystem-match=misc', timeout=120)
+                  'udevadm control --reload && udevadm trigger --settle --subsystem-match=vfio --subsystem-match=misc', timeout=300)
     machine.check('systemctl daemon-reload && systemctl reload dbus.service && systemctl restart polkit.service')
     # bob is who must be refused
     machine.check('gpasswd --add alice vfio && gpasswd --add carol vfio')

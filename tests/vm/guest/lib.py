@@ -39,7 +39,7 @@ BASELINE = '/run/baseline'
 # What tests may change and reset() puts back
 CONFIGURATION = ['/etc/polkit-1/rules.d', '/etc/vfio-broker', '/etc/systemd/system', '/etc/systemd/system.control',
                  '/run/systemd/system', '/etc/udev/rules.d', '/etc/modprobe.d']
-PATIENCE = 30
+PATIENCE = 60
 
 # Waiting and running
 
@@ -356,10 +356,12 @@ def restore_host():
     with open('/proc/mounts', encoding='utf-8') as file:
         if '/dev/nvme' in file.read():
             check('umount --all-targets /dev/nvme0n1')
+    # Those of lo are of scope host
+    run('ip address flush scope global')
     for nic in set(os.listdir('/sys/class/net')) - {'lo'}:
         with open(f'/sys/class/net/{nic}/flags', encoding='ascii') as file:
             if int(file.read(), 16) & 1:
-                check(f'ip address flush dev {nic} && ip link set {nic} down')
+                check(['ip', 'link', 'set', nic, 'down'])
     # A list, so that none of them is passed over once one has changed
     if any([put_back(folder) for folder in CONFIGURATION]):  # pylint: disable=use-a-generator
         check('systemctl daemon-reload; udevadm control --reload; systemctl restart polkit.service')

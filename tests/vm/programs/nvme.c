@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>

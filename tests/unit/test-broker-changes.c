@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What changes, who hears of it and in which order, on the fake tree. Its nodes know no ioctl, so a lease gets
+ * as far as the kernel's first answer. */
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "broker-internal.h"
+#include "errors.h"
+#include "tree.h"
+
+#define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
+#define DEADLINE_SEC  20
+
+static Tree *tree;
+static sd_event *event;
+static Broker *broker;
+static Findings findings;
+static char seen[4096]; /* what the observer saw, in order */
+static int n_done, done_r;
+
+static int count_fds(void) {
+        DIR *dir = opendir("/proc/self/fd");
+        int n = 0;
+
+        ck_assert_ptr_nonnull(dir);
+        while (readdir(dir))
+                n++;
+        closedir(dir);
+        return n;
+}
+
+__attribute__((format(printf, 1, 2)))
+static void note(const char *format, ...) {
+        size_t n = strlen(seen);
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(seen + n, sizeof(seen) - n, format, ap);
+        va_end(ap);
+}
+
+static void on_device_new(const Device *device, void *userdata) {
+        note("+%s ", device_id(device));
+}
+
+static void on_device_removed(const Device *device, void *userdata) {
+        note("-%s ", device_id(device));
+}
+
+static void on_device_changed(const Device *device, void *userdata) {
+        note("~%s ", device_id(device));
+}
+
+static void on_group_new(const Group *group, void *userdata) {
+        note("+g%u ", group->number);
+}
+
+static void on_group_removed(const Group *group, void *userdata) {
+        note("-g%u ", group->number);
+}
+
+static void on_group_changed(const Group *group, void *userdata) {
+        note("~g%u ", group->number);
+}
+
+static void on_lease_new(const Lease *lease, void *userdata) {
+        note("+lease ");
+}
+
+static void on_lease_changed(const Lease *lease, void *userdata) {
+        note("~%s ", lease_state_name(lease->state));
+}
+
+static void on_lease_removed(const Lease *lease, void *userdata) {
+        note("-lease:%s ", lease_end_name(lease->end));
+}
+
+static void on_n_leases_changed(unsigned n, void *userdata) {
+        ck_assert_uint_eq(broker_leases(broker)->n, n);
+        note("%u ", n);
+}
+
+static void on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
+        note("!%s:%s ", device_id(device), cause);
+}
+
+static const BrokerObserver observer = {
+        .device_new = on_device_new,
+        .device_removed = on_device_removed,
+        .device_changed = on_device_changed,
+        .group_new = on_group_new,
+        .group_removed = on_group_removed,
+        .group_changed = on_group_changed,
+        .lease_new = on_lease_new,
+        .lease_changed = on_lease_changed,
+        .lease_removed = on_lease_removed,
+        .n_leases_changed = on_n_leases_changed,
+        .lease_lost_device = on_lease_lost_device,
+};
+
+static void make_world(void) {
+        Config config = { .leases_max = 10, .leases_per_user_max = 5, .devices_per_lease_max = 3 };
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        ck_assert_int_eq(tree_new(&tree), 0);
+        ck_assert_int_eq(tree_add_document(tree), 0);
+        ck_assert_int_eq(broker_new(&broker, event, &config, tree_root(tree)), 0);
+        ck_assert_int_eq(broker_start(broker), 0);
+        broker_observe(broker, &observer, NULL);
+}
+
+static void end_world(void) {
+        findings_done(&findings);
+        broker = broker_free(broker);
+        tree = tree_free(tree);
+        event = sd_event_unref(event);
+}
+
+static Device *find(const char *id) {
+        const Device *device = broker_find_device(broker, id);
+
+        ck_assert_msg(device, "%s is not there", id);
+        return (Device *) device;
+}
+
+static void check_seen(const char *expected) {
+        ck_assert_str_eq(seen, expected);
+        seen[0] = '\0';
+}
+
+/* What a uevent about the device would lead to. */
+static void check_refresh(const char *id, const char *expected) {
+        ck_assert_int_eq(broker_refresh(broker, id), 0);
+        check_seen(expected);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(broker_refresh(broker, id), 0);
+        check_seen("");
+}
+
+static void replug(const TreePci *pci) {
+        ck_assert_int_eq(tree_remove(tree, pci->address), 0);
+        ck_assert_int_eq(tree_add_pci(tree, pci), 0);
+}
+
+static const TreePci card = { .address = "0000:01:00.0", .driver = "vfio-pci", .reset_methods = "bus", .class = 0x00ff00, .vendor = 0x1234,
+                              .device = 0x11e8, .subsystem_vendor = 0x1af4, .subsystem_device = 0x1100, .group = 12 };
+
+/* A lease that is there, without a kernel behind it. */
+static Lease *lease_out(const char *id) {
+        User *user;
+        Lease *lease;
+
+        ck_assert_int_eq(user_get(&user, &broker->users, 1000), 0);
+        ck_assert_int_eq(user_charge(user, 100), 0);
+        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3), 0);
+        lease_add_device(lease, find(id), NULL);
+        lease_advance(lease, LEASE_ACTIVE);
+        lease->announced = true;
+        return lease;
+}
+
+static void run_until_no_lease(void) {
+        time_t end = time(NULL) + DEADLINE_SEC;
+
+        while (broker_leases(broker)->n > 0) {
+                ck_assert_msg(time(NULL) < end, "there is still a lease");
+                ck_assert_int_ge(sd_event_run(event, 10000), 0);
+        }
+        ck_assert(LIST_EMPTY(&broker->users));
+        ck_assert(LIST_EMPTY(&broker->tasks));
+}
+
+static int on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
+        ck_assert_ptr_eq(userdata, &n_done);
+        n_done++;
+        done_r = r;
+        return 0;
+}
+
+static int acquire(const char *id) {
+        BrokerTarget target = { id, NULL, find(id), 1 };
+        BrokerRequest request = { .targets = &target, .n_targets = 1, .label = "", .uid = 1000, .sender = ":1.1" };
+
+        return broker_acquire(broker, &request, &findings, on_done, &n_done);
+}
+
+START_TEST(a_new_device_comes_after_its_group) {
+        TreePci pci = card;
+
+        pci.address = "0001:01:00.0";
+        pci.group = 77;
+        ck_assert_int_eq(tree_add_pci(tree, &pci), 0);
+        check_refresh("0001:01:00.0", "+g77 +0001:01:00.0 ");
+
+        pci.address = "0001:01:00.1";
+        ck_assert_int_eq(tree_add_pci(tree, &pci), 0);
+        check_refresh("0001:01:00.1", "~g77 +0001:01:00.1 ");
+
+        pci.address = "0001:01:00.2";
+        pci.group = -1;
+        ck_assert_int_eq(tree_add_pci(tree, &pci), 0);
+        check_refresh("0001:01:00.2", "+0001:01:00.2 ");
+}
+END_TEST
+
+START_TEST(a_driver_changes) {
+        uint64_t generation = find("0000:06:0d.0")->generation;
+
+        ck_assert_int_eq(tree_set_driver(tree, "0000:06:0d.0", "nvme"), 0);
+        check_refresh("0000:06:0d.0", "~0000:06:0d.0 ~g26 ");
+        ck_assert_str_eq(find("0000:06:0d.0")->facts.driver, "nvme");
+        ck_assert(!find("0000:06:0d.0")->facts.vfio_driver);
+
+        ck_assert_int_eq(tree_set_driver(tree, "0000:06:0d.0", NULL), 0);
+        check_refresh("0000:06:0d.0", "~0000:06:0d.0 ~g26 ");
+        ck_assert_int_eq(tree_set_driver(tree, "0000:06:0d.0", "vfio-pci"), 0);
+        check_refresh("0000:06:0d.0", "~0000:06:0d.0 ~g26 ");
+        ck_assert(find("0000:06:0d.0")->facts.vfio_driver);
+        ck_assert_uint_eq(find("0000:06:0d.0")->generation, generation);
+}
+END_TEST
+
+START_TEST(a_device_goes_before_its_group) {
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 ");
+        ck_assert_int_eq(tree_remove(tree, "0000:06:0d.0"), 0);
+        check_refresh("0000:06:0d.0", "-0000:06:0d.0 ~g26 ");
+        ck_assert_int_eq(tree_remove(tree, "0000:00:02.0"), 0);
+        check_refresh("0000:00:02.0", "-0000:00:02.0 ");
+        check_refresh("0000:09:00.0", "");
+}
+END_TEST
+
+START_TEST(another_card_in_the_slot_is_another_device) {
+        uint64_t generation = find("0000:01:00.0")->generation;
+        TreePci other = card;
+
+        ck_assert_int_eq(broker_quarantine(broker, find("0000:01:00.0"), "broken", 0), 0);
+        check_seen("~g12 ");
+        other.device = 0x11e9;
+        replug(&other);
+        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 +g12 +0000:01:00.0 ");
+        ck_assert_uint_gt(find("0000:01:00.0")->generation, generation);
+        ck_assert_ptr_null(find("0000:01:00.0")->quarantine);
+}
+END_TEST
+
+START_TEST(a_device_moves_to_another_group) {
+        uint64_t generation = find("0000:01:00.0")->generation;
+        TreePci moved = card;
+
+        moved.group = 77;
+        replug(&moved);
+        check_refresh("0000:01:00.0", "+g77 ~g12 -g12 ~0000:01:00.0 ~g77 ");
+        ck_assert_uint_eq(find("0000:01:00.0")->generation, generation);
+        ck_assert_ptr_null(broker_find_group(broker, 12));
+
+        moved.group = 26;
+        replug(&moved);
+        check_refresh("0000:01:00.0", "~g26 ~g77 -g77 ~0000:01:00.0 ~g26 ");
+}
+END_TEST
+
+START_TEST(a_device_that_leaves_its_group_for_none_says_so) {
+        TreePci moved = card;
+
+        moved.group = -1;
+        replug(&moved);
+        check_refresh("0000:01:00.0", "~g12 -g12 ~0000:01:00.0 ");
+        ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "no-iommu");
+        replug(&card);
+        check_refresh("0000:01:00.0", "+g12 ~0000:01:00.0 ~g12 ");
+}
+END_TEST
+
+START_TEST(what_makes_no_sense_is_no_device) {
+        ck_assert_int_eq(tree_write(tree, "sys/bus/pci/devices/0000:01:00.0/uevent", "rubbish\n"), 0);
+        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 ");
+}
+END_TEST
+
+START_TEST(when_all_have_gone_the_lists_are_empty) {
+        char id[DEVICE_ID_MAX];
+
+        while (!TAILQ_EMPTY(&broker->devices.queue)) {
+                strcpy(id, device_id(TAILQ_FIRST(&broker->devices.queue)));
+                tree_remove(tree, id); /* maybe it went with its bridge */
+                ck_assert_int_eq(broker_refresh(broker, id), 0);
+        }
+        ck_assert_uint_eq(broker->devices.n, 0);
+        ck_assert_uint_eq(broker->groups.n, 0);
+        ck_assert(TAILQ_EMPTY(&broker->groups.queue));
+        ck_assert_ptr_null(broker->devices.by_id);
+        ck_assert_ptr_null(broker->groups.by_number);
+}
+END_TEST
+
+START_TEST(a_leased_device_that_goes_is_lost) {
+        Lease *lease = lease_out("0000:06:0d.0");
+
+        lease_add_device(lease, find("0000:06:0d.1"), NULL);
+        ck_assert_int_eq(tree_set_driver(tree, "0000:06:0d.0", "nvme"), 0);
+        check_refresh("0000:06:0d.0", "~0000:06:0d.0 !0000:06:0d.0:driver ~g26 ");
+        ck_assert_uint_eq(lease_n_present(lease), 1);
+        ck_assert(!lease_is_over(lease));
+
+        /* It has left the lease, and does not come back into it. */
+        ck_assert_int_eq(tree_remove(tree, "0000:06:0d.0"), 0);
+        check_refresh("0000:06:0d.0", "-0000:06:0d.0 ~g26 ");
+        ck_assert(!lease_is_over(lease));
+
+        ck_assert_int_eq(tree_remove(tree, "0000:06:0d.1"), 0);
+        check_refresh("0000:06:0d.1", "!0000:06:0d.1:unplug ~lingering -0000:06:0d.1 ~g26 ");
+        ck_assert_int_eq(lease->end, LEASE_END_REMOVED);
+        ck_assert_ptr_eq(broker_find_group(broker, 26)->lease, lease);
+}
+END_TEST
+
+/* The kernel takes a device out of its group before it takes it out of /sys. */
+START_TEST(a_leased_device_that_leaves_its_group_is_lost) {
+        Lease *lease = lease_out("0000:01:00.0");
+        TreePci moved = card;
+
+        moved.group = _i;
+        replug(&moved);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        ck_assert_int_eq(strncmp(seen, "!0000:01:00.0:unplug ~lingering ", 32), 0);
+        ck_assert_ptr_null(lease->devices[0].device);
+        ck_assert_int_eq(lease->end, LEASE_END_REMOVED);
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        ck_assert_ptr_null(lease->devices[0].device);
+}
+END_TEST
+
+START_TEST(what_the_kernel_will_not_open_is_given_back) {
+        int before = count_fds();
+
+        for (int i = 0; i < 20; i++) {
+                ck_assert_int_eq(acquire("0000:01:00.0"), 0);
+                ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "leased");
+                ck_assert_int_eq(acquire("0000:01:00.0"), VFB_ERROR_LEASED);
+                ck_assert_str_eq(findings_first_error(&findings)->lease, find("0000:01:00.0")->group->lease->id);
+                ck_assert_int_eq(n_done, i);
+                findings_done(&findings);
+                run_until_no_lease();
+                ck_assert_int_eq(n_done, i + 1);
+                ck_assert_int_eq(done_r, -ENOTTY);
+                ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "available");
+                check_seen("~g12 ");
+        }
+        ck_assert_int_le(count_fds(), before + 2); /* the loop's own, for its timers */
+}
+END_TEST
+
+START_TEST(who_does_not_wait_any_more_is_told_nothing) {
+        for (int i = 0; i < 20; i++) {
+                ck_assert_int_eq(acquire("0000:01:00.0"), 0);
+                broker_abandon(broker, &n_done);
+                run_until_no_lease();
+        }
+        ck_assert_int_eq(n_done, 0);
+}
+END_TEST
+
+START_TEST(a_device_that_goes_while_it_is_opened_is_no_news) {
+        ck_assert_int_eq(acquire("0000:01:00.0"), 0);
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        check_seen("-0000:01:00.0 ~g12 "); /* nobody has heard of the lease yet */
+        ck_assert_uint_eq(broker_leases(broker)->n, 1);
+        run_until_no_lease();
+        ck_assert_int_eq(n_done, 1);
+        check_seen("~g12 -g12 ");
+}
+END_TEST
+
+START_TEST(a_broker_may_go_while_the_kernel_works) {
+        ck_assert_int_eq(acquire("0000:01:00.0"), 0);
+        ck_assert_int_eq(acquire("0000:03:00.0"), 0);
+        broker_release(broker, lease_out("0000:00:10.0"), LEASE_END_RELEASED);
+        broker = broker_free(broker);
+        ck_assert_int_eq(n_done, 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_cleaned_is_quarantined) {
+        Lease *lease = lease_out("0000:01:00.0");
+
+        broker_release(broker, lease, LEASE_END_RELEASED);
+        broker_release(broker, lease, LEASE_END_HOLDER_GONE); /* the first reason stays */
+        ck_assert_int_eq(lease->end, LEASE_END_RELEASED);
+        run_until_no_lease();
+        check_seen("~lingering ~cleaning ~failed -lease:failed 0 ~g12 ");
+        ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "quarantined");
+        ck_assert_ptr_nonnull(strstr(find("0000:01:00.0")->quarantine, "could not be opened for its reset"));
+        ck_assert_int_eq(acquire("0000:01:00.0"), VFB_ERROR_QUARANTINED);
+}
+END_TEST
+
+/* A client that has the group itself: the broker opens it again to ask who else has, and here nobody can. */
+START_TEST(a_raw_lease_ends_when_its_group_has_gone) {
+        Lease *lease = lease_out("0000:01:00.0");
+
+        lease_add_device(lease, find("0000:03:00.0"), NULL);
+        lease->mode = LEASE_MODE_LEGACY_RAW;
+        ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
+        ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
+        broker_release(broker, lease, LEASE_END_RELEASED);
+        run_until_no_lease();
+        ck_assert_ptr_null(broker_find_group(broker, 12));
+        ck_assert_ptr_nonnull(strstr(find("0000:03:00.0")->quarantine, "could not be opened for its reset"));
+}
+END_TEST
+
+START_TEST(descriptors_are_only_for_an_active_lease) {
+        Lease *lease = lease_out("0000:01:00.0");
+        static const char *const none[] = { "device:0000:03:00.0", "device:", "", "group:12", "Container", "%n", "device:0000:01:00.0x" };
+
+        for (size_t i = 0; i < N_ELEMENTS(none); i++)
+                ck_assert_int_eq(broker_get_fds(broker, lease, &none[i], 1, on_done, &n_done), VFB_ERROR_INVALID_ARGS);
+        ck_assert_uint_eq(lease->n_tasks, 0);
+
+        lease_drop_device(lease, find("0000:01:00.0"));
+        ck_assert_int_eq(broker_get_fds(broker, lease, NULL, 0, on_done, &n_done), VFB_ERROR_DEVICE_GONE);
+        lease_advance(lease, LEASE_LINGERING);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(broker_get_fds(broker, lease, NULL, 0, on_done, &n_done), VFB_ERROR_NO_SUCH_LEASE);
+        ck_assert_uint_eq(lease->n_tasks, 0);
+        ck_assert_int_eq(n_done, 0);
+}
+END_TEST
+
+START_TEST(a_lease_has_only_so_many_at_work) {
+        Lease *lease = lease_out("0000:01:00.0");
+        int n = 0, r;
+
+        while ((r = broker_get_fds(broker, lease, NULL, 0, on_done, &n_done)) == 0)
+                ck_assert_int_lt(n++, 100);
+        ck_assert_int_eq(r, VFB_ERROR_RATE_LIMITED);
+        ck_assert_int_gt(n, 1);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(broker_get_fds(broker, lease, NULL, 0, on_done, &n_done), VFB_ERROR_RATE_LIMITED);
+        ck_assert_uint_eq(lease->n_tasks, n);
+        broker_release(broker, lease, LEASE_END_RELEASED);
+        run_until_no_lease();
+        ck_assert_int_eq(n_done, n);
+}
+END_TEST
+
+static void add_tests(TCase *tcase) {
+        tcase_add_test(tcase, a_new_device_comes_after_its_group);
+        tcase_add_test(tcase, a_driver_changes);
+        tcase_add_test(tcase, a_device_goes_before_its_group);
+        tcase_add_test(tcase, another_card_in_the_slot_is_another_device);
+        tcase_add_test(tcase, a_device_moves_to_another_group);
+        tcase_add_test(tcase, a_device_that_leaves_its_group_for_none_says_so);
+        tcase_add_test(tcase, what_makes_no_sense_is_no_device);
+        tcase_add_test(tcase, when_all_have_gone_the_lists_are_empty);
+        tcase_add_test(tcase, a_leased_device_that_goes_is_lost);
+        tcase_add_loop_test(tcase, a_leased_device_that_leaves_its_group_is_lost, -1, 1);
+        tcase_add_test(tcase, what_the_kernel_will_not_open_is_given_back);
+        tcase_add_test(tcase, who_does_not_wait_any_more_is_told_nothing);
+        tcase_add_test(tcase, a_device_that_goes_while_it_is_opened_is_no_news);
+        tcase_add_test(tcase, a_broker_may_go_while_the_kernel_works);
+        tcase_add_test(tcase, what_cannot_be_cleaned_is_quarantined);
+        tcase_add_test(tcase, a_raw_lease_ends_when_its_group_has_gone);
+        tcase_add_test(tcase, descriptors_are_only_for_an_active_lease);
+        tcase_add_test(tcase, a_lease_has_only_so_many_at_work);
+}
+
+int main(void) {
+        Suite *suite = suite_create("broker-changes");
+        TCase *tcase = tcase_create("broker-changes");
+        SRunner *runner = srunner_create(suite);
+        int n;
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        add_tests(tcase);
+        srunner_run_all(runner, CK_ENV);
+        n = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
