@@ -174,12 +174,12 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         Lease *lease = task->lease;
         const VfioResult *result = data;
 
-        /* legacy-raw: these had been the client's, and are ours again */
-        for (unsigned i = 0, next = 0; r == 0 && i < task->plan.n_groups; i++)
-                if (task->plan.group_fds[i] < 0 && next < n_fds)
-                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
-
         task->job = NULL;
+
+        /* legacy-raw: these had been the client's, and are ours again */
+        for (unsigned i = 0, next = 0; i < task->plan.n_groups && next < n_fds; i++)
+                if (task->plan.group_fds[i] < 0)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
         task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
@@ -198,23 +198,6 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
                 log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
 }
 
-/* The groups of which a device may be open: where none is on VFIO the kernel has no node, and has seen the last
- * close. */
-static void task_plan_groups(Task *task) {
-        const Lease *lease = task->lease;
-        VfioPlan *plan = &task->plan;
-
-        for (unsigned i = 0; i < lease->n_groups; i++) {
-                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
-                        continue;
-
-                plan->groups[plan->n_groups] = lease->groups[i]->number;
-                plan->group_fds[plan->n_groups] = lease->group_fds[i];
-                task->where[plan->n_groups] = i;
-                plan->n_groups++;
-        }
-}
-
 static int broker_start_detach(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -223,7 +206,18 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_groups(task);
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                unsigned n = task->plan.n_groups;
+
+                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
+                        continue; /* there is nothing left to open, nor to hold */
+
+                task->where[n] = i;
+                task->plan.groups[n] = lease->groups[i]->number;
+                task->plan.group_fds[n] = lease->group_fds[i];
+                task->plan.n_groups++;
+        }
+
         r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)
                 return r;

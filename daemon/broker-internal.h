@@ -47,7 +47,7 @@ struct Task {
         void *userdata;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
-        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device (or, of a detach, group) of the plan is */
+        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device or group of the plan is */
 };
 
 /* The lease list is the broker's. */
