@@ -237,6 +237,7 @@ START_TEST(kernel_that_refuses_is_understood) {
                 { "group-14", "set-container-errno", "1", REFUSED("NotViable") },
                 { "container", "set-iommu-errno", "1", REFUSED("Tainted") },
                 { "container", "extensions", "7", REFUSED("BackendUnavailable") },
+                { "container", "is-iommufd", "", REFUSED("BackendUnavailable") },
                 { NVME, "open-errno", "13", REFUSED("VfTokenRequired") },
                 { NVME, "open-errno", "19", REFUSED("DeviceGone") },
                 { NVME, "open-errno", "5", "!System.Error.EIO" },

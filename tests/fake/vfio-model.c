@@ -15,8 +15,10 @@
 #include "vfio-model.h"
 #include "vfio-state.h"
 
-#define REGISTERS_SIZE 4096
-#define CONFIG_OFFSET  2048
+/* linux/iommufd.h is younger than some build machines. */
+#define IOMMU_IOAS_ALLOC _IO(VFIO_TYPE, 0x81)
+#define REGISTERS_SIZE   4096
+#define CONFIG_OFFSET    2048
 
 /* The container's number and the devices that were opened: "7 0000:06:0d.0 0000:06:0d.1"; 0 is none. */
 static unsigned group_container(const char *group, char ret_state[STATE_MAX]) {
@@ -196,6 +198,16 @@ static int container_unmap(const Object *object, void *argument) {
         if (container_settle(object->name, groups) == 0 || unmap->argsz < sizeof(*unmap))
                 return -EINVAL;
         return 0;
+}
+
+/* The request of another interface, which a container does not know, unless it is that one in disguise. */
+static int container_ioas_alloc(const Object *object, void *argument) {
+        char path[PATH_MAX], groups[STATE_MAX];
+
+        state_path(path, "fail/container/is-iommufd");
+        if (path_exists(path))
+                return 0;
+        return container_settle(object->name, groups) == 0 ? -EINVAL : -ENOTTY;
 }
 
 static int group_get_status(const Object *object, void *argument) {
@@ -442,6 +454,7 @@ void device_refresh_enable(const char *address) {
 static const Call calls[] = {
         { KIND_CONTAINER, VFIO_GET_API_VERSION, "get-api-version", container_get_api_version },
         { KIND_CONTAINER, VFIO_CHECK_EXTENSION, "check-extension", container_check_extension },
+        { KIND_CONTAINER, IOMMU_IOAS_ALLOC, "ioas-alloc", container_ioas_alloc },
         { KIND_CONTAINER, VFIO_SET_IOMMU, "set-iommu", container_set_iommu },
         { KIND_CONTAINER, VFIO_IOMMU_MAP_DMA, "map-dma", container_map },
         { KIND_CONTAINER, VFIO_IOMMU_UNMAP_DMA, "unmap-dma", container_unmap },

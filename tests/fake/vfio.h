@@ -24,6 +24,7 @@
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
  * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
  * fail/ADDRESS/reset-fails: no reset of the device works. fail/ADDRESS/vf-token: the UUID that opens it.
+ * fail/container/is-iommufd: it answers a request that only an iommufd knows.
  * fail/container/extensions: the models and extensions there are, instead of "1 3 4 9".
  *
  * Not as in the kernel: the reset at last close is not counted (the next first open clears the registers), and a
