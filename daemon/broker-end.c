@@ -62,9 +62,10 @@ static void broker_finish_lease(Broker *broker, Lease *lease) {
 }
 
 static void set_quarantine(Device *device, const Lease *lease, const char *reason) {
-        /* Without memory for the reason the device must not slip through: it stays with the words that need none. */
+        /* Without memory for the reason the device must not slip through: then it is what nobody may have. */
         if (device_set_quarantine(device, reason) < 0)
-                device->unclean = true;
+                device->last_uid = (uid_t) -1;
+        device->unclean = true;
 
         log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED, .priority = LOG_ERR, .lease = lease->id, .device = device_id(device), .reason = reason },
                   "%s is quarantined: %s", device_id(device), reason);
@@ -91,15 +92,27 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
         return true;
 }
 
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *where) {
+/* The device, if it is still there and on its VFIO driver. */
+static Device *find_cleaned(Broker *broker, const char *address) {
+        Device *device;
+
+        /* Who unbinds a device waits for its last user, and may have come first. */
+        if (broker_refresh(broker, address) < 0)
+                log_line(LOG_WARNING, "Cannot look at %s after its reset", address);
+
+        device = device_find(&broker->devices, address);
+        return device && device->facts.vfio_driver ? device : NULL;
+}
+
+static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result) {
         bool clean = true;
 
         for (unsigned i = 0; i < plan->n_devices; i++) {
-                Device *device = lease->devices[where[i]].device;
+                Device *device = find_cleaned(broker_of(lease), plan->devices[i].address);
                 char reason[128];
 
                 if (!device)
-                        continue; /* went while it was being reset */
+                        continue;
 
                 if (result->step == VFIO_STEP_NONE) {
                         clean &= lease_judge_device(lease, device, result->reset_works[i]);
@@ -121,13 +134,34 @@ static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void 
         Lease *lease = task->lease;
 
         task->job = NULL;
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->where)) {
+        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data)) {
                 lease->end = LEASE_END_FAILED;
                 lease_move(broker, lease, LEASE_FAILED);
         }
 
         task_free(task);
         broker_finish_lease(broker, lease);
+}
+
+/* With the group's descriptor the client could open them, too. */
+static void task_plan_companions(Task *task) {
+        const Lease *lease = task->lease;
+        VfioPlan *plan = &task->plan;
+        Device *device;
+
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
+                        if (!device->facts.vfio_driver || lease_has_device(lease, device))
+                                continue;
+
+                        if (plan->n_devices == VFIO_DEVICES_MAX) {
+                                set_quarantine(device, lease, "so many devices of one lease cannot be reset");
+                                continue;
+                        }
+
+                        strcpy(plan->devices[plan->n_devices].address, device_id(device));
+                        plan->devices[plan->n_devices++].group = i;
+                }
 }
 
 static int broker_start_clean(Broker *broker, Lease *lease) {
@@ -138,7 +172,9 @@ static int broker_start_clean(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_devices(task, task->where);
+        task_plan_devices(task);
+        if (lease->mode == LEASE_MODE_LEGACY_RAW)
+                task_plan_companions(task);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
 
         r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);

@@ -48,7 +48,7 @@ struct Task {
         void *userdata;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
-        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device or group of the plan is */
+        unsigned where[VFIO_GROUPS_MAX]; /* in the lease each group of a detach's plan is */
 };
 
 /* The lease list is the broker's. */
@@ -70,9 +70,8 @@ DEFINE_CLEANUP(Task, task_free)
 /* The child gets /dev, and @keep. @done finds the task as its userdata. */
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep);
 
-/* Puts the lease's devices that are still there into the plan. @places (may be NULL) receives for each of the
- * plan's devices its place in the lease. */
-void task_plan_devices(Task *task, unsigned *places);
+/* Puts the lease's devices that are still there into the plan, and all its groups. */
+void task_plan_devices(Task *task);
 
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);

@@ -244,6 +244,7 @@ static int broker_rescan(Broker *broker) {
 static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
         Broker *broker = userdata;
         Device *device;
+        int r = 0;
 
         switch (action) {
         case UEVENT_REMOVE:
@@ -251,18 +252,21 @@ static void broker_on_uevent(UeventAction action, const char *address, void *use
                 device = device_find(&broker->devices, address);
                 if (device)
                         broker_remove(broker, device);
-                broker_refresh(broker, address);
+                r = broker_refresh(broker, address);
                 break;
         case UEVENT_ADD:
         case UEVENT_CHANGE:
-                broker_refresh(broker, address);
+                r = broker_refresh(broker, address);
                 break;
         case UEVENT_LOST:
-                broker_rescan(broker);
+                r = broker_rescan(broker);
                 break;
         case _UEVENT_ACTION_MAX:
                 break;
         }
+
+        if (r < 0)
+                log_line(LOG_WARNING, "Cannot follow %s: %s", address ?: "the devices", strerror(-r));
 }
 
 int broker_start(Broker *broker) {

@@ -174,7 +174,7 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
         });
 }
 
-void task_plan_devices(Task *task, unsigned *places) {
+void task_plan_devices(Task *task) {
         const Lease *lease = task->lease;
         VfioPlan *plan = &task->plan;
 
@@ -191,8 +191,6 @@ void task_plan_devices(Task *task, unsigned *places) {
                 strcpy(planned->address, lease->devices[i].id);
                 strcpy(planned->token, lease->devices[i].token);
                 planned->group = lease->devices[i].group;
-                if (places)
-                        places[plan->n_devices] = i;
                 plan->n_devices++;
         }
 }

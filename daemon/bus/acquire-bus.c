@@ -252,7 +252,7 @@ static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_err
                 if (wish->targets[i].device)
                         n += (size_t) snprintf(devices + n, sizeof(devices) - n, "%s%s", n > 0 ? " " : "", device_id(wish->targets[i].device));
 
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = devices, .error = error->name, .uid = &sender->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = devices, .error = error->name, .uid = sender->uid != (uid_t) -1 ? &sender->uid : NULL },
                   "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
 }
 

@@ -81,7 +81,7 @@ START_TEST(states_are_told_as_they_pass) {
 
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         WAIT_FOR(world, world_signals(world, "LeaseNew") == 1);
-        ck_assert_uint_eq(world_signals(world, "{Availability leased}"), 1);
+        WAIT_FOR(world, world_signals(world, "{Availability leased}") == 1);
         vfio_fail(world, NVME, "open-delay-ms", "100");
         grant_free(grant);
         WAIT_FOR(world, was_in_state(lease, "lingering"));
@@ -329,6 +329,28 @@ START_TEST(device_without_a_reset_stays_with_its_user) {
 }
 END_TEST
 
+/* With the group's descriptor the client may have opened it. */
+START_TEST(companion_of_a_raw_lease_is_cleaned_or_stays_with_its_user) {
+        static const char companion[] = "0000:06:0d.1";
+        sd_bus *other = world_connect(world, OTHER);
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = SHARED }), "");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(SHARED));
+        ck_assert_uint_eq(daemon_logged(world, companion), 0);
+
+        grant = NULL;
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = SHARED, .mode = "legacy-raw" }), "");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(SHARED));
+        ck_assert_uint_eq(daemon_logged(world, companion), 1); /* it has no reset */
+        ck_assert_str_eq(refusal_of(other, &(Request) { .wants = companion }), REFUSED("ResetFailed"));
+        grant_free(must_acquire(other, SHARED));
+        sd_bus_flush_close_unref(other);
+}
+END_TEST
+
 START_TEST(device_with_a_reset_goes_to_anybody) {
         sd_bus *other = world_connect(world, OTHER);
 
@@ -434,6 +456,7 @@ int main(void) {
         if (world_is_root()) {
                 tcase_add_test(tcase, others_need_polkit_to_revoke);
                 tcase_add_test(tcase, device_without_a_reset_stays_with_its_user);
+                tcase_add_test(tcase, companion_of_a_raw_lease_is_cleaned_or_stays_with_its_user);
                 tcase_add_test(tcase, device_with_a_reset_goes_to_anybody);
         }
         srunner_run_all(runner, CK_ENV);
