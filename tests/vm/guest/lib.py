@@ -389,7 +389,7 @@ def leftovers():
     if run('systemctl is-system-running').returncode:
         found.append('units have failed: ' + ' '.join(check('systemctl --failed --no-legend --plain').split()))
     if installed():
-        leases = check(['busctl', 'call', '--json=short', BUS_NAME, '/org/vfiobroker1', f'{BUS_NAME}.Manager', 'ListLeases'])
+        leases = check(['busctl', 'call', '--json=short', BUS_NAME, '/org/vfiobroker1', f'{BUS_NAME}.Manager', 'ListLeases', 't', '0'])
         found += [f'lease {lease[0]} is there' for lease in json.loads(leases)['data'][0]]
     return found
 

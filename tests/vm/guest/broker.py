@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What tests of the product share: asking the service, being a client of it, and seeing that nothing is left."""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+import traceback
+
+import lib
+
+NAME = lib.BUS_NAME
+ROOT = '/' + NAME.replace('.', '/')
+MANAGER, DEVICE, LEASE = f'{NAME}.Manager', f'{NAME}.Device', f'{NAME}.Lease'
+SAMPLES = '/usr/share/doc/vfio-broker/rules'
+DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
+INVALID_ARGS = 'org.freedesktop.DBus.Error.InvalidArgs'
+
+# As in daemon/log.h
+ACQUIRED = '32fa23b17b5740248a57b32340692268'
+REFUSED = '52ad674a91124ad99139d612eaeb61b8'
+ENDED = '41a56754a8054554aa29e5b02900d75c'
+LINGERING = '623fe8a83c9049669094a737b3502251'
+RESET = '422945ccbc06412a9db7aeebbfcb0cc9'
+RELEASED = 'def7b6c44b324a66bddccb4d0b72af92'
+QUARANTINED = '838f402a2e4d489d96891cb1ff408d22'
+RETURNED = '636d072bd9f8465ca3a5c338a8120d24'
+GONE = '6cab0c52f2724823b5dbc815343c7efd'
+
+ALICE, BOB, CAROL = 1000, 1001, 1002
+
+
+def refusal(word):
+    return f'{NAME}.Error.{word}'
+
+
+def enable(sample):
+    """As the sample's own head says; polkit is restarted because tests do not want to wait for it to notice."""
+    lib.check(['cp', f'{SAMPLES}/{sample}', '/etc/polkit-1/rules.d/'])
+    lib.check(['systemctl', 'restart', 'polkit.service'])
+
+
+def let_group_in():
+    enable('50-vfio-broker-group.rules')
+
+
+# Asking
+
+
+def busctl(method, signature='', *arguments, path=ROOT, interface=MANAGER, user=None):
+    """The answer's values. For what succeeds: busctl does not tell the name of an error."""
+    words = ['busctl', '--json=short', 'call', NAME, path, interface, method]
+    return json.loads(lib.check(words + ([signature, *map(str, arguments)] if signature else []), user))['data']
+
+
+def leases():
+    """Id to (uid, state)."""
+    return {row[0]: (row[2], row[4]) for row in busctl('ListLeases', 't', 0)[0]}
+
+
+def devices():
+    """Address to (driver, availability)."""
+    return {row[0]: (row[2], row[3]) for row in busctl('ListDevices', 'a{sv}t', 0, 0)[0]}
+
+
+def availability(address):
+    return devices()[address][1]
+
+
+def command(*words, user=None):
+    """vfio-broker with --json: exit status, and what it printed, or what was wrong."""
+    result = lib.run(['vfio-broker', '--json', *words], user)
+    text = result.stdout if result.stdout.strip() else result.stderr
+    return result.returncode, json.loads(text) if text.strip() else None
+
+
+def await_free(address):
+    lib.wait_for(lambda: availability(address) == 'available', f'{address} to be available')
+
+
+def await_no_lease():
+    lib.wait_for(lambda: not leases(), 'the end of all leases')
+
+
+# Other users, in children of the test
+
+
+def call_as(user, function, *arguments):
+    """What @function returns in a child that is @user; it must be something that JSON knows."""
+    ends = os.pipe()
+    child = os.fork()
+    if not child:
+        run_as(user, function, arguments, ends[1])
+    os.close(ends[1])
+    with os.fdopen(ends[0], encoding='utf-8') as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f'{function.__name__} as {user} failed'
+    return json.loads(text)
+
+
+def run_as(user, function, arguments, pipe):
+    status = 1
+    try:
+        entry = pwd.getpwnam(user or 'root')
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+        result = json.dumps(function(*arguments))
+        with os.fdopen(pipe, 'w', encoding='utf-8') as file:
+            file.write(result)
+        status = 0
+    except BaseException:  # pylint: disable=broad-exception-caught
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # pylint: disable=protected-access
+
+
+def wants(*selectors, options=None):
+    import dbus  # pylint: disable=import-outside-toplevel
+    return dbus.Array([(selector, dbus.Dictionary(options or {}, signature='sv')) for selector in selectors], signature='(sa{sv})')
+
+
+def try_call(interface, method, *arguments, path=ROOT, **options):
+    """The name of the error, "" for none. In the process that calls it, so within call_as() for another user."""
+    import dbus  # pylint: disable=import-outside-toplevel
+    bus = dbus.SystemBus(private=True)
+    try:
+        proxy = dbus.Interface(bus.get_object(NAME, path, introspect=False), interface)
+        proxy.get_dbus_method(method)(*arguments, timeout=options.pop('timeout', 60), **options)
+        return ''
+    except dbus.DBusException as error:
+        return error.get_dbus_name()
+    finally:
+        bus.close()
+
+
+def try_acquire(*selectors, options=None, device_options=None, flags=0):
+    import dbus  # pylint: disable=import-outside-toplevel
+    return try_call(MANAGER, 'Acquire', wants(*selectors, options=device_options),
+                    dbus.Dictionary(options or {}, signature='sv'), dbus.UInt64(flags))
+
+
+def acquire_as(user, *selectors):
+    return call_as(user, try_acquire, *selectors)
+
+
+# A client
+
+
+class Client:
+    """The program "client", told what to do."""
+
+    def __init__(self, user):
+        self.process = subprocess.Popen(lib.as_user(['client'], user), text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        assert self.read('open')['open'] == 'ok'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def tell(self, line):
+        self.process.stdin.write(line + '\n')
+
+    def read(self, last):
+        """All "word: value" up to the line that begins with @last."""
+        answer = {}
+        for line in self.process.stdout:
+            word, _, value = line.rstrip('\n').partition(': ')
+            answer[word] = value
+            if word == last:
+                return answer
+        raise AssertionError(f'the client ended with {self.process.wait()} before "{last}": {answer}')
+
+    def ask(self, line):
+        self.tell(line)
+        return self.read(line.split()[0])
+
+    def do(self, line):
+        """What must work."""
+        answer = self.ask(line)
+        assert answer[line.split()[0]] == 'ok', f'{line}: {answer}'
+        return answer
+
+    def refused(self, line):
+        """The name of the error that it must end with."""
+        answer = self.ask(line)
+        assert 'error' in answer, f'{line}: {answer}'
+        return answer['error']
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+# What is left
+
+
+def children_of_daemon():
+    pid = lib.daemon_pid()
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as file:
+        return file.read().split()
+
+
+def open_groups():
+    """Who has a group or a device open."""
+    return {pid: files for pid, files in
+            ((pid, [name for name in files if re.match(r'/dev/vfio/\d|anon_inode:\[vfio-dev', name)]) for pid, files in lib.holders().items())
+            if files}
+
+
+def state():
+    """All that a request may leave behind when it should leave nothing."""
+    return {'devices': lib.kernel_state(), 'leases': leases(), 'groups': open_groups(),
+            'the descriptors of the daemon': lib.daemon_fds(), 'the children of the daemon': children_of_daemon()}
+
+
+def differences(before):
+    now = state()
+    return [f'{what}: {old} before, {now[what]} now' for what, old in before.items() if old != now[what]]
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """After the block all is as it was before."""
+    before = state()
+    yield
+    left = []
+
+    def same():
+        left[:] = differences(before)
+        return not left
+    try:
+        lib.wait_for(same, 'things to be as before')
+    except AssertionError as error:
+        raise AssertionError('\n'.join(left)) from error
+
+
+def fields(entry, name):
+    """A field of a journal entry; one that was written several times is a list."""
+    value = entry.get(name, [])
+    return value if isinstance(value, list) else [value]
+
+
+def logged(message_id, since=None, **other):
+    return lib.journal(since, MESSAGE_ID=message_id, **other)

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * client: a program that uses libvfio-broker and does what it is told, line by line, on its standard input.
+ * It answers each line with "word: value" lines, the last one "COMMAND: ok" or "COMMAND: why not".
+ *
+ * For tests: it takes devices, drives them, loses or hides descriptors, and can be killed at any point.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vfio-broker.h>
+
+#include "edu.h"
+#include "hide.h"
+#include "nvme.h"
+
+#define WORDS_MAX   16
+#define PATIENCE_MS 60000
+
+typedef struct Client {
+        vfb *connection;
+        vfb_lease *lease;
+        Edu *edu;
+        bool ended;
+} Client;
+
+static void say(const char *word, const char *value) {
+        printf("%s: %s\n", word, value);
+        (void) fflush(stdout);
+}
+
+static void on_state(vfb_lease *lease, const char *state, void *userdata) {
+        say("state", state);
+}
+
+static void on_ended(vfb_lease *lease, const char *reason, void *userdata) {
+        Client *client = userdata;
+
+        client->ended = true;
+        say("ended", reason);
+}
+
+static void on_gone(vfb_lease *lease, const char *device_id, const char *cause, void *userdata) {
+        printf("gone: %s %s\n", device_id, cause);
+        (void) fflush(stdout);
+}
+
+static void on_disconnected(vfb *connection, void *userdata) {
+        say("disconnected", "yes");
+}
+
+/* The result of a library call: what went wrong is said by its name on the bus. */
+static int refused(int r, vfb_error *error) {
+        if (error) {
+                say("error", vfb_error_name(error));
+                say("text", vfb_error_text(error));
+                vfb_error_free(error);
+        }
+        return r;
+}
+
+static void print_lease(const vfb_lease *lease) {
+        printf("lease: %s\nmode: %s\nmodel: %s\n", vfb_lease_id(lease), vfb_lease_mode(lease), vfb_lease_model(lease) ?: "");
+        for (size_t i = 0; i < vfb_lease_n_devices(lease); i++)
+                printf("reset %s: %s\n", vfb_lease_device_id(lease, i), vfb_lease_reset_used(lease, i));
+}
+
+/* acquire SELECTOR...; words that begin with "mode=" or "label=" are options. */
+static int command_acquire(Client *client, char **words) {
+        vfb_request *request = NULL;
+        vfb_error *error = NULL;
+        int r;
+
+        r = vfb_request_new(&request);
+        for (; r >= 0 && *words; words++) {
+                if (strncmp(*words, "mode=", 5) == 0)
+                        r = vfb_request_set_mode(request, *words + 5);
+                else if (strncmp(*words, "label=", 6) == 0)
+                        r = vfb_request_set_label(request, *words + 6);
+                else if (strcmp(*words, "interactive") == 0)
+                        vfb_request_set_interactive(request, true);
+                else
+                        r = vfb_request_add_device(request, *words, NULL);
+        }
+
+        if (r >= 0) {
+                client->ended = false;
+                r = refused(vfb_acquire(client->connection, request, &client->lease, &error), error);
+        }
+        if (r >= 0)
+                print_lease(client->lease);
+        vfb_request_free(request);
+        return r;
+}
+
+/* release: and wait until the devices are free. A mapping of a device would keep it busy. */
+static int command_release(Client *client, char **words) {
+        vfb_error *error = NULL;
+        int r;
+
+        client->edu = edu_free(client->edu);
+        r = refused(vfb_lease_release(client->lease, &error), error);
+        while (r >= 0 && !client->ended) {
+                struct pollfd poller = { .fd = vfb_get_fd(client->connection), .events = (short) vfb_get_events(client->connection) };
+                int msec;
+
+                r = vfb_get_timeout(client->connection, &msec);
+                if (r >= 0 && msec != 0)
+                        r = poll(&poller, 1, PATIENCE_MS) > 0 ? 0 : -ETIME;
+                if (r >= 0)
+                        r = vfb_dispatch(client->connection);
+        }
+
+        client->lease = vfb_lease_free(client->lease);
+        return r;
+}
+
+/* free: everything is closed at once, and nobody is told. */
+static int command_free(Client *client, char **words) {
+        client->edu = edu_free(client->edu);
+        client->lease = vfb_lease_free(client->lease);
+        return 0;
+}
+
+/* dispatch: what has happened since. */
+static int command_dispatch(Client *client, char **words) {
+        int r;
+
+        do
+                r = vfb_dispatch(client->connection);
+        while (r > 0);
+        return r;
+}
+
+static int device_fd(const Client *client, char **words) {
+        return words[0] ? vfb_lease_device_fd_by_id(client->lease, words[0]) : vfb_lease_device_fd(client->lease, 0);
+}
+
+/* edu [ID]: DMA both ways, the data compared, and an interrupt. */
+static int command_edu(Client *client, char **words) {
+        int container = vfb_lease_container_fd(client->lease), r;
+
+        r = edu_new(&client->edu, device_fd(client, words));
+        if (r >= 0)
+                r = edu_map_memory(client->edu, container);
+        if (r >= 0)
+                r = edu_check_dma(client->edu);
+        if (r >= 0)
+                r = edu_check_msi(client->edu);
+        return r;
+}
+
+/* dma: once more, with what "edu" has prepared. */
+static int command_dma(Client *client, char **words) {
+        return edu_check_dma(client->edu);
+}
+
+/* dma-forever: the answer comes when it ends, which is never. */
+static int command_dma_forever(Client *client, char **words) {
+        say("dma-forever", "begins");
+        return edu_check_dma_forever(client->edu);
+}
+
+/* mask [VALUE]: what the NVMe's register has, and then gets. */
+static int command_mask(Client *client, char **words) {
+        int device = vfb_lease_device_fd(client->lease, 0), r;
+        uint32_t mask;
+
+        r = nvme_read_mask(device, &mask);
+        if (r < 0)
+                return r;
+        printf("was: %" PRIx32 "\n", mask);
+        if (!words[0])
+                return 0;
+
+        r = nvme_write_mask(device, (uint32_t) strtoul(words[0], NULL, 16));
+        return r < 0 ? r : nvme_read_mask(device, &mask) < 0 || mask != strtoul(words[0], NULL, 16) ? -EIO : 0;
+}
+
+/* hide HOW: leaves the first device with a child that has nothing else of the lease. */
+static int command_hide(Client *client, char **words) {
+        pid_t pid;
+        int r;
+
+        r = hide(words[0], vfb_lease_device_fd(client->lease, 0), &pid);
+        if (r >= 0)
+                printf("pid: %d\n", (int) pid);
+        return r;
+}
+
+static const struct {
+        const char *name;
+        int (*run)(Client *client, char **words);
+        bool needs_lease;
+} commands[] = {
+        { "acquire", command_acquire, false },
+        { "release", command_release, true },
+        { "free", command_free, true },
+        { "dispatch", command_dispatch, false },
+        { "edu", command_edu, true },
+        { "dma", command_dma, true },
+        { "dma-forever", command_dma_forever, true },
+        { "mask", command_mask, true },
+        { "hide", command_hide, true },
+};
+
+static void obey(Client *client, char *line) {
+        char *words[WORDS_MAX + 1] = {}, *rest = NULL;
+        int r = -ENOSYS, n = 0;
+
+        for (char *word = strtok_r(line, " \n", &rest); word && n < WORDS_MAX; word = strtok_r(NULL, " \n", &rest))
+                words[n++] = word;
+        if (n == 0)
+                return;
+
+        for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+                if (strcmp(commands[i].name, words[0]) == 0)
+                        r = commands[i].needs_lease && !client->lease ? -ENOENT : commands[i].run(client, words + 1);
+
+        say(words[0], r < 0 ? strerrorname_np(-r) ?: "failed" : "ok");
+}
+
+int main(void) {
+        static const vfb_listener listener = {
+                .lease_state = on_state,
+                .lease_ended = on_ended,
+                .device_gone = on_gone,
+                .disconnected = on_disconnected,
+        };
+        Client client = {};
+        vfb_error *error = NULL;
+        char line[1024];
+        int r;
+
+        r = refused(vfb_open(&client.connection, &listener, &client, &error), error);
+        say("open", r < 0 ? strerrorname_np(-r) : "ok");
+        while (r >= 0 && fgets(line, sizeof(line), stdin))
+                obey(&client, line);
+
+        vfb_lease_free(client.lease);
+        vfb_free(client.connection);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
