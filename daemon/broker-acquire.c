@@ -388,6 +388,15 @@ int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *rol
         if (r != 0)
                 return r;
 
+        if (task->plan.n_devices == 0) {
+                BrokerFds page;
+
+                /* the container and the groups are at hand */
+                fds_for_places(lease, task->places, task->n_places, NULL, NULL, &page);
+                done(0, NULL, lease, -EBADF, &page, userdata);
+                return 0;
+        }
+
         r = task_start(task, vfio_open_more, get_fds_on_opened, lease->group_fds, lease->n_groups);
         if (r < 0)
                 return r;

@@ -19,7 +19,11 @@
 
 #define WAIT_FIRST_USEC 1000
 #define WAIT_LAST_USEC  (4 * 1000 * 1000)
+#define WAIT_TURN_USEC  (20 * 1000)
 #define WAIT_LOG_USEC   (512 * 1000) /* a wait of this length is worth a line: a second has passed */
+
+/* A client with thousands of leases ends them all at once when it dies; each needs a process for a moment. */
+#define ENDS_AT_ONCE_MAX 64
 
 static void lease_move(Broker *broker, Lease *lease, LeaseState state) {
         lease_advance(lease, state);
@@ -152,20 +156,24 @@ static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static int lease_wait(Broker *broker, Lease *lease) {
+static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
         int r;
 
+        lease->timer = sd_event_source_disable_unref(lease->timer);
+        r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, usec, 0, lease_on_timer, lease);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id, strerror(-r));
+}
+
+/* Longer each time. */
+static void lease_wait(Broker *broker, Lease *lease) {
         lease->wait_usec = lease->wait_usec == 0 ? WAIT_FIRST_USEC : lease->wait_usec * 2;
         if (lease->wait_usec > WAIT_LAST_USEC)
                 lease->wait_usec = WAIT_LAST_USEC;
         if (lease->wait_usec >= WAIT_LOG_USEC && lease->wait_usec < 2 * WAIT_LOG_USEC)
                 log_lease(lease, LOG_ID_LINGERING, LOG_WARNING, "is over, but somebody still has a device of it open");
 
-        lease->timer = sd_event_source_disable_unref(lease->timer);
-        r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, lease->wait_usec, 0, lease_on_timer, lease);
-        if (r < 0)
-                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id, strerror(-r));
-        return r;
+        lease_wait_usec(broker, lease, lease->wait_usec);
 }
 
 static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -174,12 +182,12 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         Lease *lease = task->lease;
         const VfioResult *result = data;
 
-        /* legacy-raw: these had been the client's, and are ours again */
-        for (unsigned i = 0, next = 0; r == 0 && i < task->plan.n_groups; i++)
-                if (task->plan.group_fds[i] < 0 && next < n_fds)
-                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
-
         task->job = NULL;
+
+        /* legacy-raw: these had been the client's, and are ours again */
+        for (unsigned i = 0, next = 0; i < task->plan.n_groups && next < n_fds; i++)
+                if (task->plan.group_fds[i] < 0)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
         task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
@@ -193,26 +201,7 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         }
 
         lease_move(broker, lease, LEASE_CLEANING);
-        r = broker_start_clean(broker, lease);
-        if (r < 0)
-                log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
-}
-
-/* The groups of which a device may be open: where none is on VFIO the kernel has no node, and has seen the last
- * close. */
-static void task_plan_groups(Task *task) {
-        const Lease *lease = task->lease;
-        VfioPlan *plan = &task->plan;
-
-        for (unsigned i = 0; i < lease->n_groups; i++) {
-                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
-                        continue;
-
-                plan->groups[plan->n_groups] = lease->groups[i]->number;
-                plan->group_fds[plan->n_groups] = lease->group_fds[i];
-                task->where[plan->n_groups] = i;
-                plan->n_groups++;
-        }
+        broker_continue_end(broker, lease);
 }
 
 static int broker_start_detach(Broker *broker, Lease *lease) {
@@ -223,7 +212,18 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_groups(task);
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                unsigned n = task->plan.n_groups;
+
+                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
+                        continue; /* there is nothing left to open, nor to hold */
+
+                task->where[n] = i;
+                task->plan.groups[n] = lease->groups[i]->number;
+                task->plan.group_fds[n] = lease->group_fds[i];
+                task->plan.n_groups++;
+        }
+
         r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)
                 return r;
@@ -233,6 +233,8 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
 }
 
 void broker_continue_end(Broker *broker, Lease *lease) {
+        int r;
+
         if (lease->n_tasks > 0)
                 return;
 
@@ -240,10 +242,16 @@ void broker_continue_end(Broker *broker, Lease *lease) {
                 broker_finish_lease(broker, lease); /* it never began */
                 return;
         }
-
         if (lease->state == LEASE_PREPARING)
                 lease_move(broker, lease, LEASE_LINGERING);
-        if (broker_start_detach(broker, lease) < 0)
+
+        if (broker->n_tasks >= ENDS_AT_ONCE_MAX) {
+                lease_wait_usec(broker, lease, WAIT_TURN_USEC);
+                return;
+        }
+
+        r = lease->state == LEASE_CLEANING ? broker_start_clean(broker, lease) : broker_start_detach(broker, lease);
+        if (r < 0)
                 lease_wait(broker, lease);
 }
 

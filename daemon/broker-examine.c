@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "broker-internal.h"
-#include "core/selector.h"
 #include "errors.h"
 
 const char *broker_availability(const Device *device) {
@@ -182,6 +181,8 @@ static int find_notes(const Device *device, Findings *findings) {
 }
 
 static int find_missing(const BrokerTarget *target, Findings *findings) {
+        if (target->gone)
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "", "What \"%s\" stood for has gone, or another has taken its place", target->selector);
         if (target->n_matches == 0)
                 return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"", target->selector);
 
@@ -250,98 +251,6 @@ int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findi
         return find_limits(broker, request, findings);
 }
 
-static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
-        for (unsigned i = 0; i < n; i++) {
-                if (!devices[i]->facts.vfio_driver)
-                        continue;
-                if (*ret_n == BROKER_WANTS_MAX)
-                        return VFB_ERROR_QUOTA_EXCEEDED;
-                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1 };
-        }
-
-        return 0;
-}
-
-static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
-        const Device *devices[BROKER_WANTS_MAX];
-        unsigned n, before = *ret_n;
-        Selector selector;
-        int r;
-
-        r = selector_parse(&selector, want->selector);
-        if (r != 0)
-                return r;
-
-        r = broker_select(broker, want->selector, devices, BROKER_WANTS_MAX, &n);
-        if (r != 0)
-                return r;
-
-        if (selector_is_group(&selector)) {
-                r = resolve_group(devices, n < BROKER_WANTS_MAX ? n : BROKER_WANTS_MAX, want, ret, ret_n);
-                if (r != 0 || *ret_n > before)
-                        return r;
-                n = 0; /* a group in which nothing is for a program is as good as none */
-        }
-
-        if (*ret_n == BROKER_WANTS_MAX)
-                return VFB_ERROR_QUOTA_EXCEEDED;
-        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n };
-        return 0;
-}
-
-static int resolve_all(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
-        int r;
-
-        *ret_n = 0;
-        for (unsigned i = 0; i < n_wants; i++) {
-                r = resolve_want(broker, &wants[i], ret, ret_n);
-                if (r != 0)
-                        return r;
-        }
-
-        return 0;
-}
-
-/* Reads the device and its group anew. Nothing found before may be used afterwards. */
-static int refresh_with_group(Broker *broker, const char *id) {
-        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
-        unsigned n = 0;
-        Device *device, *sibling;
-        int r;
-
-        device = device_find(&broker->devices, id);
-        if (device && device->group)
-                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
-                        if (n < BROKER_WANTS_MAX)
-                                strcpy(ids[n++], device_id(sibling));
-
-        r = n == 0 ? broker_refresh(broker, id) : 0;
-        for (unsigned i = 0; r == 0 && i < n; i++)
-                r = broker_refresh(broker, ids[i]);
-        return r;
-}
-
-int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
-        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
-        unsigned n = 0;
-        int r;
-
-        r = resolve_all(broker, wants, n_wants, ret, ret_n);
-        if (r != 0)
-                return r;
-
-        for (unsigned i = 0; i < *ret_n; i++)
-                if (ret[i].device)
-                        strcpy(ids[n++], device_id(ret[i].device));
-        for (unsigned i = 0; i < n; i++) {
-                r = refresh_with_group(broker, ids[i]);
-                if (r < 0)
-                        return r;
-        }
-
-        return resolve_all(broker, wants, n_wants, ret, ret_n);
-}
-
 static const char *planned_address(const VfioPlan *plan, const VfioResult *result) {
         return result->index < plan->n_devices ? plan->devices[result->index].address : "";
 }
@@ -359,7 +268,7 @@ static int explain_not_viable(Broker *broker, const Lease *lease, const VfioResu
 
         device = TAILQ_FIRST(&group->devices);
         if (device) {
-                r = refresh_with_group(broker, device_id(device));
+                r = broker_refresh_group(broker, device_id(device));
                 if (r < 0)
                         return r;
         }

@@ -31,6 +31,7 @@ struct Broker {
         struct UserList users;
         LeaseList leases;
         struct TaskList tasks;
+        unsigned n_tasks;
         Uevent *uevent;
         Hwdb *hwdb;
         BrokerObserver observer;
@@ -47,7 +48,7 @@ struct Task {
         void *userdata;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
-        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device (or, of a detach, group) of the plan is */
+        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device or group of the plan is */
 };
 
 /* The lease list is the broker's. */
@@ -75,6 +76,10 @@ void task_plan_devices(Task *task, unsigned *places);
 
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);
+
+/* Reads the device and its group anew. Nothing that was found before may be used afterwards, but leases and
+ * their groups. */
+int broker_refresh_group(Broker *broker, const char *address);
 
 /* Frees the group if nobody needs it. */
 void broker_tidy_group(Broker *broker, Group *group);

@@ -45,6 +45,14 @@ static bool facts_same_device(const DeviceFacts *a, const DeviceFacts *b) {
                a->subsystem_vendor == b->subsystem_vendor && a->subsystem_device == b->subsystem_device;
 }
 
+/* What stays as long as the device does. */
+static void facts_keep(DeviceFacts *facts, const DeviceFacts *old) {
+        facts->numa_node = old->numa_node;
+        facts->n_bars = old->n_bars;
+        memcpy(facts->bars, old->bars, sizeof(facts->bars));
+        memcpy(facts->reset_methods, old->reset_methods, sizeof(facts->reset_methods));
+}
+
 static bool facts_equal(const DeviceFacts *a, const DeviceFacts *b) {
         return strcmp(a->driver, b->driver) == 0 && a->vfio_driver == b->vfio_driver &&
                a->numa_node == b->numa_node && strcmp(a->reset_methods, b->reset_methods) == 0;
@@ -176,18 +184,38 @@ static int broker_on_found(const PciFacts *pci, void *userdata) {
         return broker_add(broker, &facts, pci->group);
 }
 
-int broker_refresh(Broker *broker, const char *address) {
-        Device *device;
+/* A device that is known and still the same need not be read in full. */
+static int broker_refresh_known(Broker *broker, Device *device) {
+        DeviceFacts facts;
         PciFacts pci;
         int r;
 
-        r = scan_pci(broker->sys_fd, address, &pci);
-        if (r == 0)
-                return broker_on_found(&pci, broker);
+        r = scan_pci_identity(broker->sys_fd, device_id(device), &pci);
+        if (r < 0)
+                return r;
+
+        facts_from_pci(&facts, &pci);
+        if (!facts_same_device(&device->facts, &facts))
+                return -ESTALE;
+
+        facts_keep(&facts, &device->facts);
+        return broker_update(broker, device, &facts, pci.group);
+}
+
+int broker_refresh(Broker *broker, const char *address) {
+        Device *device = device_find(&broker->devices, address);
+        PciFacts pci;
+        int r;
+
+        r = device ? broker_refresh_known(broker, device) : -ESTALE;
+        if (r == -ESTALE) {
+                r = scan_pci(broker->sys_fd, address, &pci);
+                if (r == 0)
+                        return broker_on_found(&pci, broker);
+        }
         if (r != -ENODEV && r != -EBADMSG)
                 return r;
 
-        device = device_find(&broker->devices, address);
         if (device)
                 broker_remove(broker, device);
         return 0;
@@ -310,7 +338,7 @@ void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t 
 }
 
 bool broker_device_boot_vga(Broker *broker, const Device *device) {
-        return scan_pci_boot_vga(broker->sys_fd, device_id(device));
+        return device->facts.class >> 16 == 0x03 && scan_pci_boot_vga(broker->sys_fd, device_id(device));
 }
 
 void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {

@@ -136,6 +136,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease) {
                 task->plan.group_fds[i] = -EBADF;
 
         lease->n_tasks++;
+        broker->n_tasks++;
         LIST_INSERT_HEAD(&broker->tasks, task, all);
         *ret = task;
         return 0;
@@ -147,6 +148,7 @@ Task *task_free(Task *task) {
 
         job_free(task->job);
         task->lease->n_tasks--;
+        task->broker->n_tasks--;
         LIST_REMOVE(task, all);
         free(task);
         return NULL;

@@ -99,12 +99,13 @@ typedef struct BrokerWant {
         const char *token; /* VF token, or NULL */
 } BrokerWant;
 
-/* One device wanted. @device NULL: the selector names none, or more than one. */
+/* One device wanted. @device NULL: the selector names none, or more than one, or what it named has @gone. */
 typedef struct BrokerTarget {
         const char *selector; /* of the request */
         const char *token;
         const Device *device;
         unsigned n_matches;
+        bool gone;
 } BrokerTarget;
 
 typedef struct BrokerRequest {
@@ -117,9 +118,12 @@ typedef struct BrokerRequest {
         const char *sender;
 } BrokerRequest;
 
-/* Reads the devices that are meant, and their groups, anew from /sys. @ret has room for
- * BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
+/* @ret has room for BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
 int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n);
+
+/* Reads the devices that are meant, and their groups, anew from /sys, and drops those that are not the same any
+ * more. No other device that was found before may be used afterwards. */
+int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n);
 
 /* All that there is to say before the kernel is asked. */
 int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findings);
@@ -151,6 +155,7 @@ void broker_abandon(Broker *broker, void *userdata);
 /* Further descriptors of an active lease. @roles: those, or if @n_roles is 0 those that were not handed out
  * yet. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS: no such role. VFB_ERROR_DEVICE_GONE.
  * VFB_ERROR_RATE_LIMITED: too many are waiting for it already. */
+/* @done may be called before this returns. */
 int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);

@@ -31,8 +31,9 @@ typedef struct Wish {
         LeaseMode mode;
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
-        Ask asks[ASKS_MAX];
+        Ask *asks;
         unsigned n_asks;
+        bool asked; /* already: then there is no need for details */
 } Wish;
 
 static Wish *wish_free(Wish *wish) {
@@ -41,6 +42,7 @@ static Wish *wish_free(Wish *wish) {
 
         for (unsigned i = 0; i < wish->n_asks; i++)
                 ask_done(&wish->asks[i]);
+        free(wish->asks);
         free(wish);
         return NULL;
 }
@@ -152,14 +154,23 @@ static int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
 }
 
 static int wish_ask(Wish *wish, Server *server, const Device *device, const char *selector, sd_bus_error *error) {
-        Ask *ask = &wish->asks[wish->n_asks];
+        Ask *asks, *ask;
         int r;
 
         if (wish->n_asks == ASKS_MAX)
                 return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
 
-        wish->n_asks++;
-        r = device ? details_of_device(ask, server, VFB_ACTION_ACQUIRE, device) : details_of_unknown(ask, VFB_ACTION_ACQUIRE, selector);
+        asks = reallocarray(wish->asks, wish->n_asks + 1, sizeof(*asks));
+        if (!asks)
+                return -ENOMEM;
+        wish->asks = asks;
+        ask = &asks[wish->n_asks++];
+
+        r = device ? ask_about(ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation) : ask_about(ask, VFB_ACTION_ACQUIRE, selector, 0);
+        if (r < 0 || wish->asked)
+                return r;
+
+        r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
         if (r < 0)
                 return r;
 
@@ -309,13 +320,16 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
         return sd_bus_reply_method_error(operation->m, &error);
 }
 
-static int acquire_start(Server *server, sd_bus_message *m, const Wish *wish, const Sender *sender, sd_bus_error *error) {
+static int acquire_start(Server *server, sd_bus_message *m, Wish *wish, const Sender *sender, sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
         BrokerRequest request = wish_request(wish, m, sender);
         Findings findings = {};
         int r;
 
         r = operation_new(&operation, server, m, sender->uid);
+        if (r < 0)
+                return r;
+        r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);
         if (r < 0)
                 return r;
 
@@ -343,6 +357,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
 
+        wish->asked = authorizer_has_asked(server_authorizer(server), m);
         r = wish_resolve(wish, server, error);
         if (r < 0)
                 return r;
@@ -417,6 +432,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = wish_read(&wish, m, error);
         if (r < 0)
                 return r;
+        wish->asked = authorizer_has_asked(server_authorizer(server), m);
         r = wish_resolve(wish, server, error);
         if (r < 0)
                 return r;
@@ -429,6 +445,8 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
         request = wish_request(wish, m, &sender);
         r = find_verdict(m, verdict, &findings);
+        if (r >= 0)
+                r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);
         if (r >= 0)
                 r = broker_examine(server_broker(server), &request, &findings);
         if (r >= 0)

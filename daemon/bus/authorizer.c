@@ -2,6 +2,7 @@
 
 /* Authorizer */
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,11 @@ struct Authorizer {
         unsigned n;
         uint64_t last_id;
 };
+
+int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation) {
+        *ret = (Ask){ .action = action };
+        return asprintf(&ret->subject, "%s %" PRIu64, id, generation) < 0 ? -ENOMEM : 0;
+}
 
 int ask_add(Ask *ask, const char *key, const char *format, ...) {
         char *copy, *value;
@@ -369,6 +375,10 @@ static Question *authorizer_find(const Authorizer *authorizer, sd_bus_message *m
                         return question;
 
         return NULL;
+}
+
+bool authorizer_has_asked(const Authorizer *authorizer, sd_bus_message *m) {
+        return authorizer_find(authorizer, m) != NULL;
 }
 
 static bool authorizer_is_full(const Authorizer *authorizer, const char *name) {

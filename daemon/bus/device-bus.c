@@ -62,7 +62,9 @@ static int device_quarantine(sd_bus_message *m, Server *server, const char *reas
         if (!device)
                 return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 
-        r = details_of_device(&ask, server, VFB_ACTION_QUARANTINE, device);
+        r = ask_about(&ask, VFB_ACTION_QUARANTINE, device_id(device), device->generation);
+        if (r >= 0)
+                r = details_of_device(&ask, server, device);
         if (r >= 0)
                 r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
         ask_done(&ask);

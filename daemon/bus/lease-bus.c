@@ -137,7 +137,9 @@ static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error 
         if (!lease)
                 return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
 
-        r = details_of_lease(&ask, VFB_ACTION_REVOKE, lease);
+        r = ask_about(&ask, VFB_ACTION_REVOKE, lease->id, 0);
+        if (r >= 0)
+                r = details_of_lease(&ask, lease);
         if (r >= 0)
                 r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
         ask_done(&ask);

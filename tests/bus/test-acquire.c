@@ -234,8 +234,9 @@ END_TEST
 START_TEST(daemon_keeps_groups_but_no_device) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, NVME "," SHARED ",0000:06:0d.1");
 
-        WAIT_FOR(world, count_fds(world->daemon_pid, "/fake/device-") == 0);
+        ck_assert_uint_eq(grant->n_fds, 4);
         WAIT_FOR(world, count_children(world->daemon_pid) == 0);
+        WAIT_FOR(world, count_fds(world->daemon_pid, "/fake/device-") == 0);
         ck_assert_uint_eq(count_fds(world->daemon_pid, "/fake/group-"), 2);
         ck_assert_uint_eq(count_inheritable_fds(world->daemon_pid), 0);
 }
@@ -339,6 +340,7 @@ START_TEST(descriptors_can_be_had_again_by_role) {
 
         /* closed in between: opened, and so reset, anew */
         grant_close_fds(grant);
+        settled_fds(world);
         ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), "");
         ck_assert_uint_eq(vfio_resets(world, NVME), resets + 1);
 

@@ -88,12 +88,12 @@ def await_no_lease():
 # Other users, in children of the test
 
 
-def call_as(user, function, *arguments):
+def call_as(user, function, *arguments, **options):
     """What @function returns in a child that is @user; it must be something that JSON knows."""
     ends = os.pipe()
     child = os.fork()
     if not child:
-        run_as(user, function, arguments, ends[1])
+        run_as(user, lambda: function(*arguments, **options), ends[1])
     os.close(ends[1])
     with os.fdopen(ends[0], encoding='utf-8') as pipe:
         text = pipe.read()
@@ -102,14 +102,14 @@ def call_as(user, function, *arguments):
     return json.loads(text)
 
 
-def run_as(user, function, arguments, pipe):
+def run_as(user, function, pipe):
     status = 1
     try:
         entry = pwd.getpwnam(user or 'root')
         os.initgroups(entry.pw_name, entry.pw_gid)
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
-        result = json.dumps(function(*arguments))
+        result = json.dumps(function())
         with os.fdopen(pipe, 'w', encoding='utf-8') as file:
             file.write(result)
         status = 0

@@ -184,6 +184,19 @@ static int command_mask(Client *client, char **words) {
         return r < 0 ? r : nvme_read_mask(device, &mask) < 0 || mask != strtoul(words[0], NULL, 16) ? -EIO : 0;
 }
 
+/* close: the first device only; the lease and all else stay. */
+static int command_close(Client *client, char **words) {
+        char role[64];
+        int fd;
+
+        client->edu = edu_free(client->edu);
+        (void) snprintf(role, sizeof(role), "device:%s", vfb_lease_device_id(client->lease, 0));
+        fd = vfb_lease_take_fd(client->lease, role);
+        if (fd < 0)
+                return fd;
+        return close(fd) < 0 ? -errno : 0;
+}
+
 /* hide HOW: leaves the first device with a child that has nothing else of the lease. */
 static int command_hide(Client *client, char **words) {
         pid_t pid;
@@ -208,6 +221,7 @@ static const struct {
         { "dma", command_dma, true },
         { "dma-forever", command_dma_forever, true },
         { "mask", command_mask, true },
+        { "close", command_close, true },
         { "hide", command_hide, true },
 };
 
