@@ -49,7 +49,8 @@ static void fd_for_device(const LeaseDevice *device, int fd, bool reset_works, B
 }
 
 /* @device_fds are those of the devices among @places, in their order. */
-static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, const int *device_fds, const bool *reset_works, BrokerFds *ret) {
+static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, const int *device_fds,
+                           const bool *reset_works, BrokerFds *ret) {
         unsigned next = 0;
 
         ret->n = n;
@@ -104,7 +105,11 @@ static void log_acquired(const Lease *lease) {
         char devices[2048];
 
         broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED, .priority = LOG_INFO, .lease = lease->id, .device = devices, .uid = &lease->user->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED,
+                               .priority = LOG_INFO,
+                               .lease = lease->id,
+                               .device = devices,
+                               .uid = &lease->user->uid },
                   "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
 }
 
@@ -229,7 +234,8 @@ static int broker_new_lease(Broker *broker, const BrokerRequest *request, Lease 
         return r;
 }
 
-int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done, void *userdata) {
+int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done,
+                   void *userdata) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -366,7 +372,8 @@ static int task_plan_places(Task *task) {
         return 0;
 }
 
-int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata) {
+int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles,
+                   BrokerAcquired done, void *userdata) {
         _cleanup_(task_freep) Task *task = NULL;
         Lease *lease = (Lease *) borrowed;
         int r;

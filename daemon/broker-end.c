@@ -67,7 +67,11 @@ static void set_quarantine(Device *device, const Lease *lease, const char *reaso
                 device->last_uid = (uid_t) -1;
         device->unclean = true;
 
-        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED, .priority = LOG_ERR, .lease = lease->id, .device = device_id(device), .reason = reason },
+        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED,
+                               .priority = LOG_ERR,
+                               .lease = lease->id,
+                               .device = device_id(device),
+                               .reason = reason },
                   "%s is quarantined: %s", device_id(device), reason);
 }
 
@@ -85,9 +89,14 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
                 return false;
         }
 
-        log_event(&(LogEvent){ .id = LOG_ID_RESET, .priority = reset_works ? LOG_INFO : LOG_WARNING, .lease = lease->id,
-                               .device = device_id(device), .reset = reset, .uid = &lease->user->uid },
-                  reset_works ? "%s was reset after lease %s: reset=%s" : "%s was not reset after lease %s, it has no reset that works: reset=%s",
+        log_event(&(LogEvent){ .id = LOG_ID_RESET,
+                               .priority = reset_works ? LOG_INFO : LOG_WARNING,
+                               .lease = lease->id,
+                               .device = device_id(device),
+                               .reset = reset,
+                               .uid = &lease->user->uid },
+                  reset_works ? "%s was reset after lease %s: reset=%s"
+                              : "%s was not reset after lease %s, it has no reset that works: reset=%s",
                   device_id(device), lease->id, reset);
         return true;
 }
@@ -198,7 +207,8 @@ static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
         lease->timer = sd_event_source_disable_unref(lease->timer);
         r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, usec, 0, lease_on_timer, lease);
         if (r < 0)
-                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id, strerror(-r));
+                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id,
+                         strerror(-r));
 }
 
 /* Longer each time. */
@@ -324,9 +334,13 @@ int broker_quarantine(Broker *broker, const Device *borrowed, const char *reason
         if (!reason)
                 device->unclean = false;
 
-        log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED, .priority = LOG_NOTICE, .device = device_id(device),
-                               .reason = reason, .uid = &uid },
-                  reason ? "%s is quarantined by uid %u: %s" : "%s is brought back by uid %u%s", device_id(device), (unsigned) uid, reason ?: "");
+        log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED,
+                               .priority = LOG_NOTICE,
+                               .device = device_id(device),
+                               .reason = reason,
+                               .uid = &uid },
+                  reason ? "%s is quarantined by uid %u: %s" : "%s is brought back by uid %u%s", device_id(device),
+                  (unsigned) uid, reason ?: "");
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
         else

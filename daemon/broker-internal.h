@@ -84,7 +84,8 @@ int broker_refresh_group(Broker *broker, const char *address);
 void broker_tidy_group(Broker *broker, Group *group);
 
 /* What the kernel's answer means, as a finding. Returns 0, or negative errno for what is nobody's fault. */
-int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result, Findings *findings);
+int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
+                          Findings *findings);
 
 /* The lease is over, for the reason given; the first reason stays. May free the lease. */
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);

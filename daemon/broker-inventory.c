@@ -74,8 +74,12 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                 return;
 
         if (lease->announced) {
-                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE, .priority = LOG_WARNING, .lease = lease->id, .device = device_id(device),
-                                       .reason = cause, .uid = &lease->user->uid },
+                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE,
+                                       .priority = LOG_WARNING,
+                                       .lease = lease->id,
+                                       .device = device_id(device),
+                                       .reason = cause,
+                                       .uid = &lease->user->uid },
                           "%s has left lease %s: %s", device_id(device), lease->id, cause);
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
         }
@@ -324,7 +328,8 @@ int broker_select(Broker *broker, const char *text, const Device **ret, unsigned
         return 0;
 }
 
-void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size) {
+void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
+                         size_t model_size) {
         hwdb_lookup(broker->hwdb, device->facts.modalias, ret_vendor, vendor_size, ret_model, model_size);
 }
 

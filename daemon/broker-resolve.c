@@ -26,7 +26,8 @@ int broker_refresh_group(Broker *broker, const char *id) {
         return r;
 }
 
-static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
+static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret,
+                         unsigned *ret_n) {
         for (unsigned i = 0; i < n; i++) {
                 if (!devices[i]->facts.vfio_driver)
                         continue;
@@ -121,7 +122,8 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
                         strcpy(meant[i].id, device_id(targets[i].device));
                         meant[i].generation = targets[i].device->generation;
                         for (unsigned j = 0; j < i && targets[i].device->group; j++)
-                                meant[i].read |= targets[j].device && targets[j].device->group == targets[i].device->group;
+                                meant[i].read |=
+                                        targets[j].device && targets[j].device->group == targets[i].device->group;
                 }
 
         for (unsigned i = 0; i < n; i++) {

@@ -159,7 +159,8 @@ static int append_finding(sd_bus_message *m, const Finding *finding) {
 
         r = sd_bus_message_open_container(m, 'r', "ssssa{sv}");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ssss", finding->code, severity_name(finding->severity), finding->device, finding->text);
+                r = sd_bus_message_append(m, "ssss", finding->code, severity_name(finding->severity), finding->device,
+                                          finding->text);
         if (r >= 0)
                 r = append_data(m, finding);
         if (r < 0)

@@ -51,7 +51,8 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
                    Sender *ret_sender, Verdict *ret_verdict, sd_bus_error *error);
 
 /* The same, and anything but yes is a refusal with @error set. */
-int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender, sd_bus_error *error);
+int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender,
+                     sd_bus_error *error);
 
 /* The caller has left the bus: its questions are taken back. */
 void authorizer_forget(Authorizer *authorizer, const char *name);

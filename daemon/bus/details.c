@@ -25,7 +25,8 @@ static int add_group(Ask *ask, const Group *group) {
         if (group)
                 TAILQ_FOREACH(device, &group->devices, siblings)
                         if (n < sizeof(ids))
-                                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", n > 0 ? " " : "", device_id(device));
+                                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", n > 0 ? " " : "",
+                                                       device_id(device));
 
         r = group ? ask_add(ask, "device.group", "%u", group->number) : ask_add(ask, "device.group", "%s", "");
         if (r < 0)
