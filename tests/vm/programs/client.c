@@ -56,14 +56,14 @@ static void on_disconnected(vfb *connection, void *userdata) {
         say("disconnected", "yes");
 }
 
-/* The result of a library call: what went wrong is said by its name on the bus. */
-static int refused(int r, vfb_error *error) {
-        if (error) {
-                say("error", vfb_error_name(error));
-                say("text", vfb_error_text(error));
-                vfb_error_free(error);
-        }
-        return r;
+/* Says what went wrong, if something did. Frees the error. */
+static void say_error(vfb_error *error) {
+        if (!error)
+                return;
+
+        say("error", vfb_error_name(error));
+        say("text", vfb_error_text(error));
+        vfb_error_free(error);
 }
 
 static void print_lease(const vfb_lease *lease) {
@@ -92,7 +92,8 @@ static int command_acquire(Client *client, char **words) {
 
         if (r >= 0) {
                 client->ended = false;
-                r = refused(vfb_acquire(client->connection, request, &client->lease, &error), error);
+                r = vfb_acquire(client->connection, request, &client->lease, &error);
+                say_error(error);
         }
         if (r >= 0)
                 print_lease(client->lease);
@@ -106,7 +107,8 @@ static int command_release(Client *client, char **words) {
         int r;
 
         client->edu = edu_free(client->edu);
-        r = refused(vfb_lease_release(client->lease, &error), error);
+        r = vfb_lease_release(client->lease, &error);
+        say_error(error);
         while (r >= 0 && !client->ended) {
                 struct pollfd poller = { .fd = vfb_get_fd(client->connection), .events = (short) vfb_get_events(client->connection) };
                 int msec;
@@ -253,7 +255,8 @@ int main(void) {
         char line[1024];
         int r;
 
-        r = refused(vfb_open(&client.connection, &listener, &client, &error), error);
+        r = vfb_open(&client.connection, &listener, &client, &error);
+        say_error(error);
         say("open", r < 0 ? strerrorname_np(-r) : "ok");
         while (r >= 0 && fgets(line, sizeof(line), stdin))
                 obey(&client, line);

@@ -3,7 +3,7 @@
 /*
  * edu-driver [CONTAINER DEVICE]: an ordinary userspace driver. It is given an open container and an open
  * device, by number or as sd_listen_fds_with_names(3) does it, and knows nothing of who opened them.
- * With a third argument it stays until its standard input ends.
+ * With a third argument it stays until it is killed.
  */
 
 #include <errno.h>
@@ -62,7 +62,6 @@ static int drive(int container, int device) {
 
 int main(int argc, char **argv) {
         int container, device, r;
-        char byte;
 
         container = argc > 2 ? (int) strtol(argv[1], NULL, 10) : find_listen_fd("container");
         device = argc > 2 ? (int) strtol(argv[2], NULL, 10) : find_listen_fd("dev0");
@@ -72,8 +71,7 @@ int main(int argc, char **argv) {
         }
 
         r = drive(container, device);
-        if (argc > 3 && r >= 0)
-                while (read(STDIN_FILENO, &byte, 1) > 0)
-                        ;
+        while (argc > 3 && r >= 0)
+                (void) pause();
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
