@@ -29,6 +29,10 @@ static void make_world_for_single_devices(void) {
         world_start(&world, &(WorldSpec) { .config = "[Limits]\nDevicesPerLeaseMax=1\n" });
 }
 
+static void make_world_of_wrong_limits(void) {
+        world_start(&world, &(WorldSpec) { .config = "[Limits]\nLeasesMax=2\nLeasesPerUserMax=many\n" });
+}
+
 static void end_world(void) {
         world = world_stop(world);
 }
@@ -243,6 +247,13 @@ START_TEST(caller_that_wants_no_reply_leaves_nothing) {
 }
 END_TEST
 
+START_TEST(half_of_a_wrong_configuration_is_not_used) {
+        ck_assert_uint_ge(daemon_logged(world, "LeasesPerUserMax"), 1);
+        ck_assert_str_ne(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeasesMax"), "2");
+        grant_free(must_acquire(world->bus, NVME));
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
         TCase *tcase = tcase_create(name);
 
@@ -271,6 +282,7 @@ int main(void) {
         if (world_is_root())
                 tcase_add_test(tcase, all_users_have_so_many_leases);
         tcase_add_test(add_case(suite, "devices", make_world_for_single_devices), lease_has_so_many_devices);
+        tcase_add_test(add_case(suite, "wrong limits", make_world_of_wrong_limits), half_of_a_wrong_configuration_is_not_used);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);
