@@ -49,7 +49,8 @@ static void fd_for_device(const LeaseDevice *device, int fd, bool reset_works, B
 }
 
 /* @device_fds are those of the devices among @places, in their order. */
-static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, const int *device_fds, const bool *reset_works, BrokerFds *ret) {
+static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, const int *device_fds,
+                           const bool *reset_works, BrokerFds *ret) {
         unsigned next = 0;
 
         ret->n = n;
@@ -104,7 +105,11 @@ static void log_acquired(const Lease *lease) {
         char devices[2048];
 
         broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED, .priority = LOG_INFO, .lease = lease->id, .device = devices, .uid = &lease->user->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED,
+                               .priority = LOG_INFO,
+                               .lease = lease->id,
+                               .device = devices,
+                               .uid = &lease->user->uid },
                   "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
 }
 
@@ -185,7 +190,7 @@ static void acquire_on_opened(int r, const void *data, int *fds, size_t n_fds, v
 static int task_plan_acquire(Task *task) {
         const Lease *lease = task->lease;
 
-        task_plan_devices(task, NULL);
+        task_plan_devices(task);
         task->n_places = lease_n_roles(lease);
         if (task->n_places > BROKER_FDS_MAX - 1) /* the lifeline is one, too */
                 task->n_places = BROKER_FDS_MAX - 1;
@@ -229,7 +234,8 @@ static int broker_new_lease(Broker *broker, const BrokerRequest *request, Lease 
         return r;
 }
 
-int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done, void *userdata) {
+int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done,
+                   void *userdata) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -366,7 +372,8 @@ static int task_plan_places(Task *task) {
         return 0;
 }
 
-int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata) {
+int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles,
+                   BrokerAcquired done, void *userdata) {
         _cleanup_(task_freep) Task *task = NULL;
         Lease *lease = (Lease *) borrowed;
         int r;
@@ -387,6 +394,15 @@ int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *rol
         r = task_plan_places(task);
         if (r != 0)
                 return r;
+
+        if (task->plan.n_devices == 0) {
+                BrokerFds page;
+
+                /* the container and the groups are at hand */
+                fds_for_places(lease, task->places, task->n_places, NULL, NULL, &page);
+                done(0, NULL, lease, -EBADF, &page, userdata);
+                return 0;
+        }
 
         r = task_start(task, vfio_open_more, get_fds_on_opened, lease->group_fds, lease->n_groups);
         if (r < 0)

@@ -19,7 +19,11 @@
 
 #define WAIT_FIRST_USEC 1000
 #define WAIT_LAST_USEC  (4 * 1000 * 1000)
+#define WAIT_TURN_USEC  (20 * 1000)
 #define WAIT_LOG_USEC   (512 * 1000) /* a wait of this length is worth a line: a second has passed */
+
+/* A client with thousands of leases ends them all at once when it dies; each needs a process for a moment. */
+#define ENDS_AT_ONCE_MAX 64
 
 static void lease_move(Broker *broker, Lease *lease, LeaseState state) {
         lease_advance(lease, state);
@@ -58,11 +62,16 @@ static void broker_finish_lease(Broker *broker, Lease *lease) {
 }
 
 static void set_quarantine(Device *device, const Lease *lease, const char *reason) {
-        /* Without memory for the reason the device must not slip through: it stays with the words that need none. */
+        /* Without memory for the reason the device must not slip through: then it is what nobody may have. */
         if (device_set_quarantine(device, reason) < 0)
-                device->unclean = true;
+                device->last_uid = (uid_t) -1;
+        device->unclean = true;
 
-        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED, .priority = LOG_ERR, .lease = lease->id, .device = device_id(device), .reason = reason },
+        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED,
+                               .priority = LOG_ERR,
+                               .lease = lease->id,
+                               .device = device_id(device),
+                               .reason = reason },
                   "%s is quarantined: %s", device_id(device), reason);
 }
 
@@ -80,22 +89,39 @@ static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
                 return false;
         }
 
-        log_event(&(LogEvent){ .id = LOG_ID_RESET, .priority = reset_works ? LOG_INFO : LOG_WARNING, .lease = lease->id,
-                               .device = device_id(device), .reset = reset, .uid = &lease->user->uid },
-                  reset_works ? "%s was reset after lease %s: reset=%s" : "%s was not reset after lease %s, it has no reset that works: reset=%s",
+        log_event(&(LogEvent){ .id = LOG_ID_RESET,
+                               .priority = reset_works ? LOG_INFO : LOG_WARNING,
+                               .lease = lease->id,
+                               .device = device_id(device),
+                               .reset = reset,
+                               .uid = &lease->user->uid },
+                  reset_works ? "%s was reset after lease %s: reset=%s"
+                              : "%s was not reset after lease %s, it has no reset that works: reset=%s",
                   device_id(device), lease->id, reset);
         return true;
 }
 
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result, const unsigned *where) {
+/* The device, if it is still there and on its VFIO driver. */
+static Device *find_cleaned(Broker *broker, const char *address) {
+        Device *device;
+
+        /* Who unbinds a device waits for its last user, and may have come first. */
+        if (broker_refresh(broker, address) < 0)
+                log_line(LOG_WARNING, "Cannot look at %s after its reset", address);
+
+        device = device_find(&broker->devices, address);
+        return device && device->facts.vfio_driver ? device : NULL;
+}
+
+static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result) {
         bool clean = true;
 
         for (unsigned i = 0; i < plan->n_devices; i++) {
-                Device *device = lease->devices[where[i]].device;
+                Device *device = find_cleaned(broker_of(lease), plan->devices[i].address);
                 char reason[128];
 
                 if (!device)
-                        continue; /* went while it was being reset */
+                        continue;
 
                 if (result->step == VFIO_STEP_NONE) {
                         clean &= lease_judge_device(lease, device, result->reset_works[i]);
@@ -117,13 +143,34 @@ static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void 
         Lease *lease = task->lease;
 
         task->job = NULL;
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data, task->where)) {
+        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data)) {
                 lease->end = LEASE_END_FAILED;
                 lease_move(broker, lease, LEASE_FAILED);
         }
 
         task_free(task);
         broker_finish_lease(broker, lease);
+}
+
+/* With the group's descriptor the client could open them, too. */
+static void task_plan_companions(Task *task) {
+        const Lease *lease = task->lease;
+        VfioPlan *plan = &task->plan;
+        Device *device;
+
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
+                        if (!device->facts.vfio_driver || lease_has_device(lease, device))
+                                continue;
+
+                        if (plan->n_devices == VFIO_DEVICES_MAX) {
+                                set_quarantine(device, lease, "so many devices of one lease cannot be reset");
+                                continue;
+                        }
+
+                        strcpy(plan->devices[plan->n_devices].address, device_id(device));
+                        plan->devices[plan->n_devices++].group = i;
+                }
 }
 
 static int broker_start_clean(Broker *broker, Lease *lease) {
@@ -134,7 +181,9 @@ static int broker_start_clean(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_devices(task, task->where);
+        task_plan_devices(task);
+        if (lease->mode == LEASE_MODE_LEGACY_RAW)
+                task_plan_companions(task);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
 
         r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);
@@ -152,20 +201,25 @@ static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static int lease_wait(Broker *broker, Lease *lease) {
+static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
         int r;
 
+        lease->timer = sd_event_source_disable_unref(lease->timer);
+        r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, usec, 0, lease_on_timer, lease);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id,
+                         strerror(-r));
+}
+
+/* Longer each time. */
+static void lease_wait(Broker *broker, Lease *lease) {
         lease->wait_usec = lease->wait_usec == 0 ? WAIT_FIRST_USEC : lease->wait_usec * 2;
         if (lease->wait_usec > WAIT_LAST_USEC)
                 lease->wait_usec = WAIT_LAST_USEC;
         if (lease->wait_usec >= WAIT_LOG_USEC && lease->wait_usec < 2 * WAIT_LOG_USEC)
                 log_lease(lease, LOG_ID_LINGERING, LOG_WARNING, "is over, but somebody still has a device of it open");
 
-        lease->timer = sd_event_source_disable_unref(lease->timer);
-        r = sd_event_add_time_relative(broker->event, &lease->timer, CLOCK_MONOTONIC, lease->wait_usec, 0, lease_on_timer, lease);
-        if (r < 0)
-                log_line(LOG_ERR, "Cannot wait for the end of lease %s, its devices stay reserved: %s", lease->id, strerror(-r));
-        return r;
+        lease_wait_usec(broker, lease, lease->wait_usec);
 }
 
 static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -174,12 +228,12 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         Lease *lease = task->lease;
         const VfioResult *result = data;
 
-        /* legacy-raw: these had been the client's, and are ours again */
-        for (unsigned i = 0, next = 0; r == 0 && i < task->plan.n_groups; i++)
-                if (task->plan.group_fds[i] < 0 && next < n_fds)
-                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
-
         task->job = NULL;
+
+        /* legacy-raw: these had been the client's, and are ours again */
+        for (unsigned i = 0, next = 0; i < task->plan.n_groups && next < n_fds; i++)
+                if (task->plan.group_fds[i] < 0)
+                        lease->group_fds[task->where[i]] = TAKE_FD(fds[next++]);
         task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
@@ -193,26 +247,7 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         }
 
         lease_move(broker, lease, LEASE_CLEANING);
-        r = broker_start_clean(broker, lease);
-        if (r < 0)
-                log_line(LOG_ERR, "Cannot reset the devices of lease %s, they stay reserved: %s", lease->id, strerror(-r));
-}
-
-/* The groups of which a device may be open: where none is on VFIO the kernel has no node, and has seen the last
- * close. */
-static void task_plan_groups(Task *task) {
-        const Lease *lease = task->lease;
-        VfioPlan *plan = &task->plan;
-
-        for (unsigned i = 0; i < lease->n_groups; i++) {
-                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
-                        continue;
-
-                plan->groups[plan->n_groups] = lease->groups[i]->number;
-                plan->group_fds[plan->n_groups] = lease->group_fds[i];
-                task->where[plan->n_groups] = i;
-                plan->n_groups++;
-        }
+        broker_continue_end(broker, lease);
 }
 
 static int broker_start_detach(Broker *broker, Lease *lease) {
@@ -223,7 +258,18 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
-        task_plan_groups(task);
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                unsigned n = task->plan.n_groups;
+
+                if (lease->group_fds[i] < 0 && !group_has_vfio(lease->groups[i]))
+                        continue; /* there is nothing left to open, nor to hold */
+
+                task->where[n] = i;
+                task->plan.groups[n] = lease->groups[i]->number;
+                task->plan.group_fds[n] = lease->group_fds[i];
+                task->plan.n_groups++;
+        }
+
         r = task_start(task, vfio_detach, detach_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)
                 return r;
@@ -233,6 +279,8 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
 }
 
 void broker_continue_end(Broker *broker, Lease *lease) {
+        int r;
+
         if (lease->n_tasks > 0)
                 return;
 
@@ -240,10 +288,16 @@ void broker_continue_end(Broker *broker, Lease *lease) {
                 broker_finish_lease(broker, lease); /* it never began */
                 return;
         }
-
         if (lease->state == LEASE_PREPARING)
                 lease_move(broker, lease, LEASE_LINGERING);
-        if (broker_start_detach(broker, lease) < 0)
+
+        if (broker->n_tasks >= ENDS_AT_ONCE_MAX) {
+                lease_wait_usec(broker, lease, WAIT_TURN_USEC);
+                return;
+        }
+
+        r = lease->state == LEASE_CLEANING ? broker_start_clean(broker, lease) : broker_start_detach(broker, lease);
+        if (r < 0)
                 lease_wait(broker, lease);
 }
 
@@ -280,9 +334,13 @@ int broker_quarantine(Broker *broker, const Device *borrowed, const char *reason
         if (!reason)
                 device->unclean = false;
 
-        log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED, .priority = LOG_NOTICE, .device = device_id(device),
-                               .reason = reason, .uid = &uid },
-                  reason ? "%s is quarantined by uid %u: %s" : "%s is brought back by uid %u%s", device_id(device), (unsigned) uid, reason ?: "");
+        log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED,
+                               .priority = LOG_NOTICE,
+                               .device = device_id(device),
+                               .reason = reason,
+                               .uid = &uid },
+                  reason ? "%s is quarantined by uid %u: %s" : "%s is brought back by uid %u%s", device_id(device),
+                  (unsigned) uid, reason ?: "");
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
         else

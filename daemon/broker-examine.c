@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "broker-internal.h"
-#include "core/selector.h"
 #include "errors.h"
 
 const char *broker_availability(const Device *device) {
@@ -53,7 +52,8 @@ static int find_quarantine(const Device *device, Findings *findings) {
         if (r < 0)
                 return r;
 
-        return finding_set_fix(finding, "an administrator brings it back: vfio-broker unquarantine %s", device_id(device));
+        return finding_set_fix(finding, "an administrator brings it back: vfio-broker unquarantine %s",
+                               device_id(device));
 }
 
 static int find_driver(const Device *device, Findings *findings) {
@@ -64,8 +64,9 @@ static int find_driver(const Device *device, Findings *findings) {
         if (device->facts.vfio_driver)
                 return 0;
 
-        r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VFIO, device_id(device), "%s is bound to %s%s, not to a VFIO driver",
-                               device_id(device), driver[0] ? "driver " : "no driver", driver);
+        r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VFIO, device_id(device),
+                               "%s is bound to %s%s, not to a VFIO driver", device_id(device),
+                               driver[0] ? "driver " : "no driver", driver);
         if (r < 0)
                 return r;
 
@@ -84,14 +85,17 @@ static int find_blockers(const char *about, const Group *group, const Device *as
                 if (device == asking || !device_is_blocker(device))
                         continue;
 
-                r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about, "IOMMU group %u also holds %s, which is on host driver %s",
-                                       group->number, device_id(device), device->facts.driver);
+                r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about,
+                                       "IOMMU group %u also holds %s, which is on host driver %s", group->number,
+                                       device_id(device), device->facts.driver);
                 if (r < 0)
                         return r;
 
                 snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
                 snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
-                r = finding_set_fix(finding, "bind that to vfio-pci as well (driverctl set-override %s vfio-pci), or unbind it", device_id(device));
+                r = finding_set_fix(
+                        finding, "bind that to vfio-pci as well (driverctl set-override %s vfio-pci), or unbind it",
+                        device_id(device));
                 if (r < 0)
                         return r;
         }
@@ -114,7 +118,8 @@ int broker_device_findings(const Device *device, Findings *findings) {
         int r;
 
         if (!device->group) {
-                r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, device_id(device), "%s is in no IOMMU group", device_id(device));
+                r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, device_id(device),
+                                       "%s is in no IOMMU group", device_id(device));
                 if (r < 0)
                         return r;
                 r = finding_set_fix(finding, "%s", vfb_error_info(VFB_ERROR_IOMMU_DISABLED)->hint);
@@ -150,7 +155,9 @@ static int find_remains(const Device *device, uid_t uid, Findings *findings) {
         if (r < 0)
                 return r;
 
-        return finding_set_fix(finding, "an administrator who knows that it is clean lets it go: vfio-broker unquarantine %s", device_id(device));
+        return finding_set_fix(finding,
+                               "an administrator who knows that it is clean lets it go: vfio-broker unquarantine %s",
+                               device_id(device));
 }
 
 static int find_notes(const Device *device, Findings *findings) {
@@ -158,9 +165,11 @@ static int find_notes(const Device *device, Findings *findings) {
         int r;
 
         if (device->facts.vfio_driver && !device_has_reset(device)) {
-                r = findings_add_note(findings, SEVERITY_WARNING, "NoReset", device_id(device),
-                                      "%s has no reset that works: what its last user left in it is still there, and afterwards nobody but you may have it",
-                                      device_id(device));
+                r = findings_add_note(
+                        findings, SEVERITY_WARNING, "NoReset", device_id(device),
+                        "%s has no reset that works: what its last user left in it is still there, "
+                        "and afterwards nobody but you may have it",
+                        device_id(device));
                 if (r < 0)
                         return r;
         }
@@ -172,8 +181,8 @@ static int find_notes(const Device *device, Findings *findings) {
                 if (sibling == device || device_is_blocker(sibling))
                         continue;
 
-                r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device), "%s is in the same IOMMU group and is held with it",
-                                      device_id(sibling));
+                r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
+                                      "%s is in the same IOMMU group and is held with it", device_id(sibling));
                 if (r < 0)
                         return r;
         }
@@ -182,8 +191,13 @@ static int find_notes(const Device *device, Findings *findings) {
 }
 
 static int find_missing(const BrokerTarget *target, Findings *findings) {
+        if (target->gone)
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
+                                          "What \"%s\" stood for has gone, or another has taken its place",
+                                          target->selector);
         if (target->n_matches == 0)
-                return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"", target->selector);
+                return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"",
+                                          target->selector);
 
         return findings_add_error(findings, NULL, VFB_ERROR_AMBIGUOUS_SELECTOR, "", "%u devices match \"%s\"",
                                   target->n_matches, target->selector);
@@ -198,7 +212,8 @@ static int find_about_target(const BrokerRequest *request, unsigned i, Findings 
 
         for (unsigned j = 0; j < i; j++)
                 if (request->targets[j].device == device)
-                        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device), "%s is wanted twice", device_id(device));
+                        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
+                                                  "%s is wanted twice", device_id(device));
 
         r = broker_device_findings(device, findings);
         if (r < 0)
@@ -221,14 +236,16 @@ static int find_limits(Broker *broker, const BrokerRequest *request, Findings *f
                         n = user->n_leases;
 
         if (request->n_targets > config->devices_per_lease_max)
-                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "%u devices are wanted, and a lease may have %u",
-                                          request->n_targets, config->devices_per_lease_max);
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "%u devices are wanted, and a lease may have %u", request->n_targets,
+                                          config->devices_per_lease_max);
         if (n >= config->leases_per_user_max)
-                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "You have %u leases, and a user may have %u",
-                                          n, config->leases_per_user_max);
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "You have %u leases, and a user may have %u", n,
+                                          config->leases_per_user_max);
         if (broker->leases.n >= config->leases_max)
-                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "", "There are %u leases, and no more are allowed",
-                                          broker->leases.n);
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "There are %u leases, and no more are allowed", broker->leases.n);
         return 0;
 }
 
@@ -250,98 +267,6 @@ int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findi
         return find_limits(broker, request, findings);
 }
 
-static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
-        for (unsigned i = 0; i < n; i++) {
-                if (!devices[i]->facts.vfio_driver)
-                        continue;
-                if (*ret_n == BROKER_WANTS_MAX)
-                        return VFB_ERROR_QUOTA_EXCEEDED;
-                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1 };
-        }
-
-        return 0;
-}
-
-static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
-        const Device *devices[BROKER_WANTS_MAX];
-        unsigned n, before = *ret_n;
-        Selector selector;
-        int r;
-
-        r = selector_parse(&selector, want->selector);
-        if (r != 0)
-                return r;
-
-        r = broker_select(broker, want->selector, devices, BROKER_WANTS_MAX, &n);
-        if (r != 0)
-                return r;
-
-        if (selector_is_group(&selector)) {
-                r = resolve_group(devices, n < BROKER_WANTS_MAX ? n : BROKER_WANTS_MAX, want, ret, ret_n);
-                if (r != 0 || *ret_n > before)
-                        return r;
-                n = 0; /* a group in which nothing is for a program is as good as none */
-        }
-
-        if (*ret_n == BROKER_WANTS_MAX)
-                return VFB_ERROR_QUOTA_EXCEEDED;
-        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n };
-        return 0;
-}
-
-static int resolve_all(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
-        int r;
-
-        *ret_n = 0;
-        for (unsigned i = 0; i < n_wants; i++) {
-                r = resolve_want(broker, &wants[i], ret, ret_n);
-                if (r != 0)
-                        return r;
-        }
-
-        return 0;
-}
-
-/* Reads the device and its group anew. Nothing found before may be used afterwards. */
-static int refresh_with_group(Broker *broker, const char *id) {
-        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
-        unsigned n = 0;
-        Device *device, *sibling;
-        int r;
-
-        device = device_find(&broker->devices, id);
-        if (device && device->group)
-                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
-                        if (n < BROKER_WANTS_MAX)
-                                strcpy(ids[n++], device_id(sibling));
-
-        r = n == 0 ? broker_refresh(broker, id) : 0;
-        for (unsigned i = 0; r == 0 && i < n; i++)
-                r = broker_refresh(broker, ids[i]);
-        return r;
-}
-
-int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
-        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
-        unsigned n = 0;
-        int r;
-
-        r = resolve_all(broker, wants, n_wants, ret, ret_n);
-        if (r != 0)
-                return r;
-
-        for (unsigned i = 0; i < *ret_n; i++)
-                if (ret[i].device)
-                        strcpy(ids[n++], device_id(ret[i].device));
-        for (unsigned i = 0; i < n; i++) {
-                r = refresh_with_group(broker, ids[i]);
-                if (r < 0)
-                        return r;
-        }
-
-        return resolve_all(broker, wants, n_wants, ret, ret_n);
-}
-
 static const char *planned_address(const VfioPlan *plan, const VfioResult *result) {
         return result->index < plan->n_devices ? plan->devices[result->index].address : "";
 }
@@ -359,7 +284,7 @@ static int explain_not_viable(Broker *broker, const Lease *lease, const VfioResu
 
         device = TAILQ_FIRST(&group->devices);
         if (device) {
-                r = refresh_with_group(broker, device_id(device));
+                r = broker_refresh_group(broker, device_id(device));
                 if (r < 0)
                         return r;
         }
@@ -368,7 +293,8 @@ static int explain_not_viable(Broker *broker, const Lease *lease, const VfioResu
         if (r < 0 || findings->n > before)
                 return r;
 
-        return findings_add_error(findings, NULL, VFB_ERROR_NOT_VIABLE, "", "The kernel says that somebody else does DMA in IOMMU group %u", group->number);
+        return findings_add_error(findings, NULL, VFB_ERROR_NOT_VIABLE, "",
+                                  "The kernel says that somebody else does DMA in IOMMU group %u", group->number);
 }
 
 static int explain_device_error(const VfioPlan *plan, const VfioResult *result, Findings *findings) {
@@ -376,12 +302,15 @@ static int explain_device_error(const VfioPlan *plan, const VfioResult *result, 
 
         switch (result->error) {
         case EACCES:
-                return findings_add_error(findings, NULL, VFB_ERROR_VF_TOKEN_REQUIRED, address, "%s is guarded by a VF token%s", address,
+                return findings_add_error(findings, NULL, VFB_ERROR_VF_TOKEN_REQUIRED, address,
+                                          "%s is guarded by a VF token%s", address,
                                           plan->devices[result->index].token[0] ? ", and it is not this one" : "");
         case ENODEV:
-                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, address, "%s has gone, or is being unbound", address);
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, address,
+                                          "%s has gone, or is being unbound", address);
         case EAGAIN:
-                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, address, "%s is locked by another action of the kernel; try again", address);
+                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, address,
+                                          "%s is locked by another action of the kernel; try again", address);
         default:
                 return -result->error;
         }
@@ -392,23 +321,30 @@ static int explain_group_error(const VfioPlan *plan, const VfioResult *result, F
 
         switch (result->error) {
         case EBUSY:
-                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, "",
-                                          "IOMMU group %u is open in a process outside the broker; find it with: fuser -v /dev/vfio/%u", group, group);
+                return findings_add_error(
+                        findings, NULL, VFB_ERROR_HELD_ELSEWHERE, "",
+                        "IOMMU group %u is open in a process outside the broker; find it with: fuser -v /dev/vfio/%u",
+                        group, group);
         case ENOENT:
         case ENODEV:
-                return findings_add_error(findings, NULL, VFB_ERROR_NOT_VFIO, "", "No device of IOMMU group %u is on a VFIO driver any more", group);
+                return findings_add_error(findings, NULL, VFB_ERROR_NOT_VFIO, "",
+                                          "No device of IOMMU group %u is on a VFIO driver any more", group);
         default:
                 return -result->error;
         }
 }
 
-int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result, Findings *findings) {
+int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
+                          Findings *findings) {
         switch (result->step) {
         case VFIO_STEP_CONTAINER:
                 if (result->error == ENOTSUP)
-                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "/dev/vfio/vfio is not the container interface that this version speaks");
+                        return findings_add_error(
+                                findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                                "/dev/vfio/vfio is not the container interface that this version speaks");
                 if (result->error == ENOENT || result->error == ENODEV || result->error == ENXIO)
-                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "There is no /dev/vfio/vfio");
+                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                                                  "There is no /dev/vfio/vfio");
                 return -result->error;
         case VFIO_STEP_GROUP:
                 return explain_group_error(plan, result, findings);
@@ -417,14 +353,21 @@ int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *pl
                 if (result->error == EPERM)
                         return explain_not_viable(broker, lease, result, findings);
                 if (result->error == EINVAL)
-                        return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "", "IOMMU group %u cannot be isolated: the firmware claims memory for it",
-                                                  planned_group(plan, result));
+                        return findings_add_error(
+                                findings, NULL, VFB_ERROR_TAINTED, "",
+                                "IOMMU group %u cannot be isolated: the firmware claims memory for it",
+                                planned_group(plan, result));
                 return -result->error;
         case VFIO_STEP_IOMMU:
                 if (result->error == EPERM)
-                        return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "", "The kernel refuses the IOMMU: no interrupt remapping, or the firmware claims memory of the device");
+                        return findings_add_error(
+                                findings, NULL, VFB_ERROR_TAINTED, "",
+                                "The kernel refuses the IOMMU: no interrupt remapping, "
+                                "or the firmware claims memory of the device");
                 if (result->error == ENODEV)
-                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "The kernel has no IOMMU model for containers: modprobe vfio_iommu_type1");
+                        return findings_add_error(
+                                findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                                "The kernel has no IOMMU model for containers: modprobe vfio_iommu_type1");
                 return -result->error;
         case VFIO_STEP_DEVICE:
                 return explain_device_error(plan, result, findings);

@@ -31,6 +31,7 @@ struct Broker {
         struct UserList users;
         LeaseList leases;
         struct TaskList tasks;
+        unsigned n_tasks;
         Uevent *uevent;
         Hwdb *hwdb;
         BrokerObserver observer;
@@ -47,7 +48,7 @@ struct Task {
         void *userdata;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
-        unsigned where[VFIO_DEVICES_MAX]; /* in the lease each device (or, of a detach, group) of the plan is */
+        unsigned where[VFIO_GROUPS_MAX]; /* in the lease each group of a detach's plan is */
 };
 
 /* The lease list is the broker's. */
@@ -69,18 +70,22 @@ DEFINE_CLEANUP(Task, task_free)
 /* The child gets /dev, and @keep. @done finds the task as its userdata. */
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep);
 
-/* Puts the lease's devices that are still there into the plan. @places (may be NULL) receives for each of the
- * plan's devices its place in the lease. */
-void task_plan_devices(Task *task, unsigned *places);
+/* Puts the lease's devices that are still there into the plan, and all its groups. */
+void task_plan_devices(Task *task);
 
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);
+
+/* Reads the device and its group anew. Nothing that was found before may be used afterwards, but leases and
+ * their groups. */
+int broker_refresh_group(Broker *broker, const char *address);
 
 /* Frees the group if nobody needs it. */
 void broker_tidy_group(Broker *broker, Group *group);
 
 /* What the kernel's answer means, as a finding. Returns 0, or negative errno for what is nobody's fault. */
-int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result, Findings *findings);
+int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
+                          Findings *findings);
 
 /* The lease is over, for the reason given; the first reason stays. May free the lease. */
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);

@@ -45,6 +45,14 @@ static bool facts_same_device(const DeviceFacts *a, const DeviceFacts *b) {
                a->subsystem_vendor == b->subsystem_vendor && a->subsystem_device == b->subsystem_device;
 }
 
+/* What stays as long as the device does. */
+static void facts_keep(DeviceFacts *facts, const DeviceFacts *old) {
+        facts->numa_node = old->numa_node;
+        facts->n_bars = old->n_bars;
+        memcpy(facts->bars, old->bars, sizeof(facts->bars));
+        memcpy(facts->reset_methods, old->reset_methods, sizeof(facts->reset_methods));
+}
+
 static bool facts_equal(const DeviceFacts *a, const DeviceFacts *b) {
         return strcmp(a->driver, b->driver) == 0 && a->vfio_driver == b->vfio_driver &&
                a->numa_node == b->numa_node && strcmp(a->reset_methods, b->reset_methods) == 0;
@@ -66,8 +74,12 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                 return;
 
         if (lease->announced) {
-                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE, .priority = LOG_WARNING, .lease = lease->id, .device = device_id(device),
-                                       .reason = cause, .uid = &lease->user->uid },
+                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE,
+                                       .priority = LOG_WARNING,
+                                       .lease = lease->id,
+                                       .device = device_id(device),
+                                       .reason = cause,
+                                       .uid = &lease->user->uid },
                           "%s has left lease %s: %s", device_id(device), lease->id, cause);
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
         }
@@ -176,18 +188,38 @@ static int broker_on_found(const PciFacts *pci, void *userdata) {
         return broker_add(broker, &facts, pci->group);
 }
 
-int broker_refresh(Broker *broker, const char *address) {
-        Device *device;
+/* A device that is known and still the same need not be read in full. */
+static int broker_refresh_known(Broker *broker, Device *device) {
+        DeviceFacts facts;
         PciFacts pci;
         int r;
 
-        r = scan_pci(broker->sys_fd, address, &pci);
-        if (r == 0)
-                return broker_on_found(&pci, broker);
+        r = scan_pci_identity(broker->sys_fd, device_id(device), &pci);
+        if (r < 0)
+                return r;
+
+        facts_from_pci(&facts, &pci);
+        if (!facts_same_device(&device->facts, &facts))
+                return -ESTALE;
+
+        facts_keep(&facts, &device->facts);
+        return broker_update(broker, device, &facts, pci.group);
+}
+
+int broker_refresh(Broker *broker, const char *address) {
+        Device *device = device_find(&broker->devices, address);
+        PciFacts pci;
+        int r;
+
+        r = device ? broker_refresh_known(broker, device) : -ESTALE;
+        if (r == -ESTALE) {
+                r = scan_pci(broker->sys_fd, address, &pci);
+                if (r == 0)
+                        return broker_on_found(&pci, broker);
+        }
         if (r != -ENODEV && r != -EBADMSG)
                 return r;
 
-        device = device_find(&broker->devices, address);
         if (device)
                 broker_remove(broker, device);
         return 0;
@@ -216,6 +248,7 @@ static int broker_rescan(Broker *broker) {
 static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
         Broker *broker = userdata;
         Device *device;
+        int r = 0;
 
         switch (action) {
         case UEVENT_REMOVE:
@@ -223,18 +256,21 @@ static void broker_on_uevent(UeventAction action, const char *address, void *use
                 device = device_find(&broker->devices, address);
                 if (device)
                         broker_remove(broker, device);
-                broker_refresh(broker, address);
+                r = broker_refresh(broker, address);
                 break;
         case UEVENT_ADD:
         case UEVENT_CHANGE:
-                broker_refresh(broker, address);
+                r = broker_refresh(broker, address);
                 break;
         case UEVENT_LOST:
-                broker_rescan(broker);
+                r = broker_rescan(broker);
                 break;
         case _UEVENT_ACTION_MAX:
                 break;
         }
+
+        if (r < 0)
+                log_line(LOG_WARNING, "Cannot follow %s: %s", address ?: "the devices", strerror(-r));
 }
 
 int broker_start(Broker *broker) {
@@ -292,7 +328,8 @@ int broker_select(Broker *broker, const char *text, const Device **ret, unsigned
         return 0;
 }
 
-void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size) {
+void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
+                         size_t model_size) {
         hwdb_lookup(broker->hwdb, device->facts.modalias, ret_vendor, vendor_size, ret_model, model_size);
 }
 
@@ -310,7 +347,7 @@ void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t 
 }
 
 bool broker_device_boot_vga(Broker *broker, const Device *device) {
-        return scan_pci_boot_vga(broker->sys_fd, device_id(device));
+        return device->facts.class >> 16 == 0x03 && scan_pci_boot_vga(broker->sys_fd, device_id(device));
 }
 
 void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {

@@ -136,6 +136,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease) {
                 task->plan.group_fds[i] = -EBADF;
 
         lease->n_tasks++;
+        broker->n_tasks++;
         LIST_INSERT_HEAD(&broker->tasks, task, all);
         *ret = task;
         return 0;
@@ -147,6 +148,7 @@ Task *task_free(Task *task) {
 
         job_free(task->job);
         task->lease->n_tasks--;
+        task->broker->n_tasks--;
         LIST_REMOVE(task, all);
         free(task);
         return NULL;
@@ -172,7 +174,7 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
         });
 }
 
-void task_plan_devices(Task *task, unsigned *places) {
+void task_plan_devices(Task *task) {
         const Lease *lease = task->lease;
         VfioPlan *plan = &task->plan;
 
@@ -189,8 +191,6 @@ void task_plan_devices(Task *task, unsigned *places) {
                 strcpy(planned->address, lease->devices[i].id);
                 strcpy(planned->token, lease->devices[i].token);
                 planned->group = lease->devices[i].group;
-                if (places)
-                        places[plan->n_devices] = i;
                 plan->n_devices++;
         }
 }

@@ -68,7 +68,8 @@ int broker_select(Broker *broker, const char *selector, const Device **ret, unsi
 bool broker_device_is_vf(Broker *broker, const Device *device);
 
 /* Facts that are rarely asked for, and read from /sys at each question. Empty where there are none. */
-void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size);
+void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
+                         size_t model_size);
 void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_ID_MAX]);
 void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size);
 bool broker_device_boot_vga(Broker *broker, const Device *device);
@@ -99,12 +100,13 @@ typedef struct BrokerWant {
         const char *token; /* VF token, or NULL */
 } BrokerWant;
 
-/* One device wanted. @device NULL: the selector names none, or more than one. */
+/* One device wanted. @device NULL: the selector names none, or more than one, or what it named has @gone. */
 typedef struct BrokerTarget {
         const char *selector; /* of the request */
         const char *token;
         const Device *device;
         unsigned n_matches;
+        bool gone;
 } BrokerTarget;
 
 typedef struct BrokerRequest {
@@ -117,9 +119,12 @@ typedef struct BrokerRequest {
         const char *sender;
 } BrokerRequest;
 
-/* Reads the devices that are meant, and their groups, anew from /sys. @ret has room for
- * BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
+/* @ret has room for BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
 int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n);
+
+/* Reads the devices that are meant, and their groups, anew from /sys, and drops those that are not the same any
+ * more. No other device that was found before may be used afterwards. */
+int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n);
 
 /* All that there is to say before the kernel is asked. */
 int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findings);
@@ -140,10 +145,12 @@ typedef struct BrokerFds {
 /* @r 0: here it is; @lifeline and @fds are borrowed, so copy before returning. Positive: @why says it.
  * Negative: errno. @lease is NULL unless @r is 0. Returns negative if the holder could not be told: then
  * the lease ends. */
-typedef int (*BrokerAcquired)(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata);
+typedef int (*BrokerAcquired)(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
+                              void *userdata);
 
 /* 0: under way, @done will be called once. Positive: refused, and @findings says why. */
-int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done, void *userdata);
+int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findings, BrokerAcquired done,
+                   void *userdata);
 
 /* The caller that waited under @userdata has gone: the lease will not begin. */
 void broker_abandon(Broker *broker, void *userdata);
@@ -151,7 +158,9 @@ void broker_abandon(Broker *broker, void *userdata);
 /* Further descriptors of an active lease. @roles: those, or if @n_roles is 0 those that were not handed out
  * yet. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS: no such role. VFB_ERROR_DEVICE_GONE.
  * VFB_ERROR_RATE_LIMITED: too many are waiting for it already. */
-int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
+/* @done may be called before this returns. */
+int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles,
+                   BrokerAcquired done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
 

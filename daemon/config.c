@@ -152,7 +152,9 @@ static int config_parse_drop_ins(ConfigParse *parse, const char *directory) {
                 _cleanup_(freep) char *path = NULL;
 
                 if (r == 0)
-                        r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM : config_parse_file(parse, path);
+                        r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0
+                                    ? -ENOMEM
+                                    : config_parse_file(parse, path);
                 free(entries[i]);
         }
 

@@ -130,12 +130,14 @@ static int run(const Options *options) {
 
         log_event(&(LogEvent){ .id = LOG_ID_STARTED, .priority = LOG_INFO }, "Started, %u devices in %u IOMMU groups",
                   broker_devices(broker)->n, broker_groups(broker)->n);
-        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", broker_devices(broker)->n, broker_groups(broker)->n);
+        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", broker_devices(broker)->n,
+                   broker_groups(broker)->n);
 
         r = sd_event_loop(event);
 
         sd_notify(0, "STOPPING=1");
-        log_event(&(LogEvent){ .id = LOG_ID_STOPPED, .priority = LOG_INFO }, "Stopped, with %u leases", broker_leases(broker)->n);
+        log_event(&(LogEvent){ .id = LOG_ID_STOPPED, .priority = LOG_INFO }, "Stopped, with %u leases",
+                  broker_leases(broker)->n);
         return r;
 }
 

@@ -23,7 +23,8 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_ACCESS_DENIED] = {
                 DBUS("AccessDenied"), EACCES, 4,
                 "Not allowed by policy",
-                "An administrator can allow it with a polkit rule; samples are in the documentation folder of vfio-broker" },
+                "An administrator can allow it with a polkit rule; "
+                "samples are in the documentation folder of vfio-broker" },
         [VFB_ERROR_AUTHORIZATION_REQUIRED] = {
                 DBUS("InteractiveAuthorizationRequired"), EACCES, 4,
                 "An administrator has to agree, and the call did not allow a question",
@@ -35,7 +36,8 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_INVALID_SELECTOR] = {
                 OURS("InvalidSelector"), EINVAL, 2,
                 "The selector cannot be read",
-                "Selectors are 0000:06:0d.0, 06:0d.0, group:26, class=nvme, vendor=8086, device=100e, driver=vfio-pci" },
+                "Selectors are 0000:06:0d.0, 06:0d.0, group:26, class=nvme, "
+                "vendor=8086, device=100e, driver=vfio-pci" },
         [VFB_ERROR_INVALID_OPTION] = {
                 OURS("InvalidOption"), EINVAL, 2,
                 "An option or flag is unknown or has a wrong value",

@@ -31,8 +31,9 @@ typedef struct Wish {
         LeaseMode mode;
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
-        Ask asks[ASKS_MAX];
+        Ask *asks;
         unsigned n_asks;
+        bool asked; /* already: then there is no need for details */
 } Wish;
 
 static Wish *wish_free(Wish *wish) {
@@ -41,6 +42,7 @@ static Wish *wish_free(Wish *wish) {
 
         for (unsigned i = 0; i < wish->n_asks; i++)
                 ask_done(&wish->asks[i]);
+        free(wish->asks);
         free(wish);
         return NULL;
 }
@@ -121,7 +123,8 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
                 return invalid_option(error, "Option \"mode\" is none of auto, legacy, legacy-raw");
 
         if (!label_is_valid(wish->label))
-                return invalid_option(error, "Option \"label\" is longer than 64 characters, or has control characters");
+                return invalid_option(error,
+                                      "Option \"label\" is longer than 64 characters, or has control characters");
         if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
                 return invalid_option(error, "Option \"lifetime\" is not lifeline");
         return 0;
@@ -139,7 +142,11 @@ static int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         if (r < 0)
                 return r;
 
-        r = options_read(m, (Option[]){ { "mode", &wish->mode_name }, { "label", &wish->label }, { "lifetime", &wish->lifetime } }, 3, error);
+        r = options_read(m,
+                         (Option[]){ { "mode", &wish->mode_name },
+                                     { "label", &wish->label },
+                                     { "lifetime", &wish->lifetime } },
+                         3, error);
         if (r < 0)
                 return r;
 
@@ -152,14 +159,24 @@ static int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
 }
 
 static int wish_ask(Wish *wish, Server *server, const Device *device, const char *selector, sd_bus_error *error) {
-        Ask *ask = &wish->asks[wish->n_asks];
+        Ask *asks, *ask;
         int r;
 
         if (wish->n_asks == ASKS_MAX)
                 return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
 
-        wish->n_asks++;
-        r = device ? details_of_device(ask, server, VFB_ACTION_ACQUIRE, device) : details_of_unknown(ask, VFB_ACTION_ACQUIRE, selector);
+        asks = reallocarray(wish->asks, wish->n_asks + 1, sizeof(*asks));
+        if (!asks)
+                return -ENOMEM;
+        wish->asks = asks;
+        ask = &asks[wish->n_asks++];
+
+        r = device ? ask_about(ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation)
+                   : ask_about(ask, VFB_ACTION_ACQUIRE, selector, 0);
+        if (r < 0 || wish->asked)
+                return r;
+
+        r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
         if (r < 0)
                 return r;
 
@@ -211,7 +228,8 @@ static int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
                 const Device *device = wish->targets[i].device;
 
                 r = wish_ask(wish, server, device, wish->targets[i].selector, error);
-                if (r >= 0 && wish->mode == LEASE_MODE_LEGACY_RAW && device && device->group && wish_is_first_of_group(wish, i))
+                if (r >= 0 && wish->mode == LEASE_MODE_LEGACY_RAW && device && device->group &&
+                    wish_is_first_of_group(wish, i))
                         r = wish_ask_companions(wish, server, device->group, error);
                 if (r < 0)
                         return r;
@@ -239,9 +257,14 @@ static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_err
         devices[0] = '\0';
         for (unsigned i = 0; i < wish->n_targets && n < sizeof(devices); i++)
                 if (wish->targets[i].device)
-                        n += (size_t) snprintf(devices + n, sizeof(devices) - n, "%s%s", n > 0 ? " " : "", device_id(wish->targets[i].device));
+                        n += (size_t) snprintf(devices + n, sizeof(devices) - n, "%s%s", n > 0 ? " " : "",
+                                               device_id(wish->targets[i].device));
 
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = devices, .error = error->name, .uid = &sender->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
+                               .priority = LOG_NOTICE,
+                               .device = devices,
+                               .error = error->name,
+                               .uid = sender->uid != (uid_t) -1 ? &sender->uid : NULL },
                   "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
 }
 
@@ -292,7 +315,8 @@ static int acquire_reply(sd_bus_message *m, const Lease *lease, int lifeline, co
         return sd_bus_message_send(reply);
 }
 
-static int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
+static int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
+                           void *userdata) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
@@ -304,18 +328,25 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
         }
 
         bus_refuse_finding(&error, r, why);
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .device = why ? why->device : NULL, .error = error.name, .uid = &operation->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
+                               .priority = LOG_NOTICE,
+                               .device = why ? why->device : NULL,
+                               .error = error.name,
+                               .uid = &operation->uid },
                   "Refused to uid %u: %s", (unsigned) operation->uid, error.message ?: error.name);
         return sd_bus_reply_method_error(operation->m, &error);
 }
 
-static int acquire_start(Server *server, sd_bus_message *m, const Wish *wish, const Sender *sender, sd_bus_error *error) {
+static int acquire_start(Server *server, sd_bus_message *m, Wish *wish, const Sender *sender, sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
         BrokerRequest request = wish_request(wish, m, sender);
         Findings findings = {};
         int r;
 
         r = operation_new(&operation, server, m, sender->uid);
+        if (r < 0)
+                return r;
+        r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);
         if (r < 0)
                 return r;
 
@@ -343,6 +374,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
 
+        wish->asked = authorizer_has_asked(server_authorizer(server), m);
         r = wish_resolve(wish, server, error);
         if (r < 0)
                 return r;
@@ -368,15 +400,19 @@ static int find_verdict(sd_bus_message *m, Verdict verdict, Findings *findings) 
                 return 0;
         case VERDICT_CHALLENGE:
                 if (!sd_bus_message_get_allow_interactive_authorization(m)) {
-                        r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "", "An administrator has to agree, and may not be asked");
+                        r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "",
+                                               "An administrator has to agree, and may not be asked");
                         break;
                 }
-                return findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_AUTHORIZATION_REQUIRED), "", "An administrator will be asked to agree");
+                return findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_AUTHORIZATION_REQUIRED),
+                                         "", "An administrator will be asked to agree");
         case VERDICT_NO:
-                r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "", "Policy does not let you have it");
+                r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "",
+                                       "Policy does not let you have it");
                 break;
         case VERDICT_UNAVAILABLE:
-                r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORITY_UNAVAILABLE, "", "polkit does not answer");
+                r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORITY_UNAVAILABLE, "",
+                                       "polkit does not answer");
                 break;
         case _VERDICT_MAX:
         default:
@@ -417,6 +453,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = wish_read(&wish, m, error);
         if (r < 0)
                 return r;
+        wish->asked = authorizer_has_asked(server_authorizer(server), m);
         r = wish_resolve(wish, server, error);
         if (r < 0)
                 return r;
@@ -429,6 +466,8 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
         request = wish_request(wish, m, &sender);
         r = find_verdict(m, verdict, &findings);
+        if (r >= 0)
+                r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);
         if (r >= 0)
                 r = broker_examine(server_broker(server), &request, &findings);
         if (r >= 0)

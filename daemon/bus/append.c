@@ -55,13 +55,17 @@ const Device *device_of_path(const Broker *broker, const char *path) {
 }
 
 const Group *group_of_path(const Broker *broker, const char *path) {
+        char same[PATH_MAX_BYTES];
+        const Group *group;
         unsigned number;
-        int end = -1;
 
-        if (sscanf(path, VFB_PATH_GROUP "/%9u%n", &number, &end) != 1 || end < 0 || path[end])
+        if (sscanf(path, VFB_PATH_GROUP "/%u", &number) != 1)
                 return NULL;
 
-        return broker_find_group(broker, number);
+        /* A number may be written in many ways, and only one of them is the object's. */
+        group = broker_find_group(broker, number);
+        path_of_group(group, same);
+        return strcmp(path, same) == 0 ? group : NULL;
 }
 
 const Lease *lease_of_path(const Broker *broker, const char *path) {
@@ -155,7 +159,8 @@ static int append_finding(sd_bus_message *m, const Finding *finding) {
 
         r = sd_bus_message_open_container(m, 'r', "ssssa{sv}");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ssss", finding->code, severity_name(finding->severity), finding->device, finding->text);
+                r = sd_bus_message_append(m, "ssss", finding->code, severity_name(finding->severity), finding->device,
+                                          finding->text);
         if (r >= 0)
                 r = append_data(m, finding);
         if (r < 0)

@@ -2,6 +2,7 @@
 
 /* Authorizer */
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,11 @@ struct Authorizer {
         uint64_t last_id;
 };
 
+int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation) {
+        *ret = (Ask){ .action = action };
+        return asprintf(&ret->subject, "%s %" PRIu64, id, generation) < 0 ? -ENOMEM : 0;
+}
+
 int ask_add(Ask *ask, const char *key, const char *format, ...) {
         char *copy, *value;
         va_list ap;
@@ -87,7 +93,10 @@ void ask_done(Ask *ask) {
 static int ask_copy(Ask *ret, const Ask *ask) {
         int r = 0;
 
-        *ret = (Ask){ .action = ask->action, .subject = strdup(ask->subject ?: ""), .has_owner = ask->has_owner, .owner = ask->owner };
+        *ret = (Ask){ .action = ask->action,
+                      .subject = strdup(ask->subject ?: ""),
+                      .has_owner = ask->has_owner,
+                      .owner = ask->owner };
         if (!ret->subject)
                 return -ENOMEM;
 
@@ -222,7 +231,8 @@ static int question_on_reply(sd_bus_message *reply, void *userdata, sd_bus_error
         question->asking = false;
 
         if (sd_bus_message_is_method_error(reply, NULL)) {
-                log_line(LOG_WARNING, "polkit did not answer: %s", sd_bus_message_get_error(reply)->message ?: "no reason given");
+                log_line(LOG_WARNING, "polkit did not answer: %s",
+                         sd_bus_message_get_error(reply)->message ?: "no reason given");
                 question_answer(question, VERDICT_UNAVAILABLE);
                 return 1;
         }
@@ -248,7 +258,8 @@ static int question_append(Question *question, sd_bus_message *call) {
         char name[40];
         int r;
 
-        r = sd_bus_message_append(call, "(sa{sv})s", "system-bus-name", 1, "name", "s", question_sender(question), ask->action);
+        r = sd_bus_message_append(call, "(sa{sv})s", "system-bus-name", 1, "name", "s", question_sender(question),
+                                  ask->action);
         if (r < 0)
                 return r;
 
@@ -271,7 +282,8 @@ static int question_send(Question *question) {
         sd_bus *bus = question->authorizer->bus;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &call, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization");
+        r = sd_bus_message_new_method_call(bus, &call, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                                           "CheckAuthorization");
         if (r < 0)
                 return r;
         r = question_append(question, call);
@@ -288,7 +300,8 @@ static int question_send(Question *question) {
 }
 
 static void question_ask_next(Question *question) {
-        while (question->next < question->n_asks && !ask_is_needed(&question->asks[question->next], question->sender.uid))
+        while (question->next < question->n_asks &&
+               !ask_is_needed(&question->asks[question->next], question->sender.uid))
                 question->next++;
 
         if (question->next == question->n_asks) {
@@ -371,6 +384,10 @@ static Question *authorizer_find(const Authorizer *authorizer, sd_bus_message *m
         return NULL;
 }
 
+bool authorizer_has_asked(const Authorizer *authorizer, sd_bus_message *m) {
+        return authorizer_find(authorizer, m) != NULL;
+}
+
 static bool authorizer_is_full(const Authorizer *authorizer, const char *name) {
         const Question *question;
         unsigned n = 0;
@@ -386,14 +403,16 @@ static bool question_is_about(const Question *question, const Ask *asks, unsigne
                 return false;
 
         for (unsigned i = 0; i < n; i++)
-                if (strcmp(question->asks[i].action, asks[i].action) != 0 || strcmp(question->asks[i].subject, asks[i].subject ?: "") != 0)
+                if (strcmp(question->asks[i].action, asks[i].action) != 0 ||
+                    strcmp(question->asks[i].subject, asks[i].subject ?: "") != 0)
                         return false;
 
         return true;
 }
 
 /* 0: it was answered by the time this returns, and runs again. */
-static int authorizer_start(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, bool quiet, sd_bus_error *error) {
+static int authorizer_start(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, bool quiet,
+                            sd_bus_error *error) {
         Question *question;
         Sender sender;
         int r;
@@ -406,7 +425,8 @@ static int authorizer_start(Authorizer *authorizer, sd_bus_message *m, const Ask
                 return r;
         question->quiet = quiet;
 
-        r = senders_lookup(authorizer->senders, question_sender(question), &sender, &question->slot, question_on_sender, question);
+        r = senders_lookup(authorizer->senders, question_sender(question), &sender, &question->slot,
+                           question_on_sender, question);
         if (r < 0) {
                 question_free(question);
                 return r;
@@ -433,12 +453,14 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
                 return authorizer_start(authorizer, m, asks, n, quiet, error);
 
         *ret_sender = question->sender;
-        *ret_verdict = question_is_about(question, asks, n) || question->verdict != VERDICT_YES ? question->verdict : VERDICT_CHANGED;
+        *ret_verdict = question_is_about(question, asks, n) || question->verdict != VERDICT_YES ? question->verdict
+                                                                                                : VERDICT_CHANGED;
         question_free(question);
         return 1;
 }
 
-int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender, sd_bus_error *error) {
+int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender,
+                     sd_bus_error *error) {
         static const VfbError refusals[_VERDICT_MAX] = {
                 [VERDICT_NO] = VFB_ERROR_ACCESS_DENIED,
                 [VERDICT_CHALLENGE] = VFB_ERROR_AUTHORIZATION_REQUIRED,
@@ -454,7 +476,8 @@ int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks,
 
         /* The question could be asked, and there was nobody to answer it. */
         if (verdict == VERDICT_CHALLENGE && sd_bus_message_get_allow_interactive_authorization(m) > 0)
-                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, "no authentication agent is there to ask an administrator");
+                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED,
+                                  "no authentication agent is there to ask an administrator");
 
         return bus_refuse(error, (int) refusals[verdict], NULL);
 }

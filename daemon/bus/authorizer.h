@@ -13,6 +13,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bus/sender.h"
 
@@ -50,11 +51,18 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
                    Sender *ret_sender, Verdict *ret_verdict, sd_bus_error *error);
 
 /* The same, and anything but yes is a refusal with @error set. */
-int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender, sd_bus_error *error);
+int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender,
+                     sd_bus_error *error);
 
 /* The caller has left the bus: its questions are taken back. */
 void authorizer_forget(Authorizer *authorizer, const char *name);
 
-/* Builds an ask. -E2BIG: more than AUTHORIZER_DETAILS_MAX. */
+/* Whether the handler runs again with this message. Then polkit has the details already. */
+bool authorizer_has_asked(const Authorizer *authorizer, sd_bus_message *m);
+
+/* Begins an ask: to do @action with what has this id and this generation. */
+int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation);
+
+/* Goes on with it. -E2BIG: more than AUTHORIZER_DETAILS_MAX. */
 int ask_add(Ask *ask, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void ask_done(Ask *ask);

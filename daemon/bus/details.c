@@ -14,11 +14,6 @@ static const char *yes_no(bool b) {
         return b ? "yes" : "no";
 }
 
-static int set_subject(Ask *ask, const char *action, const char *id, unsigned long long generation) {
-        ask->action = action;
-        return asprintf(&ask->subject, "%s %llu", id, generation) < 0 ? -ENOMEM : 0;
-}
-
 /* The ids of the whole group, as far as they fit in one detail. */
 static int add_group(Ask *ask, const Group *group) {
         char ids[2048];
@@ -30,7 +25,8 @@ static int add_group(Ask *ask, const Group *group) {
         if (group)
                 TAILQ_FOREACH(device, &group->devices, siblings)
                         if (n < sizeof(ids))
-                                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", n > 0 ? " " : "", device_id(device));
+                                n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s", n > 0 ? " " : "",
+                                                       device_id(device));
 
         r = group ? ask_add(ask, "device.group", "%u", group->number) : ask_add(ask, "device.group", "%s", "");
         if (r < 0)
@@ -63,14 +59,10 @@ static int add_identity(Ask *ask, const DeviceFacts *facts) {
         return r;
 }
 
-int details_of_device(Ask *ask, Server *server, const char *action, const Device *device) {
+int details_of_device(Ask *ask, Server *server, const Device *device) {
         Broker *broker = server_broker(server);
         char physfn[DEVICE_ID_MAX] = "";
         int r;
-
-        r = set_subject(ask, action, device_id(device), device->generation);
-        if (r < 0)
-                return r;
 
         r = add_identity(ask, &device->facts);
         if (r < 0)
@@ -89,13 +81,7 @@ int details_of_device(Ask *ask, Server *server, const char *action, const Device
         return add_group(ask, device->group);
 }
 
-int details_of_unknown(Ask *ask, const char *action, const char *selector) {
-        int r;
-
-        r = set_subject(ask, action, selector, 0);
-        if (r < 0)
-                return r;
-
+int details_of_unknown(Ask *ask, const char *selector) {
         return ask_add(ask, "device.id", "%s", selector);
 }
 
@@ -109,14 +95,10 @@ int details_of_request(Ask *ask, const char *mode, const char *label) {
         return ask_add(ask, "lease.label", "%s", label);
 }
 
-int details_of_lease(Ask *ask, const char *action, const Lease *lease) {
+int details_of_lease(Ask *ask, const Lease *lease) {
         char ids[2048];
         size_t n = 0;
         int r;
-
-        r = set_subject(ask, action, lease->id, 0);
-        if (r < 0)
-                return r;
 
         ask->has_owner = true;
         ask->owner = lease->user->uid;

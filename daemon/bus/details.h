@@ -15,9 +15,9 @@ typedef struct Lease Lease;
 typedef struct Server Server;
 
 /* All return 0 or negative errno; what was built so far is ask_done()'s. */
-int details_of_device(Ask *ask, Server *server, const char *action, const Device *device);
-int details_of_unknown(Ask *ask, const char *action, const char *selector);
+int details_of_device(Ask *ask, Server *server, const Device *device);
+int details_of_unknown(Ask *ask, const char *selector);
 int details_of_request(Ask *ask, const char *mode, const char *label);
 
 /* Its holder may without a question. */
-int details_of_lease(Ask *ask, const char *action, const Lease *lease);
+int details_of_lease(Ask *ask, const Lease *lease);

@@ -22,7 +22,8 @@
 
 /* A fallback vtable is found for any path below; whether there is such an object is asked here. What the
  * getters get is the server: they find the device by the path, as it may go while a call waits. */
-static int device_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+static int device_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+                              sd_bus_error *error) {
         Server *server = userdata;
 
         if (!device_of_path(server_broker(server), path))
@@ -62,7 +63,9 @@ static int device_quarantine(sd_bus_message *m, Server *server, const char *reas
         if (!device)
                 return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 
-        r = details_of_device(&ask, server, VFB_ACTION_QUARANTINE, device);
+        r = ask_about(&ask, VFB_ACTION_QUARANTINE, device_id(device), device->generation);
+        if (r >= 0)
+                r = details_of_device(&ask, server, device);
         if (r >= 0)
                 r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
         ask_done(&ask);
@@ -252,10 +255,12 @@ int device_register(Server *server) {
         sd_bus *bus = server_bus(server);
         int r;
 
-        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_DEVICE, device_vtable, device_find_object, server);
+        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_DEVICE, device_vtable,
+                                       device_find_object, server);
         if (r < 0)
                 return r;
-        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_PCI, pci_vtable, device_find_object, server);
+        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_PCI, pci_vtable, device_find_object,
+                                       server);
         if (r < 0)
                 return r;
 
@@ -266,12 +271,14 @@ void device_emit_changed(Server *server, const Device *device) {
         char path[PATH_MAX_BYTES];
 
         path_of_device(device, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Driver", "IsVfioDriver", "Group", NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Driver", "IsVfioDriver",
+                                       "Group", NULL);
 }
 
 void device_emit_standing(Server *server, const Device *device) {
         char path[PATH_MAX_BYTES];
 
         path_of_device(device, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Availability", "Blockers", "Lease", NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Availability", "Blockers",
+                                       "Lease", NULL);
 }

@@ -13,7 +13,8 @@
 
 #define REGIONS_MAX 32
 
-static int group_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+static int group_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+                             sd_bus_error *error) {
         Server *server = userdata;
 
         if (!group_of_path(server_broker(server), path))
@@ -151,7 +152,8 @@ static const sd_bus_vtable group_vtable[] = {
 int group_register(Server *server) {
         int r;
 
-        r = sd_bus_add_fallback_vtable(server_bus(server), NULL, VFB_PATH_GROUP, VFB_INTERFACE_GROUP, group_vtable, group_find_object, server);
+        r = sd_bus_add_fallback_vtable(server_bus(server), NULL, VFB_PATH_GROUP, VFB_INTERFACE_GROUP, group_vtable,
+                                       group_find_object, server);
         if (r < 0)
                 return r;
 
@@ -162,5 +164,6 @@ void group_emit_changed(Server *server, const Group *group) {
         char path[PATH_MAX_BYTES];
 
         path_of_group(group, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_GROUP, "Devices", "Viable", "Blockers", "Leases", NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_GROUP, "Devices", "Viable", "Blockers",
+                                       "Leases", NULL);
 }

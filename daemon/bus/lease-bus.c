@@ -18,7 +18,8 @@
 #include "errors.h"
 #include "names.h"
 
-static int lease_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+static int lease_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+                             sd_bus_error *error) {
         Server *server = userdata;
 
         if (!lease_of_path(server_broker(server), path))
@@ -48,7 +49,8 @@ static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         return 0;
 }
 
-static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
+static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
+                           void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
@@ -137,7 +139,9 @@ static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error 
         if (!lease)
                 return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
 
-        r = details_of_lease(&ask, VFB_ACTION_REVOKE, lease);
+        r = ask_about(&ask, VFB_ACTION_REVOKE, lease->id, 0);
+        if (r >= 0)
+                r = details_of_lease(&ask, lease);
         if (r >= 0)
                 r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
         ask_done(&ask);
@@ -234,7 +238,8 @@ static const sd_bus_vtable lease_vtable[] = {
 int lease_register(Server *server) {
         int r;
 
-        r = sd_bus_add_fallback_vtable(server_bus(server), NULL, VFB_PATH_LEASE, VFB_INTERFACE_LEASE, lease_vtable, lease_find_object, server);
+        r = sd_bus_add_fallback_vtable(server_bus(server), NULL, VFB_PATH_LEASE, VFB_INTERFACE_LEASE, lease_vtable,
+                                       lease_find_object, server);
         if (r < 0)
                 return r;
 

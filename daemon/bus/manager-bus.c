@@ -25,7 +25,8 @@ static int append_device_row(sd_bus_message *m, const Device *device) {
         if (r >= 0) {
                 why = findings_first_error(&findings);
                 path_of_device(device, path);
-                r = sd_bus_message_append(m, "(sosss)", device_id(device), path, device->facts.driver, broker_availability(device), why ? why->text : "");
+                r = sd_bus_message_append(m, "(sosss)", device_id(device), path, device->facts.driver,
+                                          broker_availability(device), why ? why->text : "");
         }
         findings_done(&findings);
         return r;
@@ -217,7 +218,8 @@ static int manager_property_version(sd_bus *bus, const char *path, const char *i
 
 static int manager_property_features(sd_bus *bus, const char *path, const char *interface, const char *property,
                                      sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return append_words(m, "mode:auto mode:legacy mode:legacy-raw option:mode option:label option:lifetime lifetime:lifeline device-option:vf-token");
+        return append_words(m, "mode:auto mode:legacy mode:legacy-raw option:mode option:label "
+                               "option:lifetime lifetime:lifeline device-option:vf-token");
 }
 
 static int manager_property_backends(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -254,8 +256,9 @@ static int manager_property_leases_max(sd_bus *bus, const char *path, const char
         return sd_bus_message_append(m, "u", broker_config(server_broker(userdata))->leases_max);
 }
 
-static int manager_property_leases_per_user_max(sd_bus *bus, const char *path, const char *interface, const char *property,
-                                                sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int manager_property_leases_per_user_max(sd_bus *bus, const char *path, const char *interface,
+                                                const char *property, sd_bus_message *m, void *userdata,
+                                                sd_bus_error *error) {
         return sd_bus_message_append(m, "u", broker_config(server_broker(userdata))->leases_per_user_max);
 }
 
@@ -316,7 +319,8 @@ static const sd_bus_vtable manager_vtable[] = {
 };
 
 int manager_register(Server *server) {
-        return sd_bus_add_object_vtable(server_bus(server), NULL, VFB_PATH, VFB_INTERFACE_MANAGER, manager_vtable, server);
+        return sd_bus_add_object_vtable(server_bus(server), NULL, VFB_PATH, VFB_INTERFACE_MANAGER, manager_vtable,
+                                        server);
 }
 
 void manager_emit_device(Server *server, const char *signal, const Device *device) {
@@ -341,5 +345,6 @@ void manager_emit_lease_removed(Server *server, const Lease *lease) {
         char path[PATH_MAX_BYTES];
 
         path_of_lease(lease, path);
-        sd_bus_emit_signal(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", lease->id, path, lease_end_name(lease->end));
+        sd_bus_emit_signal(server_bus(server), VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", lease->id,
+                           path, lease_end_name(lease->end));
 }

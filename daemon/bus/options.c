@@ -77,7 +77,8 @@ int flags_read_none(sd_bus_message *m, sd_bus_error *error) {
         if (r < 0)
                 return r;
         if (flags != 0)
-                return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, "Unknown flags 0x%" PRIx64, flags);
+                return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name,
+                                         "Unknown flags 0x%" PRIx64, flags);
 
         return 0;
 }

@@ -18,7 +18,8 @@ int bus_refuse(sd_bus_error *error, int r, const char *text) {
                 /* Not sd_bus_error_set_errno(): it gives some of them names that mean something else here, such as
                  * AccessDenied for the kernel's EACCES. */
                 snprintf(name, sizeof(name), "System.Error.%s", strerrorname_np(r < 0 ? -r : EIO) ?: "EIO");
-                return sd_bus_error_setf(error, name, "%s: %s", text ?: "The kernel, or the service itself, failed", strerror(r < 0 ? -r : EIO));
+                return sd_bus_error_setf(error, name, "%s: %s", text ?: "The kernel, or the service itself, failed",
+                                         strerror(r < 0 ? -r : EIO));
         }
 
         if (text)

@@ -181,7 +181,8 @@ bool senders_recall(Senders *senders, const char *name, Sender *ret) {
         return entry != NULL;
 }
 
-int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot **ret_slot, SenderKnown known, void *userdata) {
+int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot **ret_slot, SenderKnown known,
+                   void *userdata) {
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
         size_t length = strlen(name) + 1;
         Lookup *lookup;
@@ -196,8 +197,9 @@ int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot 
         *lookup = (Lookup){ senders, known, userdata };
         memcpy(lookup->name, name, length);
 
-        r = sd_bus_call_method_async(senders->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "GetConnectionCredentials", lookup_on_reply, lookup, "s", name);
+        r = sd_bus_call_method_async(senders->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "GetConnectionCredentials", lookup_on_reply, lookup, "s",
+                                     name);
         if (r < 0) {
                 free(lookup);
                 return r;

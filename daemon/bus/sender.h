@@ -33,7 +33,8 @@ DEFINE_CLEANUP(Senders, senders_free)
 bool senders_recall(Senders *senders, const char *name, Sender *ret);
 
 /* 1: @ret is filled. 0: asked; @known will be called, unless @ret_slot is unreferenced before. */
-int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot **ret_slot, SenderKnown known, void *userdata);
+int senders_lookup(Senders *senders, const char *name, Sender *ret, sd_bus_slot **ret_slot, SenderKnown known,
+                   void *userdata);
 
 /* The name has left the bus. */
 void senders_forget(Senders *senders, const char *name);

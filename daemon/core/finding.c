@@ -53,7 +53,8 @@ int findings_add_error(Findings *findings, Finding **ret, VfbError error, const 
         return 0;
 }
 
-int findings_add_note(Findings *findings, Severity severity, const char *code, const char *device, const char *format, ...) {
+int findings_add_note(Findings *findings, Severity severity, const char *code, const char *device, const char *format,
+                      ...) {
         Finding *finding;
         va_list ap;
         int r;

@@ -46,8 +46,8 @@ void findings_done(Findings *findings);
 /* Appends one; @ret (may be NULL) is borrowed until the next is added. @error decides severity and code. */
 int findings_add_error(Findings *findings, Finding **ret, VfbError error, const char *device, const char *format, ...)
         __attribute__((format(printf, 5, 6)));
-int findings_add_note(Findings *findings, Severity severity, const char *code, const char *device, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+int findings_add_note(Findings *findings, Severity severity, const char *code, const char *device, const char *format,
+                      ...) __attribute__((format(printf, 5, 6)));
 
 int finding_set_fix(Finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -156,6 +156,14 @@ void lease_add_device(Lease *lease, Device *device, const char *token) {
         lease->n_devices++;
 }
 
+bool lease_has_device(const Lease *lease, const Device *device) {
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i].device == device)
+                        return true;
+
+        return false;
+}
+
 int lease_drop_device(Lease *lease, Device *device) {
         for (unsigned i = 0; i < lease->n_devices; i++)
                 if (lease->devices[i].device == device) {

@@ -108,6 +108,8 @@ Lease *lease_find(const LeaseList *leases, const char *id);
 /* Adds the device and its group. The caller has made sure that both are free and that there is room. */
 void lease_add_device(Lease *lease, Device *device, const char *token);
 
+bool lease_has_device(const Lease *lease, const Device *device);
+
 /* The device has gone; returns its index, -1 if it was not in the lease. */
 int lease_drop_device(Lease *lease, Device *device);
 

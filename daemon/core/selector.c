@@ -43,7 +43,8 @@ static bool parse_hex(const char *text, size_t digits, uint32_t *ret) {
         for (size_t i = 0; i < n; i++) {
                 if (!isxdigit((unsigned char) text[i]))
                         return false;
-                value = value << 4 | (uint32_t) (isdigit((unsigned char) text[i]) ? text[i] - '0' : tolower(text[i]) - 'a' + 10);
+                value = value << 4 |
+                        (uint32_t) (isdigit((unsigned char) text[i]) ? text[i] - '0' : tolower(text[i]) - 'a' + 10);
         }
 
         *ret = value;

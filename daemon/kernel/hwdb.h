@@ -16,4 +16,5 @@ int hwdb_new(Hwdb **ret);
 Hwdb *hwdb_free(Hwdb *hwdb);
 
 /* Unknown names are "". Never fails: without a database everything is unknown. */
-void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vendor_size, char *ret_model, size_t model_size);
+void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vendor_size, char *ret_model,
+                 size_t model_size);

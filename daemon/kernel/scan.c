@@ -214,10 +214,8 @@ static void parse_bars(const char *text, PciFacts *facts) {
         }
 }
 
-int scan_pci(int sysfs, const char *address, PciFacts *ret) {
+int scan_pci_identity(int sysfs, const char *address, PciFacts *ret) {
         PciFacts facts = { .group = -1, .numa_node = -1 };
-        char text[ATTRIBUTE_MAX];
-        uint64_t node;
         int r;
 
         if (!pci_address_is_valid(address))
@@ -225,6 +223,20 @@ int scan_pci(int sysfs, const char *address, PciFacts *ret) {
         memcpy(facts.address, address, strlen(address) + 1);
 
         r = read_identity(sysfs, address, &facts);
+        if (r < 0)
+                return r;
+
+        *ret = facts;
+        return 0;
+}
+
+int scan_pci(int sysfs, const char *address, PciFacts *ret) {
+        char text[ATTRIBUTE_MAX];
+        PciFacts facts;
+        uint64_t node;
+        int r;
+
+        r = scan_pci_identity(sysfs, address, &facts);
         if (r < 0)
                 return r;
 

@@ -41,6 +41,9 @@ bool pci_address_is_valid(const char *address);
 /* @sysfs is a descriptor of /sys. -ENODEV: not there (any more). -EBADMSG: "uevent" makes no sense. */
 int scan_pci(int sysfs, const char *address, PciFacts *ret);
 
+/* Only what may change while it stays the same device: all but NUMA node, reset methods and BARs. */
+int scan_pci_identity(int sysfs, const char *address, PciFacts *ret);
+
 /* Calls @found for each function, in order of address. Stops at the first non-zero, and returns it.
  * Functions that vanish meanwhile or make no sense are passed over. -ENOENT: no PCI bus at all. */
 int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata), void *userdata);

@@ -13,7 +13,8 @@
 #include "bench.h"
 
 #define ROUNDS 41
-#define CALLS  5 /* a round's figure is their median */
+#define CALLS  5   /* a round's figure is the quickest of them: the others were disturbed */
+#define MARGIN 1.4 /* for the noise of a machine that has other work */
 
 #define POLKIT_NAME      "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH      "/org/freedesktop/PolicyKit1/Authority"
@@ -116,37 +117,71 @@ static double measure(Scene *scene, Mode mode) {
         return usec;
 }
 
-static void print_ratio(const char *name, const double *numerator, const double *denominator, double goal, double bound, const char *stand_in) {
-        row_print(&(Row){ .name = name, .measured = median_ratio(numerator, denominator, ROUNDS), .goal = goal, .bound = bound, .stand_in = stand_in });
+static double measure_quickest(Scene *scene, Mode mode) {
+        double quickest = measure(scene, mode);
+
+        for (size_t i = 1; i < CALLS; i++) {
+                double usec = measure(scene, mode);
+
+                if (usec < quickest)
+                        quickest = usec;
+        }
+        return quickest;
+}
+
+typedef struct Ratio {
+        const char *name;
+        const double *numerator, *denominator;
+        double goal; /* 0: none */
+        const char *stand_in;
+} Ratio;
+
+static void print_ratio(const Ratio *ratio) {
+        row_print(&(Row){
+                .name = ratio->name,
+                .measured = median_ratio(ratio->numerator, ratio->denominator, ROUNDS),
+                .goal = ratio->goal,
+                .bound = ratio->goal * MARGIN,
+                .stand_in = ratio->stand_in,
+        });
 }
 
 static void print_rows(double usec[_MODE_MAX][ROUNDS]) {
-        static const char *const names[_MODE_MAX] = { "Open", "OpenByJob", "CheckAuthorization", "Acquire as user", "Acquire as root", "GetFds device", "GetFds container" };
+        static const char *const names[_MODE_MAX] = {
+                "Open", "OpenByJob", "CheckAuthorization", "Acquire as user", "Acquire as root", "GetFds device", "GetFds container",
+        };
+        static const char few[] = "0.99-1.11";
         double ours[_MODE_MAX][ROUNDS], asked[ROUNDS], asked_by_job[ROUNDS];
+        const double *open = usec[MODE_OPEN], *job = usec[MODE_JOB];
+        const double *user = usec[MODE_ACQUIRE_USER], *root = usec[MODE_ACQUIRE_ROOT], *device = usec[MODE_GET_DEVICE];
+        const Ratio ratios[] = {
+                { "1 Acquire as user without its job / (Open + CheckAuthorization)", ours[MODE_ACQUIRE_USER], asked, 1.15, "1.04" },
+                { "1 Acquire as user / (OpenByJob + CheckAuthorization)", user, asked_by_job, 1.15, "1.04" },
+                { "1 Acquire as user, job and all / (Open + CheckAuthorization)", user, asked, 0, "1.04" },
+                { "2 Acquire as root without its job / Open", ours[MODE_ACQUIRE_ROOT], open, 1.2, few },
+                { "2 Acquire as root / OpenByJob", root, job, 1.2, few },
+                { "2 Acquire as root, job and all / Open", root, open, 0, few },
+                { "2 GetFds of a device without its job / Open", ours[MODE_GET_DEVICE], open, 1.2, few },
+                { "2 GetFds of a device / OpenByJob", device, job, 1.2, few },
+                { "2 GetFds of a device, job and all / Open", device, open, 0, few },
+                { "2 GetFds of the container / Open", usec[MODE_GET_CONTAINER], open, 1.2, few },
+        };
 
         for (Mode mode = 0; mode < _MODE_MAX; mode++)
                 printf("%s: median %.0f us\n", names[mode], median(usec[mode], ROUNDS));
         for (size_t i = 0; i < ROUNDS; i++) {
-                asked[i] = usec[MODE_OPEN][i] + usec[MODE_CHECK][i];
-                asked_by_job[i] = usec[MODE_JOB][i] + usec[MODE_CHECK][i];
+                asked[i] = open[i] + usec[MODE_CHECK][i];
+                asked_by_job[i] = job[i] + usec[MODE_CHECK][i];
                 for (Mode mode = 0; mode < _MODE_MAX; mode++)
-                        ours[mode][i] = usec[mode][i] - (usec[MODE_JOB][i] - usec[MODE_OPEN][i]);
+                        ours[mode][i] = usec[mode][i] - (job[i] - open[i]);
         }
-
-        print_ratio("1 Acquire as user without its job / (Open + CheckAuthorization)", ours[MODE_ACQUIRE_USER], asked, 1.15, 1.6, "1.04");
-        print_ratio("1 Acquire as user / (OpenByJob + CheckAuthorization)", usec[MODE_ACQUIRE_USER], asked_by_job, 1.15, 1.6, "1");
-        print_ratio("1 Acquire as user, job and all / (Open + CheckAuthorization)", usec[MODE_ACQUIRE_USER], asked, 0, 0, "1.04");
-        print_ratio("2 Acquire as root without its job / Open", ours[MODE_ACQUIRE_ROOT], usec[MODE_OPEN], 1.2, 2.4, "0.99-1.11");
-        print_ratio("2 Acquire as root / OpenByJob", usec[MODE_ACQUIRE_ROOT], usec[MODE_JOB], 1.2, 1.6, "1");
-        print_ratio("2 Acquire as root, job and all / Open", usec[MODE_ACQUIRE_ROOT], usec[MODE_OPEN], 0, 0, "0.99-1.11");
-        print_ratio("2 GetFds of a device without its job / Open", ours[MODE_GET_DEVICE], usec[MODE_OPEN], 1.2, 2.4, "0.99-1.11");
-        print_ratio("2 GetFds of a device / OpenByJob", usec[MODE_GET_DEVICE], usec[MODE_JOB], 1.2, 1.6, "1");
-        print_ratio("2 GetFds of the container / Open", usec[MODE_GET_CONTAINER], usec[MODE_OPEN], 1.2, 0, "0.99-1.11");
+        for (size_t i = 0; i < sizeof(ratios) / sizeof(*ratios); i++)
+                print_ratio(&ratios[i]);
 }
 
 START_TEST(acquire_takes_little_more_than_its_parts) {
         Scene scene = { .world = stage_new(32) };
-        double usec[_MODE_MAX][ROUNDS], calls[CALLS];
+        double usec[_MODE_MAX][ROUNDS];
         pid_t daemon, plain;
 
         daemon = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_NOTHING, NULL);
@@ -162,9 +197,7 @@ START_TEST(acquire_takes_little_more_than_its_parts) {
                 for (unsigned turn = 0; turn < _MODE_MAX; turn++) {
                         Mode mode = (turn + round) % _MODE_MAX;
 
-                        for (size_t i = 0; i < CALLS; i++)
-                                calls[i] = measure(&scene, mode);
-                        usec[mode][round] = median(calls, CALLS);
+                        usec[mode][round] = measure_quickest(&scene, mode);
                 }
         print_rows(usec);
 

@@ -21,7 +21,7 @@ typedef struct Counts {
 static bool has_ended(const char *trace, pid_t pid) {
         char end[64];
 
-        snprintf(end, sizeof(end), "%d +++ exited", pid);
+        snprintf(end, sizeof(end), "%-5d +++ exited", pid);
         return strstr(trace, end) != NULL;
 }
 
@@ -56,9 +56,12 @@ START_TEST(device_costs_few_system_calls) {
 
         count_start(N, &one);
         count_start(2 * N, &two);
-        row_print(&(Row){ .name = "8 system calls a device, for its identity", .measured = (double) (two.identity - one.identity) / N, .goal = 5, .bound = 5, .stand_in = "4; sd-device 82 in all" });
-        row_print(&(Row){ .name = "8 system calls a device, in full", .measured = (double) (two.attributes - one.attributes) / N, .goal = 14, .bound = 14, .stand_in = "13" });
-        row_print(&(Row){ .name = "8 system calls a device, with memory and directories", .measured = (double) (two.all - one.all) / N, .goal = 14, .bound = 14.5, .stand_in = "13" });
+        row_print(&(Row){ .name = "8 system calls a device, for its identity", .measured = (double) (two.identity - one.identity) / N,
+                          .goal = 5, .bound = 5, .stand_in = "4; sd-device 82 in all" });
+        row_print(&(Row){ .name = "8 system calls a device, in full", .measured = (double) (two.attributes - one.attributes) / N,
+                          .goal = 14, .bound = 14, .stand_in = "13" });
+        row_print(&(Row){ .name = "8 system calls a device, with memory and directories", .measured = (double) (two.all - one.all) / N,
+                          .goal = 14, .bound = 14.5, .stand_in = "13" });
         rows_check();
 }
 END_TEST
@@ -71,15 +74,20 @@ static void print_uevent(const Trace *trace, const char *name, const char *addre
         ck_assert_uint_lt(first, trace->n);
         begin = trace_find_back(trace, trace->pid, first, "epoll_wait");
         end = trace_find(trace, trace->pid, first, "epoll_wait");
-        last = trace_find(trace, trace->pid, begin, "/uevent");
+        last = trace_find(trace, trace->pid, first, "/uevent");
+        ck_assert_uint_lt(begin, first);
+        ck_assert_uint_lt(last, end);
+        ck_assert_uint_lt(end, trace->n);
 
         snprintf(row, sizeof(row), "8 system calls for a uevent, %s", name);
-        row_print(&(Row){ .name = row, .measured = trace_count(trace, trace->pid, last, end, "/sys"), .goal = 6, .bound = 6, .stand_in = "4" });
+        row_print(&(Row){ .name = row, .measured = trace_count(trace, trace->pid, last, end, "/sys"),
+                          .goal = 6, .bound = 6, .stand_in = "4" });
         text = trace_summary(trace, trace->pid, begin, end);
         printf("   with the monitor's own: %s\n", text);
         free(text);
         snprintf(row, sizeof(row), "8 directories read for a uevent, %s", name);
-        row_print(&(Row){ .name = row, .measured = trace_count(trace, trace->pid, begin, end, "getdents"), .stand_in = "0" });
+        row_print(&(Row){ .name = row, .measured = trace_count(trace, trace->pid, begin, end, "getdents"),
+                          .stand_in = "0" });
         ck_assert_uint_eq(trace_count(trace, trace->pid, begin, end, "getdents"), 0);
 }
 

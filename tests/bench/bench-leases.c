@@ -27,7 +27,7 @@ typedef struct Scene {
 static void control(Scene *scene, const char *option, const char *value) {
         char command[128];
 
-        snprintf(command, sizeof(command), "callgrind_control %s %s %d >/dev/null", option, value, scene->world->daemon_pid);
+        snprintf(command, sizeof(command), "callgrind_control %s %s %d >/dev/null 2>&1", option, value, scene->world->daemon_pid);
         ck_assert_int_eq(system(command), 0);
 }
 
@@ -85,7 +85,7 @@ START_TEST(acquire_costs_the_same_whatever_there_is) {
         Held *held = calloc(n_leases, sizeof(*held));
         double n[3][2];
 
-        scene.user = world_connect(scene.world, world_user());
+        scene.user = world_connect(scene.world, USER);
         scene.world->daemon_pid = program_start(scene.world, PROGRAM_DAEMON_NO_VFIO, UNDER_CALLGRIND, NULL);
         for (size_t i = 0, k = 0; i < 3; i++) {
                 for (; k < sizes[i]; k++)

@@ -87,12 +87,18 @@ START_TEST(ready_soon_and_small) {
         print_memory("plain", &plain_memory);
         print_memory("daemon, 16 devices", &few_memory);
         print_memory("daemon, 1000 devices", &some_memory);
-        row_print(&(Row){ .name = "9 exec to READY with 16 devices / plain", .measured = median_ratio(small, plain, ROUNDS), .goal = 2, .bound = 2.5, .stand_in = "1" });
-        row_print(&(Row){ .name = "9 us a device (goal 15 on a quiet machine)", .measured = median(each, ROUNDS), .stand_in = "8 for identity, 25 in full" });
-        row_print(&(Row){ .name = "9 a device / reading its files", .measured = median_ratio(each, walked, ROUNDS), .goal = 1.5, .bound = 2.25, .stand_in = "1" });
-        row_print(&(Row){ .name = "9 RSS with 16 devices, MB", .measured = few_memory.rss / 1024.0, .goal = 4, .bound = 4, .stand_in = "2.9" });
-        row_print(&(Row){ .name = "9 RSS with 16 devices / plain", .measured = (double) few_memory.rss / plain_memory.rss, .stand_in = "1" });
-        row_print(&(Row){ .name = "9 RSS a device, kB, 16 to 1000", .measured = kb_each(&some_memory, &few_memory, SOME - FEW), .goal = 1, .bound = 1, .stand_in = "-" });
+        row_print(&(Row){ .name = "9 exec to READY with 16 devices / plain", .measured = median_ratio(small, plain, ROUNDS),
+                          .goal = 2, .bound = 2.5, .stand_in = "1" });
+        row_print(&(Row){ .name = "9 us a device (goal 15 on a quiet machine)", .measured = median(each, ROUNDS),
+                          .stand_in = "8 for identity, 25 in full" });
+        row_print(&(Row){ .name = "9 a device / reading its files", .measured = median_ratio(each, walked, ROUNDS),
+                          .goal = 1.5, .bound = 2.25, .stand_in = "1" });
+        row_print(&(Row){ .name = "9 RSS with 16 devices, MB", .measured = few_memory.rss / 1024.0,
+                          .goal = 4, .bound = 4, .stand_in = "2.9" });
+        row_print(&(Row){ .name = "9 RSS with 16 devices / plain", .measured = (double) few_memory.rss / plain_memory.rss,
+                          .stand_in = "1" });
+        row_print(&(Row){ .name = "9 RSS a device, kB, 16 to 1000", .measured = kb_each(&some_memory, &few_memory, SOME - FEW),
+                          .goal = 1, .bound = 1, .stand_in = "-" });
         world_stop(few);
         world_stop(some);
         rows_check();
@@ -123,9 +129,12 @@ START_TEST(small_with_many_devices_and_leases) {
         print_memory("4000 devices, 1 lease", &one);
         print_memory("4000 devices, 1000 leases", &some);
         print_memory("4000 devices, 4000 leases", &many);
-        row_print(&(Row){ .name = "9 RSS a device, kB, over 4 MB with 4000", .measured = (none.rss - 4096.0) / MANY, .goal = 1, .bound = 1, .stand_in = "-" });
-        row_print(&(Row){ .name = "9 RSS a lease, kB, 1 to 1000", .measured = kb_each(&some, &one, SOME - 1), .goal = 1, .bound = 1, .stand_in = "0.5" });
-        row_print(&(Row){ .name = "9 RSS a lease, kB, 1000 to 4000", .measured = kb_each(&many, &some, MANY - SOME), .goal = 1, .bound = 1, .stand_in = "0.5" });
+        row_print(&(Row){ .name = "9 RSS a device, kB, over 4 MB with 4000", .measured = (none.rss - 4096.0) / MANY,
+                          .goal = 1, .bound = 1, .stand_in = "-" });
+        row_print(&(Row){ .name = "9 RSS a lease, kB, 1 to 1000", .measured = kb_each(&some, &one, SOME - 1),
+                          .goal = 1, .bound = 1, .stand_in = "0.5" });
+        row_print(&(Row){ .name = "9 RSS a lease, kB, 1000 to 4000", .measured = kb_each(&many, &some, MANY - SOME),
+                          .goal = 1, .bound = 1, .stand_in = "0.5" });
 
         /* first the daemon, so that it has not the end of 4,000 leases on its hands */
         program_stop(world, TAKE(world->daemon_pid, 0));

@@ -15,7 +15,7 @@
 #define QUESTIONS   8 /* of each connection */
 
 /* The bus lets only those in who have an entry in /etc/passwd; everybody has these. */
-static const uid_t users[] = { 1, 2, 3, 65534 };
+static const uid_t users[] = { OTHER, 2, 3, USER };
 
 typedef struct Crowd {
         World *world;
@@ -51,10 +51,10 @@ static void crowd_end(Crowd *crowd) {
 }
 
 static sd_bus_message *new_call(sd_bus *bus, bool ping) {
+        const char *interface = ping ? "org.freedesktop.DBus.Peer" : "org.freedesktop.DBus.Properties";
         sd_bus_message *m;
 
-        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH, ping ? "org.freedesktop.DBus.Peer" : "org.freedesktop.DBus.Properties",
-                                                        ping ? "Ping" : "Get"), 0);
+        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH, interface, ping ? "Ping" : "Get"), 0);
         if (!ping)
                 ck_assert_int_ge(sd_bus_message_append(m, "ss", VFB_INTERFACE_MANAGER, "NLeases"), 0);
         return m;
@@ -87,8 +87,10 @@ START_TEST(nobody_waits_for_those_who_wait_for_polkit) {
                 crowd_end(&crowd);
         }
 
-        row_print(&(Row){ .name = "4 Ping while 64 wait / Ping", .measured = median_ratio(waiting[1], idle[1], ROUNDS), .goal = 8, .bound = 8, .stand_in = "4" });
-        row_print(&(Row){ .name = "4 NLeases while 64 wait / NLeases", .measured = median_ratio(waiting[0], idle[0], ROUNDS), .goal = 8, .bound = 8, .stand_in = "4" });
+        row_print(&(Row){ .name = "4 Ping while 64 wait / Ping", .measured = median_ratio(waiting[1], idle[1], ROUNDS),
+                          .goal = 8, .bound = 8, .stand_in = "4" });
+        row_print(&(Row){ .name = "4 NLeases while 64 wait / NLeases", .measured = median_ratio(waiting[0], idle[0], ROUNDS),
+                          .goal = 8, .bound = 8, .stand_in = "4" });
 
         for (size_t i = 0; i < CONNECTIONS; i++)
                 sd_bus_flush_close_unref(crowd.buses[i]);

@@ -300,7 +300,7 @@ int bench_run(const char *name, const TTest *const *tests, size_t n, bool needs_
         if (needs_root && !world_is_root())
                 return SKIPPED;
         suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 240);
+        tcase_set_timeout(tcase, 3600);
         for (size_t i = 0; i < n; i++)
                 tcase_add_test(tcase, tests[i]);
         srunner_run_all(runner, CK_ENV);

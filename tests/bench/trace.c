@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "cleanup.h"
 #include "trace.h"
 
@@ -42,9 +43,12 @@ void trace_begin(Trace *ret, World *world, pid_t pid) {
                 _exit(127);
         }
         WAIT_FOR(world, tracer_of(pid) == ret->strace);
+
+        /* strace has the daemon, but may not have stopped it yet: what it does until then is not seen. */
+        for (int i = 0; i < 3; i++)
+                ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases");
 }
 
-/* What was split by another process' call is one line: its end is appended, and the rest dropped. */
 static bool is_resumed(const char *line) {
         return strncmp(line, "<... ", 5) == 0;
 }

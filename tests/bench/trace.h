@@ -4,9 +4,8 @@
 /*
  * Trace
  *
- * The system calls of a program as strace wrote them, one line each, in order. A call that others came in
- * between is one line all the same. The program's own children have other pids; what belongs to them is told
- * apart by that.
+ * The system calls of a program and its children as strace wrote them, in order. A call that another process'
+ * came in between has a second line, "<... NAME resumed>", with its end; that one is found, but not counted.
  */
 
 #include <stdbool.h>

@@ -231,11 +231,25 @@ START_TEST(raw_mode_hands_out_the_group) {
 }
 END_TEST
 
+/* Who has the group has all of it. */
+START_TEST(raw_mode_asks_for_the_companions_too) {
+        _cleanup_(grant_freep) Grant *grant = NULL;
+        Request request = { .wants = SHARED, .mode = "legacy-raw" };
+
+        polkit_set(world, "SetAnswerFor", "sss", "device.id", "0000:06:0d.1", "no");
+        ck_assert_str_eq(refusal_of(world->bus, &request), DENIED);
+        check_nothing_held(world);
+        request.mode = "legacy";
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &request), "");
+}
+END_TEST
+
 START_TEST(daemon_keeps_groups_but_no_device) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, NVME "," SHARED ",0000:06:0d.1");
 
-        WAIT_FOR(world, count_fds(world->daemon_pid, "/fake/device-") == 0);
+        ck_assert_uint_eq(grant->n_fds, 4);
         WAIT_FOR(world, count_children(world->daemon_pid) == 0);
+        WAIT_FOR(world, count_fds(world->daemon_pid, "/fake/device-") == 0);
         ck_assert_uint_eq(count_fds(world->daemon_pid, "/fake/group-"), 2);
         ck_assert_uint_eq(count_inheritable_fds(world->daemon_pid), 0);
 }
@@ -339,6 +353,7 @@ START_TEST(descriptors_can_be_had_again_by_role) {
 
         /* closed in between: opened, and so reset, anew */
         grant_close_fds(grant);
+        settled_fds(world);
         ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), "");
         ck_assert_uint_eq(vfio_resets(world, NVME), resets + 1);
 
@@ -388,6 +403,7 @@ int main(void) {
         tcase_add_test(tcase, selectors_name_devices_and_groups);
         tcase_add_test(tcase, group_stands_for_what_is_on_a_vfio_driver);
         tcase_add_test(tcase, raw_mode_hands_out_the_group);
+        tcase_add_test(tcase, raw_mode_asks_for_the_companions_too);
         tcase_add_test(tcase, daemon_keeps_groups_but_no_device);
         tcase_add_test(tcase, polkit_is_asked_once_a_device_with_its_facts);
         tcase_add_test(tcase, answer_is_never_kept);

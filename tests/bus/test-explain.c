@@ -76,6 +76,8 @@ START_TEST(explain_and_acquire_agree) {
         grant_free(grant);
         polkit_set(world, "SetAnswer", "s", "no");
         check_agreement(NVME);
+        polkit_set(world, "SetAnswer", "s", "challenge");
+        check_agreement(NVME);
         polkit_set(world, "SetAnswer", "s", "error");
         check_agreement(NVME);
 }

@@ -16,6 +16,18 @@
 #define SHARED   "0000:06:0d.0"
 #define NO_RESET "0000:00:10.0"
 
+/* A sanitizer has its own ways with memory, and tells of leaks by itself. */
+#if defined(__SANITIZE_ADDRESS__)
+#define GROWTH_KB 4096
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GROWTH_KB 4096
+#endif
+#endif
+#ifndef GROWTH_KB
+#define GROWTH_KB 256
+#endif
+
 static World *world;
 
 static void make_world(void) {
@@ -69,14 +81,14 @@ START_TEST(states_are_told_as_they_pass) {
 
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         WAIT_FOR(world, world_signals(world, "LeaseNew") == 1);
-        ck_assert_uint_eq(world_signals(world, "{Availability leased}"), 1);
+        WAIT_FOR(world, world_signals(world, "{Availability leased}") > 0);
         vfio_fail(world, NVME, "open-delay-ms", "100");
         grant_free(grant);
         WAIT_FOR(world, was_in_state(lease, "lingering"));
         WAIT_FOR(world, was_in_state(lease, "cleaning"));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
         WAIT_FOR(world, world_signals(world, "InterfacesRemoved") == 1);
-        WAIT_FOR(world, world_signals(world, "{Availability available}") == 1);
+        WAIT_FOR(world, world_signals(world, "{Availability available}") > 0);
 }
 END_TEST
 
@@ -317,6 +329,21 @@ START_TEST(device_without_a_reset_stays_with_its_user) {
 }
 END_TEST
 
+/* Through the group its holder had the companions too, whatever it asked for. */
+START_TEST(raw_lease_answers_for_the_companions) {
+        sd_bus *other = world_connect(world, OTHER);
+        unsigned n = vfio_resets(world, "0000:04:00.1");
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = SHARED ",0000:04:00.0", .mode = "legacy-raw" }), "");
+        grant_free(TAKE_PTR(grant));
+        WAIT_FOR(world, is_free(SHARED));
+        ck_assert_uint_gt(vfio_resets(world, "0000:04:00.1"), n);
+        ck_assert_str_eq(refusal_of(other, &(Request) { .wants = "0000:06:0d.1" }), REFUSED("ResetFailed"));
+        sd_bus_flush_close_unref(other);
+}
+END_TEST
+
 START_TEST(device_with_a_reset_goes_to_anybody) {
         sd_bus *other = world_connect(world, OTHER);
 
@@ -364,6 +391,39 @@ START_TEST(caller_that_leaves_during_a_slow_open_leaves_nothing) {
 }
 END_TEST
 
+START_TEST(slow_reset_holds_up_nobody) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        uint64_t begin;
+
+        vfio_fail(world, NVME, "open-delay-ms", "1000");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "{State cleaning}") == 1);
+        begin = world_now();
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        grant_free(must_acquire(world->bus, EDU));
+        ck_assert_uint_lt(world_now() - begin, 250000);
+        ck_assert(!is_free(NVME));
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(daemon_ends_in_peace_during_a_slow_open) {
+        Pending slow;
+        uint64_t begin;
+
+        vfio_fail(world, NVME, "open-delay-ms", "3000");
+        pending_start(&slow, world->bus, &(Request) { .wants = NVME });
+        WAIT_FOR(world, count_children(world->daemon_pid) > 0);
+        begin = world_now();
+        world_end_daemon(world);
+        ck_assert_uint_lt(world_now() - begin, 2 * UINT64_C(1000000));
+        WAIT_FOR(world, slow.answered);
+        ck_assert_ptr_null(slow.grant);
+        pending_end(&slow);
+        WAIT_FOR(world, vfio_called(world, NVME " open 0") == 1); /* the child's tree has to outlive it */
+}
+END_TEST
+
 START_TEST(daemon_ends_in_peace_while_leases_run) {
         Grant *grant = must_acquire(world->bus, NVME);
 
@@ -388,7 +448,7 @@ START_TEST(thousand_leases_leave_no_trace) {
         kb = memory_kb(world->daemon_pid);
         cycle(getenv("LEASE_CYCLES") ? (unsigned) atoi(getenv("LEASE_CYCLES")) : 300);
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == n_fds);
-        ck_assert_uint_le(memory_kb(world->daemon_pid), kb + 256);
+        ck_assert_uint_le(memory_kb(world->daemon_pid), kb + GROWTH_KB);
         check_nothing_held(world);
 }
 END_TEST
@@ -417,11 +477,14 @@ int main(void) {
         tcase_add_test(tcase, quarantine_by_hand_outlasts_the_lease);
         tcase_add_test(tcase, slow_open_holds_up_nobody);
         tcase_add_test(tcase, caller_that_leaves_during_a_slow_open_leaves_nothing);
+        tcase_add_test(tcase, slow_reset_holds_up_nobody);
+        tcase_add_test(tcase, daemon_ends_in_peace_during_a_slow_open);
         tcase_add_test(tcase, daemon_ends_in_peace_while_leases_run);
         tcase_add_test(tcase, thousand_leases_leave_no_trace);
         if (world_is_root()) {
                 tcase_add_test(tcase, others_need_polkit_to_revoke);
                 tcase_add_test(tcase, device_without_a_reset_stays_with_its_user);
+                tcase_add_test(tcase, raw_lease_answers_for_the_companions);
                 tcase_add_test(tcase, device_with_a_reset_goes_to_anybody);
         }
         srunner_run_all(runner, CK_ENV);

@@ -265,6 +265,11 @@ START_TEST(token_is_asked_for_and_passed_on) {
         ck_assert_ptr_null(strstr(ask_message(), wrong));
         check_nothing_held(world);
         ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .token = token }), "");
+
+        /* it is a secret */
+        ck_assert_uint_eq(daemon_logged(world, "c335-45f4"), 0);
+        ck_assert_ptr_null(strstr(ask_at(world->bus, "org.freedesktop.PolicyKit1", "/test", "test.Polkit", "GetCalls", ""), "c335-45f4"));
+        ck_assert_ptr_null(strstr(ask(world->bus, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", ""), "c335-45f4"));
 }
 END_TEST
 
@@ -283,7 +288,8 @@ START_TEST(device_that_changed_silently_is_read_anew) {
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "nvme"), 0);
         ck_assert_str_eq(refusal(NVME), REFUSED("NotVfio"));
         ck_assert_int_ge(tree_remove(world->tree, EDU), 0);
-        ck_assert_str_eq(refusal(EDU), REFUSED("NoSuchDevice"));
+        ck_assert_str_eq(refusal(EDU), REFUSED("DeviceGone"));
+        ck_assert_str_eq(refusal(EDU), REFUSED("NoSuchDevice")); /* and it stays away */
         check_nothing_done();
 }
 END_TEST

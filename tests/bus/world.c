@@ -292,7 +292,7 @@ static void start_daemon(World *world, const WorldSpec *spec) {
         const char *argv[] = { program("VFIO_BROKERD"), root, config, NULL };
         const char *environment[] = {
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1:exitcode=99",
+                "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1:exitcode=99:quarantine_size_mb=1",
                 "UBSAN_OPTIONS=print_stacktrace=1",
                 bus, preload, fake, notify, NULL,
         };

@@ -4,6 +4,8 @@
 
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 
@@ -18,12 +20,17 @@ static sd_event *event;
 static Broker *broker;
 static Findings findings;
 static Lease *lease; /* over 0000:06:0d.0 */
+static char node[128];
 
 static void make_world(void) {
         Config config = { .leases_max = 10, .leases_per_user_max = 5, .devices_per_lease_max = 3 };
         Device *device;
+        sigset_t mask;
         User *user;
 
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
         ck_assert_int_ge(sd_event_new(&event), 0);
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_add_document(tree), 0);
@@ -36,6 +43,7 @@ static void make_world(void) {
         ck_assert_int_eq(user_charge(user, 100), 0);
         ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 1), 0);
         lease_add_device(lease, device, NULL);
+        snprintf(node, sizeof(node), "%s/dev/vfio/26", tree_root(tree));
 }
 
 static void end_world(void) {
@@ -110,6 +118,23 @@ START_TEST(the_culprit_is_looked_for_when_the_kernel_says_no) {
 }
 END_TEST
 
+/* Of the group in the client's hands only what it did not want is left, and it may have that open. */
+START_TEST(a_raw_lease_does_not_end_before_its_group_was_asked) {
+        lease_advance(lease, LEASE_ACTIVE);
+        lease->mode = LEASE_MODE_LEGACY_RAW;
+        ck_assert_int_eq(tree_remove(tree, "0000:06:0d.0"), 0);
+        ck_assert_int_eq(unlink(node), 0); /* as good as busy */
+        ck_assert_int_eq(broker_refresh(broker, "0000:06:0d.0"), 0);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_ge(sd_event_run(event, 10000), 0);
+        ck_assert_uint_eq(broker_leases(broker)->n, 1);
+
+        ck_assert_int_eq(tree_write(tree, "dev/vfio/26", ""), 0);
+        while (broker_leases(broker)->n > 0)
+                ck_assert_int_ge(sd_event_run(event, 10000), 0);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("broker-answers");
         TCase *tcase = tcase_create("broker-answers");
@@ -120,6 +145,7 @@ int main(void) {
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, the_kernels_answer_is_explained, 0, N_ELEMENTS(answers));
         tcase_add_test(tcase, the_culprit_is_looked_for_when_the_kernel_says_no);
+        tcase_add_test(tcase, a_raw_lease_does_not_end_before_its_group_was_asked);
         srunner_run_all(runner, CK_ENV);
         n = srunner_ntests_failed(runner);
         srunner_free(runner);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Broker: which devices are meant, and whether they are still the same */
+
+#include <string.h>
+
+#include "broker-internal.h"
+#include "core/selector.h"
+#include "errors.h"
+
+int broker_refresh_group(Broker *broker, const char *id) {
+        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
+        unsigned n = 0;
+        Device *device, *sibling;
+        int r;
+
+        device = device_find(&broker->devices, id);
+        if (device && device->group)
+                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                        if (n < BROKER_WANTS_MAX)
+                                strcpy(ids[n++], device_id(sibling));
+
+        r = n == 0 ? broker_refresh(broker, id) : 0;
+        for (unsigned i = 0; r == 0 && i < n; i++)
+                r = broker_refresh(broker, ids[i]);
+        return r;
+}
+
+static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret,
+                         unsigned *ret_n) {
+        for (unsigned i = 0; i < n; i++) {
+                if (!devices[i]->facts.vfio_driver)
+                        continue;
+                if (*ret_n == BROKER_WANTS_MAX)
+                        return VFB_ERROR_QUOTA_EXCEEDED;
+                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1 };
+        }
+
+        return 0;
+}
+
+static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
+        const Device *devices[BROKER_WANTS_MAX];
+        unsigned n, before = *ret_n;
+        Selector selector;
+        int r;
+
+        r = selector_parse(&selector, want->selector);
+        if (r != 0)
+                return r;
+
+        r = broker_select(broker, want->selector, devices, BROKER_WANTS_MAX, &n);
+        if (r != 0)
+                return r;
+
+        if (selector_is_group(&selector)) {
+                r = resolve_group(devices, n < BROKER_WANTS_MAX ? n : BROKER_WANTS_MAX, want, ret, ret_n);
+                if (r != 0 || *ret_n > before)
+                        return r;
+                n = 0; /* a group in which nothing is for a program is as good as none */
+        }
+
+        if (*ret_n == BROKER_WANTS_MAX)
+                return VFB_ERROR_QUOTA_EXCEEDED;
+        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n };
+        return 0;
+}
+
+/* What a group stands for depends on its devices' drivers as they are now. */
+static int refresh_if_group(Broker *broker, const BrokerWant *want) {
+        Selector selector;
+        const Group *group;
+        int r;
+
+        r = selector_parse(&selector, want->selector);
+        if (r != 0 || !selector_is_group(&selector))
+                return r;
+
+        group = group_find(&broker->groups, (unsigned) selector.group);
+        if (!group || TAILQ_EMPTY(&group->devices))
+                return 0;
+
+        return broker_refresh_group(broker, device_id(TAILQ_FIRST(&group->devices)));
+}
+
+int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
+        int r;
+
+        for (unsigned i = 0; i < n_wants; i++) {
+                r = refresh_if_group(broker, &wants[i]);
+                if (r != 0)
+                        return r;
+        }
+
+        *ret_n = 0;
+        for (unsigned i = 0; i < n_wants; i++) {
+                r = resolve_want(broker, &wants[i], ret, ret_n);
+                if (r != 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* The device that was meant, if it is still there and no other. */
+static const Device *find_same(Broker *broker, const char *id, uint64_t generation) {
+        const Device *device = broker_find_device(broker, id);
+
+        return device && device->generation == generation ? device : NULL;
+}
+
+int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
+        struct {
+                char id[DEVICE_ID_MAX];
+                uint64_t generation;
+                bool read; /* with another of its group */
+        } meant[BROKER_WANTS_MAX] = {};
+        int r;
+
+        for (unsigned i = 0; i < n; i++)
+                if (targets[i].device) {
+                        strcpy(meant[i].id, device_id(targets[i].device));
+                        meant[i].generation = targets[i].device->generation;
+                        for (unsigned j = 0; j < i && targets[i].device->group; j++)
+                                meant[i].read |=
+                                        targets[j].device && targets[j].device->group == targets[i].device->group;
+                }
+
+        for (unsigned i = 0; i < n; i++) {
+                if (!targets[i].device || meant[i].read)
+                        continue;
+                r = broker_refresh_group(broker, meant[i].id);
+                if (r < 0)
+                        return r;
+        }
+
+        for (unsigned i = 0; i < n; i++)
+                if (targets[i].device) {
+                        targets[i].device = find_same(broker, meant[i].id, meant[i].generation);
+                        targets[i].gone = !targets[i].device;
+                }
+
+        return 0;
+}
