@@ -8,9 +8,11 @@ import pwd
 import re
 import subprocess
 import sys
+import threading
 import traceback
 
 import lib
+import topology
 
 NAME = lib.BUS_NAME
 ROOT = '/' + NAME.replace('.', '/')
@@ -53,7 +55,8 @@ def let_group_in():
 def busctl(method, signature='', *arguments, path=ROOT, interface=MANAGER, user=None):
     """The answer's values. For what succeeds: busctl does not tell the name of an error."""
     words = ['busctl', '--json=short', 'call', NAME, path, interface, method]
-    return json.loads(lib.check(words + ([signature, *map(str, arguments)] if signature else []), user))['data']
+    output = lib.check(words + ([signature, *map(str, arguments)] if signature else []), user)
+    return json.loads(output)['data'] if output else []
 
 
 def leases():
@@ -139,7 +142,11 @@ def try_acquire(*selectors, options=None, device_options=None, flags=0):
 
 def try_each(selectors, times=1):
     """Selector to the name of the error, which must be the same every time."""
-    answers = {selector: {try_acquire(selector) for _ in range(times)} for selector in selectors}
+    answers = {}
+    for selector in list(selectors) * times:
+        answers.setdefault(selector, set()).add(try_acquire(selector))
+        if answers[selector] == {''}:
+            await_no_lease()
     return {selector: ' and '.join(sorted(names)) for selector, names in answers.items()}
 
 
@@ -199,6 +206,44 @@ class Client:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+# What happens
+
+
+class Monitor:
+    """vfio-broker monitor, read as it comes."""
+
+    def __init__(self, process):
+        self.events = []
+        threading.Thread(target=self.read, args=(process,), daemon=True).start()
+
+    def read(self, process):
+        for line in process.stdout:
+            self.events.append(json.loads(line))
+
+    def wait(self, event, **members):
+        """Until there is such an event. Returns all until then, and forgets them."""
+        def seen():
+            return any(one['event'] == event and members.items() <= one.items() for one in self.events)
+        lib.wait_for(seen, f'{event} {members} among {self.events}')
+        events, self.events = self.events, []
+        return events
+
+
+@contextlib.contextmanager
+def monitoring():
+    """As bob: it needs no right. It does not say when it listens, so it is given something to see until it does."""
+    path, = busctl('GetDevice', 's', topology.BRIDGE)
+    with lib.background(['vfio-broker', '--json', 'monitor'], 'bob') as process:
+        monitor = Monitor(process)
+
+        def seen():
+            busctl('Quarantine', 'st', 'test', 0, path=path, interface=DEVICE)
+            busctl('Unquarantine', 't', 0, path=path, interface=DEVICE)
+            return monitor.events
+        lib.wait_for(seen, 'the monitor to listen')
+        yield monitor
 
 
 # What is left
