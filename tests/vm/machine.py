@@ -36,7 +36,7 @@ PATH = f'{PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 BOOTS = 3
 # Seconds of QEMU's processor time, of which a boot takes about 30 however busy the host is; and on the clock.
 BOOT_EFFORT = 150
-BOOT_TIMEOUT = 900
+BOOT_TIMEOUT = 400
 # oops=panic and no reboot: an early crash ends QEMU at once and need not be waited for.
 KERNEL_ARGUMENTS = ['intel_iommu=on', 'console=ttyS0', 'panic=-1', 'oops=panic', 'loglevel=4', 'mitigations=off', 'audit=0',
                     'apparmor=0', 'net.ifnames=0', 'no_timer_check', 'random.trust_cpu=on', 'cryptomgr.notests',
@@ -224,11 +224,13 @@ class Machine:
         status, state = self.run('systemctl is-system-running --wait', timeout=300)
         if status:
             raise MachineError(f'the guest is {state.strip()}: {self.run("systemctl --failed --no-legend")[1]}')
+        # Before udev has bound the transport there is nothing of that name to mount
+        self.check('udevadm settle; modprobe -a 9pnet_virtio 9p', timeout=120)
         for name in self.shares:
             self.check(f'mkdir -p {SHARES}/{name} && mount -t 9p -o '
                        f'ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap {name} {SHARES}/{name}')
         # The agent's clock is the emulator's; udev may still be at work on what the mounts loaded.
-        self.check('udevadm settle')
+        self.check('udevadm settle', timeout=120)
         status, output = self.run(f'python3 {SHARES}/tests/topology.py')
         if status:
             raise MachineError('the topology is not as declared:\n' + output.rstrip())
