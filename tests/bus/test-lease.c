@@ -387,6 +387,7 @@ START_TEST(caller_that_leaves_during_a_slow_open_leaves_nothing) {
         sd_bus_flush_close_unref(other);
         WAIT_FOR(world, is_free(NVME));
         check_nothing_held(world);
+        ck_assert_uint_eq(world_signals(world, "LeaseNew"), 0);
         grant_free(must_acquire(world->bus, NVME));
 }
 END_TEST
