@@ -25,6 +25,10 @@ static void list_add(const vfb_device_info *info, void *userdata) {
         json_object_array_add(list->rows, row);
 }
 
+static int compare_rows(const void *a, const void *b) {
+        return strcmp(json_text(*(json_object *const *) a, "id"), json_text(*(json_object *const *) b, "id"));
+}
+
 /* Who has the device; else why it is not to be had, or its name. Own string. */
 static char *note(json_object *row, json_object *leases) {
         json_object *lease = json_object_object_get(leases, json_text(row, "lease"));
@@ -108,6 +112,8 @@ int ctl_list(Ctl *ctl, char **args) {
         if (r < 0)
                 return fail(ctl, r, error);
 
+        /* The service has them in the order of their appearance. */
+        json_object_array_sort(rows, compare_rows);
         if (ctl->json)
                 print_json(ctl, rows);
         else
