@@ -47,6 +47,10 @@ class MachineError(Exception):
     """The machine, not what runs in it, has failed."""
 
 
+class MachineStalled(MachineError):
+    """It is there and does nothing any more. A kernel that panics ends QEMU, and is no stall."""
+
+
 def exit_on_signals():
     """Ends the program in an orderly way, with its machine, where it would just die."""
     def leave(number, _frame):
@@ -258,7 +262,8 @@ class Machine:
         try:
             return self.agent.ask(command, arguments)
         except OSError as error:
-            raise MachineError(f'the guest does not answer ({error!r}), its last words:\n{self.last_words()}') from error
+            kind = MachineStalled if isinstance(error, TimeoutError) else MachineError
+            raise kind(f'the guest does not answer ({error!r}), its last words:\n{self.last_words()}') from error
 
     def run(self, command, user=None, timeout=120):
         """Runs @command (a shell line, or a list) and returns its status and its output, errors included."""
