@@ -128,6 +128,8 @@ START_TEST(one_user_has_so_many_leases) {
 END_TEST
 
 START_TEST(refusals_cost_nothing) {
+        Grant *first, *second;
+
         for (int times = 0; times < 20; times++) {
                 vfio_fail(world, NVME, "open-errno", "5");
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), "!System.Error.EIO");
@@ -137,6 +139,14 @@ START_TEST(refusals_cost_nothing) {
                 grant_free(must_acquire(world->bus, NVME));
                 WAIT_FOR(world, strcmp(n_leases(), "0") == 0);
         }
+
+        /* as many as ever, at once */
+        grant_free(must_acquire(world->bus, NVME));
+        WAIT_FOR(world, strcmp(n_leases(), "0") == 0);
+        first = must_acquire(world->bus, NVME);
+        second = must_acquire(world->bus, EDU);
+        grant_free(first);
+        grant_free(second);
 }
 END_TEST
 
