@@ -16,9 +16,10 @@
 #include "core/finding.h"
 #include "core/group.h"
 #include "core/lease.h"
+#include "names.h"
 
 #define BROKER_WANTS_MAX 64
-#define BROKER_FDS_MAX   16
+#define BROKER_FDS_MAX   VFB_FDS_PER_MESSAGE
 
 typedef struct sd_event sd_event;
 typedef struct Broker Broker;

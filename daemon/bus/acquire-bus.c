@@ -48,10 +48,6 @@ static Wish *wish_free(Wish *wish) {
 }
 DEFINE_CLEANUP(Wish, wish_free)
 
-static int invalid_option(sd_bus_error *error, const char *text) {
-        return sd_bus_error_set(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, text);
-}
-
 static bool token_is_valid(const char *token) {
         sd_id128_t id;
 
@@ -71,7 +67,7 @@ static int wish_read_want(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
                 return r;
 
         if (want.token && !token_is_valid(want.token))
-                return invalid_option(error, "Option \"vf-token\" is not a UUID");
+                return option_refuse(error, "vf-token", "is not a UUID");
         if (wish->n_wants == BROKER_WANTS_MAX)
                 return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
 
@@ -120,13 +116,12 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
         else if (strcmp(wish->mode_name, VFB_MODE_LEGACY) == 0 || strcmp(wish->mode_name, VFB_MODE_AUTO) == 0)
                 wish->mode = LEASE_MODE_LEGACY;
         else
-                return invalid_option(error, "Option \"mode\" is none of auto, legacy, legacy-raw");
+                return option_refuse(error, "mode", "is none of auto, legacy, legacy-raw");
 
         if (!label_is_valid(wish->label))
-                return invalid_option(error,
-                                      "Option \"label\" is longer than 64 characters, or has control characters");
+                return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
         if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
-                return invalid_option(error, "Option \"lifetime\" is not lifeline");
+                return option_refuse(error, "lifetime", "is not lifeline");
         return 0;
 }
 

@@ -9,7 +9,7 @@
 #include "bus/refuse.h"
 #include "errors.h"
 
-static int invalid_option(sd_bus_error *error, const char *key, const char *what) {
+int option_refuse(sd_bus_error *error, const char *key, const char *what) {
         return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, "Option \"%s\" %s", key, what);
 }
 
@@ -25,15 +25,15 @@ static int option_read(sd_bus_message *m, const char *key, const Option *options
                 if (strcmp(options[i].key, key) != 0)
                         continue;
                 if (strcmp(contents, "s") != 0)
-                        return invalid_option(error, key, "is not a string");
+                        return option_refuse(error, key, "is not a string");
                 if (*options[i].value)
-                        return invalid_option(error, key, "is there twice");
+                        return option_refuse(error, key, "is there twice");
                 return sd_bus_message_read(m, "v", "s", options[i].value);
         }
 
         if (strncmp(key, "x-", 2) == 0)
                 return sd_bus_message_skip(m, "v");
-        return invalid_option(error, key, "is unknown");
+        return option_refuse(error, key, "is unknown");
 }
 
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error) {

@@ -20,6 +20,9 @@ typedef struct Option {
 /* Reads an a{sv}. */
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error);
 
+/* InvalidOption: 'Option "@key" @what'. */
+int option_refuse(sd_bus_error *error, const char *key, const char *what);
+
 /* In characters; the bus vouches for UTF-8. */
 size_t text_length(const char *text);
 

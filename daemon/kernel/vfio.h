@@ -39,7 +39,6 @@ typedef struct VfioDevicePlan {
 
 typedef struct VfioPlan {
         int dev; /* descriptor of /dev */
-        bool pass_groups;
         unsigned n_groups, n_devices;
         unsigned n_pass; /* how many of the devices, from the first, are passed on */
         uint32_t groups[VFIO_GROUPS_MAX];
