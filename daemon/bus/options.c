@@ -13,8 +13,30 @@ int option_refuse(sd_bus_error *error, const char *key, const char *what) {
         return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name, "Option \"%s\" %s", key, what);
 }
 
-static int option_read(sd_bus_message *m, const char *key, const Option *options, size_t n, sd_bus_error *error) {
-        const char *contents;
+static const char *option_type(const Option *option) {
+        return option->string ? "s" : option->number ? "t" : option->small ? "u" : "h";
+}
+
+static void *option_value(const Option *option) {
+        if (option->string)
+                return option->string;
+        if (option->number)
+                return option->number;
+        return option->small ? (void *) option->small : option->fd;
+}
+
+/* @seen: a bit for each of @options that was there before. */
+static int option_read(sd_bus_message *m, const char *key, const Option *options, size_t n, uint32_t *seen,
+                       sd_bus_error *error) {
+        static const struct {
+                const char *type, *what;
+        } refusals[] = {
+                { "s", "is not a string" },
+                { "t", "is not a number of 64 bits (t)" },
+                { "u", "is not a number of 32 bits (u)" },
+                { "h", "is not a descriptor" },
+        };
+        const char *contents, *type;
         int r;
 
         r = sd_bus_message_peek_type(m, NULL, &contents);
@@ -24,11 +46,15 @@ static int option_read(sd_bus_message *m, const char *key, const Option *options
         for (size_t i = 0; i < n; i++) {
                 if (strcmp(options[i].key, key) != 0)
                         continue;
-                if (strcmp(contents, "s") != 0)
-                        return option_refuse(error, key, "is not a string");
-                if (*options[i].value)
+
+                type = option_type(&options[i]);
+                for (size_t j = 0; j < sizeof(refusals) / sizeof(*refusals); j++)
+                        if (strcmp(refusals[j].type, type) == 0 && strcmp(contents, type) != 0)
+                                return option_refuse(error, key, refusals[j].what);
+                if (*seen & UINT32_C(1) << i)
                         return option_refuse(error, key, "is there twice");
-                return sd_bus_message_read(m, "v", "s", options[i].value);
+                *seen |= UINT32_C(1) << i;
+                return sd_bus_message_read(m, "v", type, option_value(&options[i]));
         }
 
         if (strncmp(key, "x-", 2) == 0)
@@ -37,6 +63,7 @@ static int option_read(sd_bus_message *m, const char *key, const Option *options
 }
 
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error) {
+        uint32_t seen = 0;
         const char *key;
         int r;
 
@@ -48,7 +75,7 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
                 r = sd_bus_message_read(m, "s", &key);
                 if (r < 0)
                         return r;
-                r = option_read(m, key, options, n, error);
+                r = option_read(m, key, options, n, &seen, error);
                 if (r < 0)
                         return r;
                 r = sd_bus_message_exit_container(m);

@@ -10,14 +10,19 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <systemd/sd-bus.h>
 
+/* One of the pointers says of which type it is, and gets the value; untouched if the key is missing. */
 typedef struct Option {
         const char *key;
-        const char **value; /* a string, borrowed from the message; untouched if the key is missing */
+        const char **string; /* "s", borrowed from the message */
+        uint64_t *number;    /* "t" */
+        uint32_t *small;     /* "u" */
+        int *fd;             /* "h", borrowed from the message */
 } Option;
 
-/* Reads an a{sv}. */
+/* Reads an a{sv}. @n is 32 at most. */
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error);
 
 /* InvalidOption: 'Option "@key" @what'. */

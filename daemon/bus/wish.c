@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Wish */
+
+#include <string.h>
+#include <systemd/sd-id128.h>
+
+#include "bus/details.h"
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "bus/wish.h"
+#include "errors.h"
+#include "names.h"
+
+/* In mode legacy-raw the companions are asked about, too. */
+#define ASKS_MAX (2 * BROKER_WANTS_MAX)
+
+Wish *wish_free(Wish *wish) {
+        if (!wish)
+                return NULL;
+
+        for (unsigned i = 0; i < wish->n_asks; i++)
+                ask_done(&wish->asks[i]);
+        free(wish->asks);
+        free(wish);
+        return NULL;
+}
+static bool token_is_valid(const char *token) {
+        sd_id128_t id;
+
+        return strlen(token) == 36 && sd_id128_from_string(token, &id) >= 0;
+}
+
+/* (sa{sv}) */
+static int wish_read_want(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
+        BrokerWant want = {};
+        int r;
+
+        r = sd_bus_message_read(m, "s", &want.selector);
+        if (r < 0)
+                return r;
+        r = options_read(m, (Option[]){ { "vf-token", &want.token } }, 1, error);
+        if (r < 0)
+                return r;
+
+        if (want.token && !token_is_valid(want.token))
+                return option_refuse(error, "vf-token", "is not a UUID");
+        if (wish->n_wants == BROKER_WANTS_MAX)
+                return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
+
+        wish->wants[wish->n_wants++] = want;
+        return 0;
+}
+
+static int wish_read_wants(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sa{sv})");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'r', "sa{sv}")) > 0) {
+                r = wish_read_want(wish, m, error);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+
+        if (wish->n_wants == 0)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "no device is wanted");
+        return sd_bus_message_exit_container(m);
+}
+
+/* What would not show as text is refused. */
+static bool label_is_valid(const char *label) {
+        for (const char *c = label; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        return false;
+
+        return text_length(label) <= LEASE_LABEL_MAX;
+}
+
+static int wish_check_options(Wish *wish, sd_bus_error *error) {
+        wish->mode_name = wish->mode_name ?: VFB_MODE_AUTO;
+        wish->label = wish->label ?: "";
+
+        if (strcmp(wish->mode_name, VFB_MODE_LEGACY_RAW) == 0)
+                wish->mode = LEASE_MODE_LEGACY_RAW;
+        else if (strcmp(wish->mode_name, VFB_MODE_LEGACY) == 0 || strcmp(wish->mode_name, VFB_MODE_AUTO) == 0)
+                wish->mode = LEASE_MODE_LEGACY;
+        else
+                return option_refuse(error, "mode", "is none of auto, legacy, legacy-raw");
+
+        if (!label_is_valid(wish->label))
+                return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
+        if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
+                return option_refuse(error, "lifetime", "is not lifeline");
+        return 0;
+}
+
+int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_(wish_freep) Wish *wish = NULL;
+        int r;
+
+        wish = calloc(1, sizeof(*wish));
+        if (!wish)
+                return -ENOMEM;
+
+        r = wish_read_wants(wish, m, error);
+        if (r < 0)
+                return r;
+
+        r = options_read(m,
+                         (Option[]){ { "mode", &wish->mode_name },
+                                     { "label", &wish->label },
+                                     { "lifetime", &wish->lifetime } },
+                         3, error);
+        if (r < 0)
+                return r;
+
+        r = wish_check_options(wish, error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(wish);
+        return 0;
+}
+
+static int wish_ask(Wish *wish, Server *server, const Device *device, const char *selector, sd_bus_error *error) {
+        Ask *asks, *ask;
+        int r;
+
+        if (wish->n_asks == ASKS_MAX)
+                return bus_refuse(error, VFB_ERROR_QUOTA_EXCEEDED, "so many devices are in no lease");
+
+        asks = reallocarray(wish->asks, wish->n_asks + 1, sizeof(*asks));
+        if (!asks)
+                return -ENOMEM;
+        wish->asks = asks;
+        ask = &asks[wish->n_asks++];
+
+        r = device ? ask_about(ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation)
+                   : ask_about(ask, VFB_ACTION_ACQUIRE, selector, 0);
+        if (r < 0 || wish->asked)
+                return r;
+
+        r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
+        if (r < 0)
+                return r;
+
+        return details_of_request(ask, lease_mode_name(wish->mode), wish->label);
+}
+
+/* The first target of its group. */
+static bool wish_is_first_of_group(const Wish *wish, unsigned target) {
+        for (unsigned i = 0; i < target; i++)
+                if (wish->targets[i].device && wish->targets[i].device->group == wish->targets[target].device->group)
+                        return false;
+
+        return true;
+}
+
+static bool wish_has_target(const Wish *wish, const Device *device) {
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                if (wish->targets[i].device == device)
+                        return true;
+
+        return false;
+}
+
+/* Who has the group's descriptor can open every device of it that is on a VFIO driver, wanted or not. */
+static int wish_ask_companions(Wish *wish, Server *server, const Group *group, sd_bus_error *error) {
+        const Device *device;
+        int r;
+
+        TAILQ_FOREACH(device, &group->devices, siblings) {
+                if (!device->facts.vfio_driver || wish_has_target(wish, device))
+                        continue;
+                r = wish_ask(wish, server, device, NULL, error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
+        int r;
+
+        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, wish->targets, &wish->n_targets);
+        if (r != 0)
+                return bus_refuse(error, r, NULL);
+
+        for (unsigned i = 0; i < wish->n_targets; i++) {
+                const Device *device = wish->targets[i].device;
+
+                r = wish_ask(wish, server, device, wish->targets[i].selector, error);
+                if (r >= 0 && wish->mode == LEASE_MODE_LEGACY_RAW && device && device->group &&
+                    wish_is_first_of_group(wish, i))
+                        r = wish_ask_companions(wish, server, device->group, error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender) {
+        return (BrokerRequest){
+                .targets = wish->targets,
+                .n_targets = wish->n_targets,
+                .mode = wish->mode,
+                .label = wish->label,
+                .uid = sender->uid,
+                .pid = sender->pid,
+                .sender = sd_bus_message_get_sender(m),
+        };
+}

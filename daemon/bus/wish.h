@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Wish
+ *
+ * What a call of Acquire or Explain asks for, read from its message and checked: devices and options, and the
+ * questions that polkit is to answer first. Lives for one run of a handler, since its strings are the message's
+ * and its devices are borrowed from the broker.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include "broker.h"
+#include "bus/authorizer.h"
+
+typedef struct Server Server;
+
+typedef struct Wish {
+        BrokerWant wants[BROKER_WANTS_MAX];
+        unsigned n_wants;
+        const char *mode_name, *label, *lifetime;
+        LeaseMode mode;
+        BrokerTarget targets[BROKER_WANTS_MAX];
+        unsigned n_targets;
+        Ask *asks;
+        unsigned n_asks;
+        bool asked; /* already: then there is no need for details */
+} Wish;
+
+/* The arguments "a(sa{sv})a{sv}" at the reading end of @m. */
+int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error);
+Wish *wish_free(Wish *wish);
+DEFINE_CLEANUP(Wish, wish_free)
+
+/* Finds the devices that are meant, and prepares the questions about them. */
+int wish_resolve(Wish *wish, Server *server, sd_bus_error *error);
+
+/* What the broker is asked for, good for as long as the wish is. */
+BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender);
