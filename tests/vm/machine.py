@@ -177,9 +177,11 @@ class Machine:
         threading.Thread(target=self.serve_hotplug, args=(ours['hotplug'],), daemon=True).start()
 
     def command(self, image, sockets):
+        # One processor: while one of several changes the memory map (each open of a device does), QEMU before 8.1 lets
+        # the others write by an outdated one, and an interrupt that goes to the IOMMU's registers is lost for good.
         command = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-no-reboot',
-                   '-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=multi,tb-size=512',
-                   '-cpu', 'Nehalem', '-smp', '2', '-m', '1024',
+                   '-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=single,tb-size=512',
+                   '-cpu', 'Nehalem', '-smp', '1', '-m', '1024',
                    '-kernel', f'{image}/vmlinux', '-initrd', f'{image}/initrd', '-append', ' '.join(KERNEL_ARGUMENTS)]
         command += topology.qemu_arguments(f'{image}/root.ext4')
         command += ['-drive', f'if=none,id=root,file={image}/root.ext4,format=raw,snapshot=on,cache=unsafe',

@@ -40,9 +40,9 @@ def refusal(word):
 
 
 def enable(sample):
-    """As the sample's own head says; polkit is restarted because tests do not want to wait for it to notice."""
+    """As the sample's own head says."""
     lib.check(['cp', f'{SAMPLES}/{sample}', '/etc/polkit-1/rules.d/'])
-    lib.check(['systemctl', 'restart', 'polkit.service'])
+    lib.restart_polkit()
 
 
 def let_group_in():

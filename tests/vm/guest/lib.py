@@ -255,13 +255,18 @@ def journal(since=None, **fields):
     return [json.loads(line) for line in check(command).splitlines()]
 
 
+def restart_polkit():
+    """By itself it notices new rules too late. Tests restart it more often than systemd likes."""
+    check('systemctl reset-failed polkit.service; systemctl restart polkit.service')
+
+
 def polkit_rule(text):
-    """Puts a rule before all others; reset() takes it away. polkit is restarted: by itself it notices too late."""
+    """Puts a rule before all others; reset() takes it away."""
     path = '/etc/polkit-1/rules.d/00-test.rules'
     with open(path, 'w', encoding='utf-8') as file:
         file.write(text)
     os.chmod(path, 0o644)
-    check(['systemctl', 'restart', 'polkit.service'])
+    restart_polkit()
 
 
 # The base state
@@ -364,7 +369,8 @@ def restore_host():
                 check(['ip', 'link', 'set', nic, 'down'])
     # A list, so that none of them is passed over once one has changed
     if any([put_back(folder) for folder in CONFIGURATION]):  # pylint: disable=use-a-generator
-        check('systemctl daemon-reload; udevadm control --reload; systemctl restart polkit.service')
+        check('systemctl daemon-reload; udevadm control --reload')
+        restart_polkit()
     run('systemctl reset-failed')
 
 
