@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "ctl-time.h"
 #include "ctl.h"
 
 typedef struct Holding {
@@ -35,6 +36,8 @@ static const char *reason_text(const char *reason) {
                 return "has been released by somebody else";
         if (strcmp(reason, "removed") == 0)
                 return "has ended: its devices are gone";
+        if (strcmp(reason, "expired") == 0)
+                return "has ended: its time is over";
         if (strcmp(reason, "failed") == 0)
                 return "has ended, and not all devices could be cleaned";
 
@@ -69,6 +72,24 @@ static void holding_on_device_gone(vfb_lease *lease, const char *device_id, cons
         object = event_json("device-gone", lease);
         json_object_object_add(object, "device", json_object_new_string(device_id));
         json_object_object_add(object, "cause", json_object_new_string(cause));
+        print_json_line(object);
+}
+
+static void holding_on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata) {
+        _cleanup_(json_putp) json_object *object = NULL;
+        Holding *holding = userdata;
+        char text[TIME_TEXT_MAX];
+
+        if (!holding->ctl->json) {
+                time_format_date(expires_usec, text);
+                say(stdout, "lease %s ends at %s; for longer: vfio-broker renew %s TIME\n", vfb_lease_id(lease), text,
+                    vfb_lease_id(lease));
+                fflush(stdout);
+                return;
+        }
+
+        object = event_json("expiring", lease);
+        json_object_object_add(object, "expires_usec", json_object_new_uint64(expires_usec));
         print_json_line(object);
 }
 
@@ -154,6 +175,7 @@ int ctl_acquire(Ctl *ctl, char **args) {
                 .lease_state = holding_on_state,
                 .lease_ended = holding_on_ended,
                 .device_gone = holding_on_device_gone,
+                .expiring = holding_on_expiring,
                 .disconnected = holding_on_disconnected,
         };
         Holding holding = { .ctl = ctl };

@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <time.h>
+#include <string.h>
 
+#include "ctl-time.h"
 #include "ctl.h"
 
 /* "anna", or the number if it has no name. Own string. */
@@ -17,15 +18,20 @@ static char *user_name(json_object *lease) {
 }
 
 static char *since(json_object *lease) {
-        json_object *usec = json_object_object_get(lease, "created_usec");
-        time_t created = (time_t) (json_object_get_uint64(usec) / 1000000);
-        struct tm tm;
-        char text[32];
+        char text[TIME_TEXT_MAX];
 
-        if (created == 0 || !localtime_r(&created, &tm) || strftime(text, sizeof(text), "%F %T", &tm) == 0)
-                return strdup("-");
-
+        time_format_date(json_object_get_uint64(json_object_object_get(lease, "created_usec")), text);
         return strdup(text);
+}
+
+/* What is left of its time, "-" if it has no end. */
+static void time_left(json_object *lease, char ret[TIME_TEXT_MAX]) {
+        uint64_t expires = json_object_get_uint64(json_object_object_get(lease, "expires_usec")), now = time_now_usec();
+
+        if (expires == 0)
+                strcpy(ret, "-");
+        else
+                time_format_span(expires > now ? expires - now : 0, ret);
 }
 
 static char *device_ids(json_object *lease) {
@@ -42,8 +48,10 @@ static char *device_ids(json_object *lease) {
 static int add_lease(struct libscols_table *table, json_object *lease) {
         _cleanup_(freep) char *user = user_name(lease), *created = since(lease), *devices = device_ids(lease);
         struct libscols_line *line;
+        char left[TIME_TEXT_MAX];
         int r;
 
+        time_left(lease, left);
         if (!user || !created || !devices)
                 return -ENOMEM;
 
@@ -52,6 +60,7 @@ static int add_lease(struct libscols_table *table, json_object *lease) {
                 user,
                 json_text(lease, "state"),
                 created,
+                left,
                 devices,
                 json_text(lease, "label"),
         };
@@ -64,7 +73,7 @@ static int add_lease(struct libscols_table *table, json_object *lease) {
 }
 
 static int print_leases(const Ctl *ctl, json_object **leases) {
-        static const char *const columns[] = { "LEASE", "USER", "STATE", "SINCE", "DEVICES", "LABEL", NULL };
+        static const char *const columns[] = { "LEASE", "USER", "STATE", "SINCE", "LEFT", "DEVICES", "LABEL", NULL };
         _cleanup_(table_unrefp) struct libscols_table *table = NULL;
         int r;
 

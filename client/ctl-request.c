@@ -18,6 +18,7 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
                 return r;
 
         vfb_request_set_interactive(request, ctl->interactive);
+        vfb_request_set_duration(request, ctl->duration_usec);
         r = vfb_request_set_mode(request, ctl->mode);
         if (r >= 0)
                 r = vfb_request_set_label(request, ctl->label);

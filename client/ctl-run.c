@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "ctl-placeholders.h"
+#include "ctl-time.h"
 #include "ctl.h"
 
 #define EXIT_CANNOT_EXECUTE 126
@@ -138,6 +139,14 @@ static void run_on_device_gone(vfb_lease *lease, const char *device_id, const ch
         say(stderr, "vfio-broker: lease %s has lost device %s: %s\n", vfb_lease_id(lease), device_id, cause);
 }
 
+static void run_on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata) {
+        char text[TIME_TEXT_MAX];
+
+        time_format_date(expires_usec, text);
+        say(stderr, "vfio-broker: lease %s ends at %s; for longer: vfio-broker renew %s TIME\n", vfb_lease_id(lease),
+            text, vfb_lease_id(lease));
+}
+
 /* 1 and the exit status once the program has ended. */
 static int reap(pid_t pid, int *ret_status) {
         int status;
@@ -217,6 +226,7 @@ int ctl_run(Ctl *ctl, char **args) {
         static const vfb_listener listener = {
                 .lease_state = run_on_state,
                 .device_gone = run_on_device_gone,
+                .expiring = run_on_expiring,
         };
         int r;
 

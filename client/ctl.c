@@ -7,12 +7,13 @@
 #include <locale.h>
 #include <string.h>
 
+#include "ctl-time.h"
 #include "ctl.h"
 
 /* Options that not every subcommand takes. */
 enum {
         OPTION_DEVICE = 1,
-        OPTION_REQUEST = 2, /* mode, label, vf-token */
+        OPTION_REQUEST = 2, /* mode, label, time, vf-token */
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
 };
@@ -52,7 +53,7 @@ static const Command commands[] = {
           "take devices and hold them until interrupted\n\n"
           "Exits with 1 when the lease ends by itself.\n\n"
           "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
-          "\"device-gone\" (device, cause) and \"lease-ended\" (reason).",
+          "\"device-gone\" (device, cause), \"expiring\" (expires_usec) and \"lease-ended\" (reason).",
           OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_acquire },
         { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
           "run a program that has devices\n\n"
@@ -67,6 +68,11 @@ static const Command commands[] = {
           "who has what\n\n"
           "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...",
           0, 0, 0, ctl_leases },
+        { "renew", "LEASE TIME",
+          "have a lease of mine for longer\n\n"
+          "The time counts from now; 0 is for as long as the configuration allows.\n\n"
+          "--json: lease and expires_usec, 0 for never.",
+          0, 2, 2, ctl_renew },
         { "release", "LEASE", "end a lease, mine or as an administrator", 0, 1, 1, ctl_release },
         { "quarantine", "DEVICE --reason TEXT", "let nobody have the device", OPTION_REASON, 1, 1,
           ctl_quarantine },
@@ -90,6 +96,7 @@ enum {
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
         ARG_REASON,
+        ARG_TIME,
         ARG_VERSION,
         ARG_VF_TOKEN,
 };
@@ -105,6 +112,7 @@ static const struct option long_options[] = {
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "reason", required_argument, NULL, ARG_REASON },
+        { "time", required_argument, NULL, ARG_TIME },
         { "version", no_argument, NULL, ARG_VERSION },
         { "vf-token", required_argument, NULL, ARG_VF_TOKEN },
         {},
@@ -122,6 +130,7 @@ static const char request_help[] =
         "  -d --device=SELECTOR   a device; may be repeated\n"
         "     --mode=MODE         auto (default), legacy or legacy-raw\n"
         "     --label=TEXT        what the lease is for\n"
+        "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
 static const char overview_tail[] =
@@ -238,6 +247,11 @@ static int parse_option(Parser *parser, int c) {
         case ARG_VF_TOKEN:
                 parser->options |= OPTION_REQUEST;
                 ctl->vf_token = optarg;
+                return 0;
+        case ARG_TIME:
+                parser->options |= OPTION_REQUEST;
+                if (time_parse_span(optarg, &ctl->duration_usec) < 0 || ctl->duration_usec == 0)
+                        return fail_usage("--time=%s: no time; try 90s, 30min, 2h or 1d", optarg);
                 return 0;
         case ARG_REASON:
                 parser->options |= OPTION_REASON;

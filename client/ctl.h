@@ -36,6 +36,7 @@ typedef struct Ctl {
         const char *label;
         const char *vf_token;
         const char *reason;
+        uint64_t duration_usec; /* 0: not said */
         const char **devices; /* of -d */
         size_t n_devices;
 } Ctl;
@@ -68,6 +69,7 @@ int ctl_list(Ctl *ctl, char **args);
 int ctl_monitor(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
+int ctl_renew(Ctl *ctl, char **args);
 int ctl_run(Ctl *ctl, char **args);
 int ctl_show(Ctl *ctl, char **args);
 int ctl_tree(Ctl *ctl, char **args);

@@ -81,6 +81,10 @@ int vfb_request_set_label(vfb_request *request, const char *label) {
         return replace_string(&request->label, label);
 }
 
+void vfb_request_set_duration(vfb_request *request, uint64_t usec) {
+        request->duration_usec = usec;
+}
+
 void vfb_request_set_interactive(vfb_request *request, bool interactive) {
         request->interactive = interactive;
 }
@@ -143,6 +147,12 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
         r = append_option(m, "label", request->label);
         if (r < 0)
                 return r;
+
+        if (request->duration_usec > 0) {
+                r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);
+                if (r < 0)
+                        return r;
+        }
 
         return sd_bus_message_close_container(m);
 }

@@ -44,6 +44,7 @@ struct vfb_request {
         size_t n_wants;
         char *mode;
         char *label;
+        uint64_t duration_usec;
         bool interactive;
         uint64_t timeout_usec;
 };

@@ -156,6 +156,23 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
         return 0;
 }
 
+static int connection_on_expiring(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        vfb *connection = userdata;
+        uint64_t expires_usec;
+        vfb_lease *lease;
+
+        if (!connection->listener.expiring || !from_service(connection, m) || put_aside(connection, m))
+                return 0;
+        if (sd_bus_message_read(m, "t", &expires_usec) < 0)
+                return 0;
+
+        lease = find_lease(connection, sd_bus_message_get_path(m));
+        if (lease)
+                connection->listener.expiring(lease, expires_usec, connection->userdata);
+
+        return 0;
+}
+
 static void tell_disconnected(vfb *connection) {
         if (!connection->told && connection->listener.disconnected)
                 connection->listener.disconnected(connection, connection->userdata);
@@ -201,6 +218,9 @@ static int connection_subscribe(vfb *connection) {
                 { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
                   "interface='" VFB_INTERFACE_LEASE "',member='DeviceGone'",
                   connection_on_device_gone },
+                { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
+                  "interface='" VFB_INTERFACE_LEASE "',member='Expiring'",
+                  connection_on_expiring },
         };
         int r;
 

@@ -22,8 +22,8 @@
  *
  * The library starts no thread, has no global state, installs no signal handler, prints nothing and
  * never ends the process. An object may be used by one thread at a time, and not in a child after
- * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_lease_release(), vfb_list_devices() and
- * vfb_explain() wait for another process.
+ * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_lease_release(), vfb_lease_renew(), vfb_lease_expires(),
+ * vfb_list_devices() and vfb_explain() wait for another process.
  *
  * Every descriptor is O_CLOEXEC, and belongs to the lease until vfb_lease_take_fd(). VFIO counts open
  * files: a device is not free before the last copy of its descriptor is closed, in whatever process,
@@ -68,7 +68,7 @@ typedef struct vfb_listener {
 
         /*
          * The lease is over and the devices are free again, or quarantined. reason: "released",
-         * "holder-gone", "removed" or "failed". The object and its descriptors stay until
+         * "holder-gone", "expired", "removed" or "failed". The object and its descriptors stay until
          * vfb_lease_free(). Stands on Manager.LeaseRemoved.
          */
         void (*lease_ended)(vfb_lease *lease, const char *reason, void *userdata);
@@ -87,8 +87,14 @@ typedef struct vfb_listener {
          */
         void (*disconnected)(vfb *connection, void *userdata);
 
+        /*
+         * The lease ends soon, at that time (microseconds since the epoch), unless vfb_lease_renew() comes
+         * before: a quarter of its time is left, a minute at most. Stands on Lease.Expiring.
+         */
+        void (*expiring)(vfb_lease *lease, uint64_t expires_usec, void *userdata);
+
         /* For later versions. Must be NULL. */
-        void (*reserved[4])(void);
+        void (*reserved[3])(void);
 } vfb_listener;
 
 /*
@@ -153,6 +159,12 @@ int vfb_request_set_mode(vfb_request *request, const char *mode);
 
 /* A few words that tell people what the lease is for, at most 64 characters. NULL takes it back. */
 int vfb_request_set_label(vfb_request *request, const char *label);
+
+/*
+ * For how long to have the lease, in microseconds: then it ends, unless it is renewed before. 0, as if never set, is
+ * for as long as the service's configuration allows, which may be for ever.
+ */
+void vfb_request_set_duration(vfb_request *request, uint64_t usec);
 
 /* Whether polkit may ask the user. Off unless set. */
 void vfb_request_set_interactive(vfb_request *request, bool interactive);
@@ -259,6 +271,25 @@ int vfb_lease_take_fd(vfb_lease *lease, const char *role);
  * A lease that has ended already is none.
  */
 int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error);
+
+/*
+ * From now on the lease lasts that long; 0 is for as long as the configuration allows. *@ret_expires_usec, if not
+ * NULL, receives when it ends: microseconds since the epoch, 0 for never. Waits for the service. Stands on
+ * Lease.Renew.
+ *
+ * Errors: -EINVAL (InvalidArgs: more than a hundred years), -EDQUOT (QuotaExceeded: longer than allowed), -ENOENT
+ * (NoSuchLease: it is over), -EPERM (NotHolder), -ENOTCONN (also if vfb_free() came first), -EHOSTUNREACH,
+ * -ETIMEDOUT.
+ */
+int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expires_usec, vfb_error **ret_error);
+
+/*
+ * When the lease ends by itself, in microseconds since the epoch as the clock is set now; 0 for never. Waits for the
+ * service. Stands on Lease.ExpiresUSec.
+ *
+ * Errors: -ENOENT (NoSuchLease: it is over), -ENOTCONN, -EHOSTUNREACH, -ETIMEDOUT, -EBADMSG.
+ */
+int vfb_lease_expires(vfb_lease *lease, uint64_t *ret_usec, vfb_error **ret_error);
 
 /*
  * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, the

@@ -122,7 +122,9 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
         BrokerFds fds;
         int r;
 
-        r = lifeline_new(&lifeline, broker->event, lease_on_cut, lease, &lifeline_fd);
+        r = broker_limit_lease(broker, lease, lease->duration_usec);
+        if (r >= 0)
+                r = lifeline_new(&lifeline, broker->event, lease_on_cut, lease, &lifeline_fd);
         if (r < 0) {
                 task_refuse(task, r, NULL);
                 broker_end_lease(broker, lease, LEASE_END_FAILED);
@@ -206,6 +208,7 @@ static int task_plan_acquire(Task *task) {
 static int lease_describe(Lease *lease, const BrokerRequest *request) {
         lease->mode = request->mode;
         lease->pid = request->pid;
+        lease->duration_usec = request->duration_usec;
         lease->label = strdup(request->label);
         lease->sender = strdup(request->sender);
         if (!lease->label || !lease->sender)

@@ -3,7 +3,7 @@
 /*
  * Broker: the one way out
  *
- * A trigger (lifeline, Release, removal) only starts it. Then the kernel is asked, again and again and
+ * A trigger (lifeline, Release, time, removal) only starts it. Then the kernel is asked, again and again and
  * less and less often, whether anybody has a device open (VFIO_GROUP_UNSET_CONTAINER says EBUSY); when
  * nobody has, the devices are reset in a container of our own, and only then are they free.
  */
@@ -307,6 +307,7 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
 
         lease->end = end;
         lease->lifeline = lifeline_free(lease->lifeline);
+        lease->term = term_free(lease->term);
         if (lease->state == LEASE_ACTIVE) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");
                 lease_move(broker, lease, LEASE_LINGERING);

@@ -246,6 +246,9 @@ static int find_limits(Broker *broker, const BrokerRequest *request, Findings *f
         if (broker->leases.n >= config->leases_max)
                 return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
                                           "There are %u leases, and no more are allowed", broker->leases.n);
+        if (!broker_duration_is_allowed(broker, request->duration_usec))
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "A lease may last %u seconds at most", config->lease_duration_max_sec);
         return 0;
 }
 

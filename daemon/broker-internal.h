@@ -90,6 +90,9 @@ int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *pl
 /* The lease is over, for the reason given; the first reason stays. May free the lease. */
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);
 
+/* Gives the lease that time from now on, or what the configuration allows if it is 0. */
+int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec);
+
 /* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
 void broker_continue_end(Broker *broker, Lease *lease);
 

@@ -47,6 +47,9 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         TAILQ_INIT(&broker->leases.queue);
         LIST_INIT(&broker->tasks);
 
+        r = term_prepare(event);
+        if (r < 0)
+                return r;
         r = broker_open_root(broker, root);
         if (r < 0)
                 return r;

@@ -16,6 +16,7 @@
 #include "core/finding.h"
 #include "core/group.h"
 #include "core/lease.h"
+#include "core/term.h"
 #include "names.h"
 
 #define BROKER_WANTS_MAX 64
@@ -38,6 +39,8 @@ typedef struct BrokerObserver {
         void (*lease_changed)(const Lease *lease, void *userdata);
         void (*lease_removed)(const Lease *lease, void *userdata);
         void (*n_leases_changed)(unsigned n, void *userdata);
+        void (*lease_expiring)(const Lease *lease, void *userdata); /* soon, and not yet */
+        void (*lease_renewed)(const Lease *lease, void *userdata);
         void (*lease_lost_device)(const Lease *lease, const Device *device, const char *cause, void *userdata);
 } BrokerObserver;
 
@@ -115,6 +118,7 @@ typedef struct BrokerRequest {
         unsigned n_targets;
         LeaseMode mode;
         const char *label;
+        uint64_t duration_usec; /* 0: as long as anybody may */
         uid_t uid;
         pid_t pid;
         const char *sender;
@@ -164,6 +168,16 @@ int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles,
                    BrokerAcquired done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
+
+/* The time limit. A duration of 0 is as long as anybody may, which need not have an end; none may be longer than
+ * TERM_USEC_MAX. */
+bool broker_duration_is_allowed(const Broker *broker, uint64_t duration_usec);
+
+/* From now on. VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_QUOTA_EXCEEDED: longer than the configuration allows. */
+int broker_renew(Broker *broker, const Lease *lease, uint64_t duration_usec);
+
+/* As the clock on the wall is set now; 0: never. */
+uint64_t broker_lease_expires_usec(const Lease *lease);
 
 /* @reason NULL: the administrator's word that it is clean. */
 int broker_quarantine(Broker *broker, const Device *device, const char *reason, uid_t uid);

@@ -25,6 +25,7 @@ static const struct {
         { "Limits", "LeasesMax", offsetof(Config, leases_max), 1, 100000 },
         { "Limits", "LeasesPerUserMax", offsetof(Config, leases_per_user_max), 0, 100000 },
         { "Limits", "DevicesPerLeaseMax", offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
+        { "Limits", "LeaseDurationMaxSec", offsetof(Config, lease_duration_max_sec), 0, 1000000000 },
 };
 
 typedef struct ConfigParse {

@@ -13,6 +13,7 @@ typedef struct Config {
         unsigned leases_max;
         unsigned leases_per_user_max;
         unsigned devices_per_lease_max; /* at most LEASE_DEVICES_MAX */
+        unsigned lease_duration_max_sec; /* 0: no limit */
 } Config;
 
 void config_default(Config *ret);

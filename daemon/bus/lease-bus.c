@@ -92,11 +92,31 @@ static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, 
         return 1;
 }
 
+/* 1: @ret is what the message is about, and its caller is the holder. 0: the handler must return 1, it will run again.
+ * Negative: @error is set. */
+static int lease_of_holder(Server *server, sd_bus_message *m, const Lease **ret, sd_bus_error *error) {
+        const Lease *lease;
+        Sender sender;
+        int r;
+
+        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
+        if (r <= 0)
+                return r;
+
+        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!lease)
+                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
+        if (sender.uid != lease->user->uid)
+                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
+
+        *ret = lease;
+        return 1;
+}
+
 static int lease_method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char **roles = NULL;
         Server *server = userdata;
         const Lease *lease;
-        Sender sender;
         int r;
 
         r = sd_bus_message_read_strv(m, &roles);
@@ -105,18 +125,11 @@ static int lease_method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error 
 
         r = flags_read_none(m, error);
         if (r >= 0)
-                r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
-        if (r > 0) {
-                lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-                if (!lease)
-                        r = bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-                else if (sender.uid != lease->user->uid)
-                        r = bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
-                else
-                        r = get_fds_start(server, m, lease, roles, error);
-        } else if (r == 0) {
+                r = lease_of_holder(server, m, &lease, error);
+        if (r > 0)
+                r = get_fds_start(server, m, lease, roles, error);
+        else if (r == 0)
                 r = 1; /* runs again */
-        }
 
         for (char **role = roles; role && *role; role++)
                 free(*role);
@@ -155,6 +168,31 @@ static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error 
         return r;
 }
 
+static int lease_method_renew(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        uint64_t duration_usec;
+        const Lease *lease;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &duration_usec);
+        if (r < 0)
+                return r;
+        if (duration_usec > TERM_USEC_MAX)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the time is longer than a hundred years");
+
+        r = lease_of_holder(server, m, &lease, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        r = broker_renew(server_broker(server), lease, duration_usec);
+        if (r != 0)
+                return bus_refuse(error, r, lease->id);
+
+        return sd_bus_reply_method_return(m, "t", broker_lease_expires_usec(lease));
+}
+
 static int lease_property(sd_bus *bus, const char *path, const char *interface, const char *property,
                           sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Lease *lease = lease_of_path(server_broker(userdata), path);
@@ -179,7 +217,7 @@ static int lease_property(sd_bus *bus, const char *path, const char *interface, 
         if (strcmp(property, "CreatedUSec") == 0)
                 return sd_bus_message_append(m, "t", lease->created_usec);
         if (strcmp(property, "ExpiresUSec") == 0)
-                return sd_bus_message_append(m, "t", (uint64_t) 0);
+                return sd_bus_message_append(m, "t", broker_lease_expires_usec(lease));
         return -EINVAL;
 }
 
@@ -218,7 +256,13 @@ static const sd_bus_vtable lease_vtable[] = {
                                 SD_BUS_NO_RESULT,
                                 lease_method_release,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Renew",
+                                SD_BUS_ARGS("t", duration_usec),
+                                SD_BUS_RESULT("t", expires_usec),
+                                lease_method_renew,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
 
+        SD_BUS_SIGNAL_WITH_ARGS("Expiring", SD_BUS_ARGS("t", expires_usec), 0),
         SD_BUS_SIGNAL_WITH_ARGS("DeviceGone", SD_BUS_ARGS("o", device, "s", cause), 0),
 
         SD_BUS_PROPERTY("Id", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -230,7 +274,7 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("CreatedUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("ExpiresUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ExpiresUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
         SD_BUS_VTABLE_END
 };
@@ -253,15 +297,47 @@ void lease_emit_changed(Server *server, const Lease *lease) {
         sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "State", NULL);
 }
 
+void lease_emit_renewed(Server *server, const Lease *lease) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "ExpiresUSec", NULL);
+}
+
+/* A signal to the holder alone, without its arguments. */
+static int lease_new_signal(Server *server, const Lease *lease, const char *signal, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        char path[PATH_MAX_BYTES];
+        int r;
+
+        path_of_lease(lease, path);
+        r = sd_bus_message_new_signal(server_bus(server), &m, path, VFB_INTERFACE_LEASE, signal);
+        if (r >= 0)
+                r = sd_bus_message_set_destination(m, lease->sender);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+void lease_emit_expiring(Server *server, const Lease *lease) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (lease_new_signal(server, lease, "Expiring", &m) >= 0 &&
+            sd_bus_message_append(m, "t", broker_lease_expires_usec(lease)) >= 0)
+                sd_bus_send(server_bus(server), m, NULL);
+}
+
 void lease_emit_device_gone(Server *server, const Lease *lease, const Device *device, const char *cause) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         char path[PATH_MAX_BYTES], device_path[PATH_MAX_BYTES];
 
-        path_of_lease(lease, path);
         path_of_device(device, device_path);
-        if (sd_bus_message_new_signal(server_bus(server), &m, path, VFB_INTERFACE_LEASE, "DeviceGone") >= 0 &&
-            sd_bus_message_set_destination(m, lease->sender) >= 0 &&
+        if (lease_new_signal(server, lease, "DeviceGone", &m) >= 0 &&
             sd_bus_message_append(m, "os", device_path, cause) >= 0)
                 sd_bus_send(server_bus(server), m, NULL);
+
+        path_of_lease(lease, path);
         sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "Devices", NULL);
 }

@@ -9,6 +9,8 @@ typedef struct Server Server;
 
 int lease_register(Server *server);
 void lease_emit_changed(Server *server, const Lease *lease);
+void lease_emit_renewed(Server *server, const Lease *lease);
 
 /* To the bus name that acquired it, and to nobody else. */
+void lease_emit_expiring(Server *server, const Lease *lease);
 void lease_emit_device_gone(Server *server, const Lease *lease, const Device *device, const char *cause);

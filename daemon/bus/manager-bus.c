@@ -143,7 +143,8 @@ static int append_lease_row(sd_bus_message *m, const Lease *lease) {
 
         path_of_lease(lease, path);
         return sd_bus_message_append(m, "(soussut)", lease->id, path, (uint32_t) lease->user->uid, lease->label,
-                                     lease_state_name(lease->state), lease->n_devices, (uint64_t) 0);
+                                     lease_state_name(lease->state), lease->n_devices,
+                                     broker_lease_expires_usec(lease));
 }
 
 static int manager_method_list_leases(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -219,7 +220,7 @@ static int manager_property_version(sd_bus *bus, const char *path, const char *i
 static int manager_property_features(sd_bus *bus, const char *path, const char *interface, const char *property,
                                      sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw option:mode option:label "
-                               "option:lifetime lifetime:lifeline device-option:vf-token");
+                               "option:lifetime lifetime:lifeline option:duration-usec device-option:vf-token");
 }
 
 static int manager_property_backends(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -260,6 +261,14 @@ static int manager_property_leases_per_user_max(sd_bus *bus, const char *path, c
                                                 const char *property, sd_bus_message *m, void *userdata,
                                                 sd_bus_error *error) {
         return sd_bus_message_append(m, "u", broker_config(server_broker(userdata))->leases_per_user_max);
+}
+
+static int manager_property_lease_duration_max(sd_bus *bus, const char *path, const char *interface,
+                                               const char *property, sd_bus_message *m, void *userdata,
+                                               sd_bus_error *error) {
+        uint64_t sec = broker_config(server_broker(userdata))->lease_duration_max_sec;
+
+        return sd_bus_message_append(m, "t", sec * 1000000);
 }
 
 static const sd_bus_vtable manager_vtable[] = {
@@ -314,6 +323,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("NLeases", "u", manager_property_n_leases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LeasesMax", "u", manager_property_leases_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("LeasesPerUserMax", "u", manager_property_leases_per_user_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("LeaseDurationMaxUSec", "t", manager_property_lease_duration_max, 0,
+                        SD_BUS_VTABLE_PROPERTY_CONST),
 
         SD_BUS_VTABLE_END
 };

@@ -98,6 +98,14 @@ static void server_on_n_leases_changed(unsigned n, void *userdata) {
         manager_emit_n_leases(userdata);
 }
 
+static void server_on_lease_expiring(const Lease *lease, void *userdata) {
+        lease_emit_expiring(userdata, lease);
+}
+
+static void server_on_lease_renewed(const Lease *lease, void *userdata) {
+        lease_emit_renewed(userdata, lease);
+}
+
 static void server_on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
         lease_emit_device_gone(userdata, lease, device, cause);
 }
@@ -113,6 +121,8 @@ static const BrokerObserver observer = {
         .lease_changed = server_on_lease_changed,
         .lease_removed = server_on_lease_removed,
         .n_leases_changed = server_on_n_leases_changed,
+        .lease_expiring = server_on_lease_expiring,
+        .lease_renewed = server_on_lease_renewed,
         .lease_lost_device = server_on_lease_lost_device,
 };
 

@@ -100,6 +100,8 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
                 return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
         if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
                 return option_refuse(error, "lifetime", "is not lifeline");
+        if (wish->duration_usec > TERM_USEC_MAX)
+                return option_refuse(error, "duration-usec", "is longer than a hundred years");
         return 0;
 }
 
@@ -118,8 +120,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         r = options_read(m,
                          (Option[]){ { "mode", &wish->mode_name },
                                      { "label", &wish->label },
-                                     { "lifetime", &wish->lifetime } },
-                         3, error);
+                                     { "lifetime", &wish->lifetime },
+                                     { "duration-usec", .number = &wish->duration_usec } },
+                         4, error);
         if (r < 0)
                 return r;
 
@@ -216,6 +219,7 @@ BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *se
                 .n_targets = wish->n_targets,
                 .mode = wish->mode,
                 .label = wish->label,
+                .duration_usec = wish->duration_usec,
                 .uid = sender->uid,
                 .pid = sender->pid,
                 .sender = sd_bus_message_get_sender(m),

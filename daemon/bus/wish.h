@@ -21,6 +21,7 @@ typedef struct Wish {
         unsigned n_wants;
         const char *mode_name, *label, *lifetime;
         LeaseMode mode;
+        uint64_t duration_usec;
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
         Ask *asks;

@@ -110,6 +110,7 @@ Lease *lease_free(Lease *lease) {
 
         sd_event_source_disable_unref(lease->timer);
         lifeline_free(lease->lifeline);
+        term_free(lease->term);
         lease_close_groups(lease);
         closep(&lease->container_fd);
 
@@ -226,6 +227,7 @@ const char *lease_end_name(LeaseEnd end) {
                 [LEASE_END_NONE] = "",
                 [LEASE_END_RELEASED] = "released",
                 [LEASE_END_HOLDER_GONE] = "holder-gone",
+                [LEASE_END_EXPIRED] = "expired",
                 [LEASE_END_REMOVED] = "removed",
                 [LEASE_END_FAILED] = "failed",
         };

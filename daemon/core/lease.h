@@ -5,7 +5,7 @@
  * Lease
  *
  * The right of one holder to some devices and to the whole of their IOMMU groups. It hangs on a lifeline,
- * and goes one way out: over, until nobody has a device open any more (lingering), until the devices are
+ * may have an end of time, and goes one way out: over, until nobody has a device open any more (lingering), until the devices are
  * reset (cleaning), gone. It keeps the groups' descriptors, which nobody else can open meanwhile, and
  * the container's, but never a device's: VFIO counts open files, so a copy here would keep the device
  * busy, and its DMA going, after the holder has died. Owned by the list that it is linked into.
@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "core/lifeline.h"
+#include "core/term.h"
 #include "core/user.h"
 
 #define LEASE_ID_MAX      16
@@ -54,6 +55,7 @@ typedef enum LeaseEnd {
         LEASE_END_NONE,
         LEASE_END_RELEASED,
         LEASE_END_HOLDER_GONE,
+        LEASE_END_EXPIRED,
         LEASE_END_REMOVED,
         LEASE_END_FAILED,
         _LEASE_END_MAX,
@@ -90,6 +92,8 @@ struct Lease {
         int container_fd;
         unsigned model;
         Lifeline *lifeline;
+        Term *term; /* NULL: it has no end of time */
+        uint64_t duration_usec, until_usec; /* the latter of CLOCK_BOOTTIME; 0: none */
         sd_event_source *timer; /* until the next look whether it is still open somewhere */
         uint64_t wait_usec;
         unsigned n_tasks; /* actions of the kernel that are under way for it; it is not freed before */

@@ -30,6 +30,7 @@ typedef struct Request {
         const char *mode, *label, *lifetime;
         const char *unknown;      /* an option of that name */
         const char *want_unknown; /* the same for the first device */
+        uint64_t duration_usec;
         uint64_t flags;
         bool interactive;
 } Request;

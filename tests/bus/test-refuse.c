@@ -159,6 +159,8 @@ START_TEST(unknown_options_are_refused) {
                 { .wants = NVME, .lifetime = "forever" },
                 { .wants = NVME, .label = long_label },
                 { .wants = NVME, .token = "not-a-uuid" },
+                { .wants = NVME, .duration_usec = UINT64_MAX },
+                { .wants = NVME, .duration_usec = UINT64_C(101) * 366 * 24 * 3600 * 1000000 },
         };
 
         for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
@@ -208,6 +210,11 @@ START_TEST(wrong_types_are_refused) {
         ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Acquire", "a(sa{sv})a{sv}t", 1, NVME, 0, 2, "label", "s", "a", "label", "s", "b", UINT64_C(0)),
                          REFUSED("InvalidOption"));
         ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListDevices", "a{sv}t", 1, "selector", "u", 7, UINT64_C(0)), REFUSED("InvalidOption"));
+        ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Acquire", "a(sa{sv})a{sv}t", 1, NVME, 0, 1, "duration-usec", "u", 7, UINT64_C(0)),
+                         REFUSED("InvalidOption"));
+        ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Acquire", "a(sa{sv})a{sv}t", 1, NVME, 0, 2, "duration-usec", "t", UINT64_C(0),
+                             "duration-usec", "t", UINT64_C(0), UINT64_C(0)),
+                         REFUSED("InvalidOption"));
         ck_assert_uint_eq(polkit_asked(world), 0);
         check_nothing_done();
 }

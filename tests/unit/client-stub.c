@@ -117,6 +117,7 @@ static int emit_events(sd_bus *bus) {
                                   "lingering", 0);
         (void) sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "DeviceGone", "os",
                                   VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "unplug");
+        (void) sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "Expiring", "t", UINT64_C(1700000000000000));
         return sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1", LEASE,
                                   "removed");
 }
@@ -163,7 +164,12 @@ static int read_wants(sd_bus_message *m, const char **ret_scenario, const char *
         }
         sd_bus_message_exit_container(m);
         sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (sd_bus_message_read(m, "{sv}", &key, "s", &value) > 0) {
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                value = "";
+                sd_bus_message_read(m, "s", &key);
+                if (sd_bus_message_read(m, "v", "s", &value) < 0)
+                        sd_bus_message_skip(m, "v");
+                sd_bus_message_exit_container(m);
                 if (strcmp(key, "label") == 0)
                         *ret_label = value;
                 if (strcmp(key, "mode") == 0)
@@ -256,6 +262,16 @@ static int method_nothing(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* What it is asked for comes back, as a time after the epoch. */
+static int method_renew(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        uint64_t usec;
+        int r = sd_bus_message_read(m, "t", &usec);
+
+        if (r >= 0 && usec == 77 * UINT64_C(1000000))
+                return sd_bus_error_set(error, "org.vfiobroker1.Error.QuotaExceeded", "A lease may last 60 seconds");
+        return r < 0 ? r : sd_bus_reply_method_return(m, "t", usec);
+}
+
 static int property_blockers(sd_bus *bus, const char *path, const char *interface, const char *property,
                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         StubDevice *device = userdata;
@@ -287,6 +303,7 @@ static int property_fixed(sd_bus *bus, const char *path, const char *interface, 
                 { "CreatedUSec", "t", NULL, 1700000000000000 },
                 { "DeviceId", "q", NULL, 0x10d3 },
                 { "DomainType", "s", "DMA", 0 },
+                { "ExpiresUSec", "t", NULL, 1700000003600000 },
                 { "Id", "s", "l-1", 0 },
                 { "Label", "s", "vpp \033[31msoak", 0 },
                 { "Number", "u", NULL, 26 },
@@ -370,6 +387,7 @@ static const sd_bus_vtable group_vtable[] = {
 static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("GetFds", "ast", "a(sha{sv})b", method_get_fds, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Renew", "t", "t", method_renew, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Release", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", property_fixed, 0, 0),
         SD_BUS_PROPERTY("State", "s", property_fixed, 0, 0),
@@ -377,6 +395,7 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("Devices", "ao", property_objects, 0, 0),
         SD_BUS_PROPERTY("Uid", "u", property_fixed, 0, 0),
         SD_BUS_PROPERTY("CreatedUSec", "t", property_fixed, 0, 0),
+        SD_BUS_PROPERTY("ExpiresUSec", "t", property_fixed, 0, 0),
         SD_BUS_VTABLE_END
 };
 

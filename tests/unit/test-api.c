@@ -36,6 +36,7 @@ static const struct {
         SYMBOL(vfb_lease_device_fd),
         SYMBOL(vfb_lease_device_fd_by_id),
         SYMBOL(vfb_lease_device_id),
+        SYMBOL(vfb_lease_expires),
         SYMBOL(vfb_lease_fd),
         SYMBOL(vfb_lease_free),
         SYMBOL(vfb_lease_group),
@@ -48,6 +49,7 @@ static const struct {
         SYMBOL(vfb_lease_n_groups),
         SYMBOL(vfb_lease_n_roles),
         SYMBOL(vfb_lease_release),
+        SYMBOL(vfb_lease_renew),
         SYMBOL(vfb_lease_reset_used),
         SYMBOL(vfb_lease_role),
         SYMBOL(vfb_lease_take_fd),
@@ -56,6 +58,7 @@ static const struct {
         SYMBOL(vfb_request_add_device),
         SYMBOL(vfb_request_free),
         SYMBOL(vfb_request_new),
+        SYMBOL(vfb_request_set_duration),
         SYMBOL(vfb_request_set_interactive),
         SYMBOL(vfb_request_set_label),
         SYMBOL(vfb_request_set_mode),
@@ -125,7 +128,7 @@ static void later_callback(void) {
 }
 
 START_TEST(a_listener_of_a_later_version_is_refused) {
-        vfb_listener listener = { .reserved = { [3] = later_callback } };
+        vfb_listener listener = { .reserved = { later_callback } };
         vfb *connection;
 
         ck_assert_int_eq(vfb_open(&connection, &listener, NULL, NULL), -EINVAL);

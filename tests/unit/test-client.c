@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -124,6 +125,13 @@ static void on_device_gone(vfb_lease *lease, const char *device_id, const char *
         note("gone=%s,%s;", device_id, cause);
 }
 
+static void on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "%" PRIu64, expires_usec);
+        note("expiring=%s%s;", text, "");
+}
+
 static void on_disconnected(vfb *c, void *userdata) {
         note("disconnected%s%s;", "", "");
 }
@@ -133,6 +141,7 @@ static const vfb_listener listener = {
         .lease_ended = on_ended,
         .device_gone = on_device_gone,
         .disconnected = on_disconnected,
+        .expiring = on_expiring,
 };
 
 static size_t count_fds(void) {
@@ -315,7 +324,32 @@ START_TEST(events_come_from_dispatch_and_in_order) {
         ck_assert_int_eq(vfb_lease_release(lease, NULL), 0);
         ck_assert_str_eq(events, "");
         dispatch_until("ended");
-        ck_assert_str_eq(events, "state=lingering;gone=0000:06:0d.0,unplug;ended=removed;");
+        ck_assert_str_eq(events, "state=lingering;gone=0000:06:0d.0,unplug;expiring=1700000000000000;ended=removed;");
+        vfb_lease_free(lease);
+}
+END_TEST
+
+START_TEST(a_lease_is_renewed_and_says_when_it_ends) {
+        vfb_error *error = NULL;
+        uint64_t usec = 5;
+        vfb_lease *lease;
+
+        ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
+        vfb_request_add_device(request, "0000:06:0d.0", NULL);
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
+        ck_assert_int_eq(vfb_lease_renew(lease, 4000000, &usec, NULL), 0);
+        ck_assert_uint_eq(usec, 4000000);
+        ck_assert_int_eq(vfb_lease_renew(lease, 4000000, NULL, NULL), 0);
+        ck_assert_int_eq(vfb_lease_expires(lease, &usec, NULL), 0);
+        ck_assert_uint_eq(usec, 1700000003600000);
+        ck_assert_int_eq(vfb_lease_renew(lease, 77000000, &usec, &error), -EDQUOT);
+        ck_assert_uint_eq(usec, 1700000003600000);
+        ck_assert_str_eq(vfb_error_text(error), "A lease may last 60 seconds");
+        vfb_error_free(error);
+
+        connection = vfb_free(connection);
+        ck_assert_int_eq(vfb_lease_renew(lease, 4000000, &usec, NULL), -ENOTCONN);
+        ck_assert_int_eq(vfb_lease_expires(lease, &usec, NULL), -ENOTCONN);
         vfb_lease_free(lease);
 }
 END_TEST
@@ -460,6 +494,18 @@ static const struct {
         { "run -d 0000:06:0d.0 -- /", "", 126 },
         { "run -d 0000:06:0d.0 -- /nonexistent", "", 127 },
         { "run -d 0000:06:0d.0 -- sh -c 'kill -TERM $PPID; exec sleep 5'", "", 143 },
+        { "acquire 0000:06:0d.0 --time 2h --label events", "; for longer: vfio-broker renew l-1 TIME", 1 },
+        { "acquire 0000:06:0d.0 --label events --json", "{\"event\":\"expiring\",\"lease\":\"l-1\",\"expires_usec\":1700000000000000}", 1 },
+        { "run -d 0000:06:0d.0 --label events --time 1h -- sleep 0.2", "for longer: vfio-broker renew l-1", 0 },
+        { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
+        { "acquire 0000:06:0d.0 --time 0", "no time", 2 },
+        { "renew l-1 2h", "lease l-1 ends at 1970-01-01 0", 0 },
+        { "renew l-1 2h --json", "{\"lease\":\"l-1\",\"expires_usec\":7200000000}", 0 },
+        { "renew l-1 0", "lease l-1 has no end of time", 0 },
+        { "renew l-1 77s", "A lease may last 60 seconds\n  hint: ", 8 },
+        { "renew l-1 soon", "soon: no time", 2 },
+        { "renew l-1", "renew needs: LEASE TIME", 2 },
+        { "leases", "0s   0000:06:0d.0 0000:06:0d.1", 0 },
         { "release l-1", "", 0 },
         { "quarantine 0000:06:0d.0 --reason dirty", "", 0 },
         { "quarantine 0000:06:0d.0", "--reason", 2 },
@@ -521,6 +567,7 @@ int main(void) {
         tcase_add_test(tcase, released_and_freed_leases_leave_nothing_open);
         tcase_add_test(tcase, without_room_for_descriptors_it_says_so);
         tcase_add_test(tcase, events_come_from_dispatch_and_in_order);
+        tcase_add_test(tcase, a_lease_is_renewed_and_says_when_it_ends);
         tcase_add_test(tcase, events_of_others_are_not_believed);
         tcase_add_test(tcase, a_lost_bus_is_told_once_and_the_descriptors_stay);
         tcase_add_test(tcase, a_lease_outlives_its_connection);

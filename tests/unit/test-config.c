@@ -97,9 +97,10 @@ START_TEST(an_empty_file_changes_nothing) {
 END_TEST
 
 START_TEST(what_the_file_says_is_so) {
-        set("", "[Limits]\nLeasesMax=100\n  \nLeasesPerUserMax = 7 ; a comment\nDevicesPerLeaseMax=3\n");
+        set("", "[Limits]\nLeasesMax=100\n  \nLeasesPerUserMax = 7 ; a comment\nDevicesPerLeaseMax=3\nLeaseDurationMaxSec=86400\n");
         ck_assert_int_eq(config_load(&config, path), 0);
         check_config(100, 7, 3);
+        ck_assert_uint_eq(config.lease_duration_max_sec, 86400);
         check_log("");
 }
 END_TEST
@@ -192,6 +193,7 @@ static const struct {
         { "LeasesMax=1", 0 }, { "LeasesMax=0", -EINVAL }, { "LeasesMax=100000", 0 }, { "LeasesMax=100001", -EINVAL },
         { "LeasesPerUserMax=0", 0 }, { "LeasesPerUserMax=100000", 0 }, { "LeasesPerUserMax=100001", -EINVAL },
         { "DevicesPerLeaseMax=1", 0 }, { "DevicesPerLeaseMax=0", -EINVAL }, { "DevicesPerLeaseMax=64", 0 }, { "DevicesPerLeaseMax=65", -EINVAL },
+        { "LeaseDurationMaxSec=0", 0 }, { "LeaseDurationMaxSec=1000000000", 0 }, { "LeaseDurationMaxSec=1000000001", -EINVAL },
         { "LeasesMax=000000000000000000000005", 0 },
 };
 

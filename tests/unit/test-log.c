@@ -175,6 +175,7 @@ START_TEST(no_two_events_share_an_id) {
         static const char *const ids[] = {
                 LOG_ID_ACQUIRED, LOG_ID_REFUSED, LOG_ID_ENDED, LOG_ID_LINGERING, LOG_ID_RESET, LOG_ID_RELEASED,
                 LOG_ID_QUARANTINED, LOG_ID_RETURNED, LOG_ID_DEVICE_GONE, LOG_ID_STARTED, LOG_ID_STOPPED, LOG_ID_CONFIG,
+                LOG_ID_RENEWED,
         };
 
         for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {

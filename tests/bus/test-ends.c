@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What ends a lease besides its lifeline and Release: time. All of it only begins the one way out. */
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NVME "0000:03:00.0"
+#define EDU  "0000:01:00.0"
+#define SEC  UINT64_C(1000000)
+#define MSEC UINT64_C(1000)
+
+static World *world;
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) {});
+}
+
+static void make_world_of_short_leases(void) {
+        world_start(&world, &(WorldSpec) { .config = "[Limits]\nLeaseDurationMaxSec=2\n" });
+}
+
+static void end_world(void) {
+        world = world_stop(world);
+}
+
+static void await_removal(const char *lease, const char *reason) {
+        char line[256];
+
+        snprintf(line, sizeof(line), " %s %s", lease, reason);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
+        ck_assert_msg(world_signals(world, line) == 1, "Not \"%s\" in:\n%s", line, world->signals);
+        ck_assert_uint_eq(world_signals(world, VFB_PATH " LeaseRemoved "), 1);
+        world_forget_signals(world);
+}
+
+static Grant *acquire_for(sd_bus *bus, uint64_t duration_usec) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, bus, &(Request) { .wants = NVME, .duration_usec = duration_usec }), "");
+        return grant;
+}
+
+static const char *renew(sd_bus *bus, const Grant *grant, uint64_t duration_usec) {
+        return ask(bus, grant->lease, VFB_INTERFACE_LEASE, "Renew", "t", duration_usec);
+}
+
+static uint64_t expires(const Grant *grant) {
+        return strtoull(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), NULL, 10);
+}
+
+static uint64_t wall_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t) now.tv_sec * SEC + (uint64_t) now.tv_nsec / 1000;
+}
+
+/* Within a second, for busy machines */
+static bool is_near(uint64_t usec, uint64_t expected) {
+        return usec + SEC > expected && usec < expected + SEC;
+}
+
+START_TEST(lease_without_a_time_has_no_end) {
+        _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, NVME);
+
+        ck_assert_uint_eq(expires(grant), 0);
+        ck_assert_ptr_nonnull(strstr(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListLeases", "t", UINT64_C(0)), " active 1 0)]"));
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseDurationMaxUSec"), "0");
+}
+END_TEST
+
+START_TEST(time_is_told_and_listed) {
+        _cleanup_(grant_freep) Grant *grant = acquire_for(world->bus, 3600 * SEC);
+        const char *rows = ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListLeases", "t", UINT64_C(0));
+
+        ck_assert(is_near(expires(grant), wall_now() + 3600 * SEC));
+        ck_assert(is_near(strtoull(strstr(rows, " active 1 ") + strlen(" active 1 "), NULL, 10), wall_now() + 3600 * SEC));
+}
+END_TEST
+
+START_TEST(time_that_is_over_ends_the_lease_after_a_warning) {
+        uint64_t begin = world_now();
+        Grant *grant = acquire_for(world->bus, 400 * MSEC);
+        char line[256];
+
+        snprintf(line, sizeof(line), "%s Expiring ", grant->lease);
+        WAIT_FOR(world, world_signals(world, line) == 1);
+        ck_assert_uint_ge(world_now() - begin, 280 * MSEC);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, grant->lease), "lingering") == 0);
+        ck_assert_uint_ge(world_now() - begin, 400 * MSEC);
+        ck_assert_uint_eq(world_signals(world, "LeaseRemoved"), 0);
+
+        /* its holder keeps what it has open, and so keeps the device from others */
+        for (int times = 0; times < 20; times++)
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        ck_assert_uint_eq(world_signals(world, line), 1);
+        grant_close_fds(grant);
+        await_removal(grant->lease, "expired");
+        check_nothing_held(world);
+        grant_free(grant);
+        grant_free(must_acquire(world->bus, NVME));
+}
+END_TEST
+
+START_TEST(only_the_holder_is_warned) {
+        sd_bus *other = world_connect(world, world_user());
+        Grant *grant = acquire_for(other, 300 * MSEC);
+
+        grant_close_fds(grant);
+        await_removal(grant->lease, "expired");
+        ck_assert_uint_eq(world_signals(world, "Expiring"), 0);
+        grant_free(grant);
+        sd_bus_flush_close_unref(other);
+}
+END_TEST
+
+START_TEST(renewed_lease_lasts_longer) {
+        Grant *grant = acquire_for(world->bus, 300 * MSEC);
+        uint64_t begin = world_now();
+
+        ck_assert(is_near(strtoull(renew(world->bus, grant, 700 * MSEC), NULL, 10), wall_now() + 700 * MSEC));
+        WAIT_FOR(world, world_signals(world, "[{ExpiresUSec ") == 1);
+        ck_assert_uint_eq(daemon_logged(world, "is renewed"), 1);
+        grant_close_fds(grant);
+        await_removal(grant->lease, "expired");
+        ck_assert_uint_ge(world_now() - begin, 700 * MSEC);
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(time_can_be_taken_back) {
+        Grant *grant = acquire_for(world->bus, 300 * MSEC), *other;
+
+        ck_assert_str_eq(renew(world->bus, grant, 0), "0");
+        ck_assert_uint_eq(expires(grant), 0);
+
+        /* a shorter one that begins now is over, and this one is not */
+        ck_assert_str_eq(grant_acquire(&other, world->bus, &(Request) { .wants = EDU, .duration_usec = 400 * MSEC }), "");
+        grant_close_fds(other);
+        await_removal(other->lease, "expired");
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_uint_eq(world_signals(world, "Expiring"), 0);
+        grant_free(other);
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(lease_that_is_over_cannot_be_renewed) {
+        Grant *grant = acquire_for(world->bus, 100 * MSEC);
+
+        WAIT_FOR(world, strcmp(lease_state(world->bus, grant->lease), "lingering") == 0);
+        ck_assert_str_eq(renew(world->bus, grant, 3600 * SEC), REFUSED("NoSuchLease"));
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        grant_close_fds(grant);
+        await_removal(grant->lease, "expired");
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(time_does_not_end_what_is_over) {
+        Grant *grant = acquire_for(world->bus, 250 * MSEC);
+
+        ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
+        WAIT_FOR(world, daemon_logged(world, "still has") == 1); /* that is a second later */
+        grant_close_fds(grant);
+        await_removal(grant->lease, "released");
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(others_cannot_renew) {
+        sd_bus *other = world_connect(world, OTHER), *root = world_connect(world, ROOT);
+        Grant *grant = acquire_for(world->bus, 3600 * SEC);
+
+        for (int times = 0; times < 20; times++) {
+                ck_assert_str_eq(renew(other, grant, 7200 * SEC), REFUSED("NotHolder"));
+                ck_assert_str_eq(renew(root, grant, 7200 * SEC), REFUSED("NotHolder"));
+        }
+        ck_assert(is_near(expires(grant), wall_now() + 3600 * SEC));
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        grant_free(grant);
+        sd_bus_flush_close_unref(other);
+        sd_bus_flush_close_unref(root);
+}
+END_TEST
+
+START_TEST(a_thousand_years_are_refused) {
+        Grant *grant = acquire_for(world->bus, 3600 * SEC);
+
+        ck_assert_str_eq(renew(world->bus, grant, UINT64_MAX), INVALID_ARGS);
+        ck_assert_str_eq(renew(world->bus, grant, 1000 * UINT64_C(366) * 24 * 3600 * SEC), INVALID_ARGS);
+        ck_assert(is_near(expires(grant), wall_now() + 3600 * SEC));
+        grant_free(grant);
+}
+END_TEST
+
+/* The configuration allows two seconds. */
+START_TEST(no_lease_lasts_longer_than_allowed) {
+        const Request request = { .wants = NVME, .duration_usec = 3 * SEC };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Grant *grant;
+
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseDurationMaxUSec"), "2000000");
+        for (int times = 0; times < 20; times++)
+                ck_assert_str_eq(refusal_of(world->bus, &request), REFUSED("QuotaExceeded"));
+        ck_assert_ptr_nonnull(strstr(ask_message(), "2 seconds"));
+        check_nothing_held(world);
+
+        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
+        ck_assert(request_append_wants(m, &request) >= 0 && request_append_options(m, &request) >= 0);
+        ck_assert_ptr_nonnull(strstr(ask_message_call(world->bus, m), "no [(QuotaExceeded error"));
+
+        /* and that is what a lease has that names no time */
+        grant = must_acquire(world->bus, NVME);
+        ck_assert(is_near(expires(grant), wall_now() + 2 * SEC));
+        ck_assert_str_eq(renew(world->bus, grant, 3 * SEC), REFUSED("QuotaExceeded"));
+        ck_assert(is_near(strtoull(renew(world->bus, grant, 0), NULL, 10), wall_now() + 2 * SEC));
+        grant_close_fds(grant);
+        await_removal(grant->lease, "expired");
+        grant_free(grant);
+}
+END_TEST
+
+static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
+        TCase *tcase = tcase_create(name);
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make, end_world);
+        return tcase;
+}
+
+int main(void) {
+        Suite *suite = suite_create("ends");
+        TCase *tcase = add_case(suite, "time", make_world);
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        tcase_add_test(tcase, lease_without_a_time_has_no_end);
+        tcase_add_test(tcase, time_is_told_and_listed);
+        tcase_add_test(tcase, time_that_is_over_ends_the_lease_after_a_warning);
+        tcase_add_test(tcase, only_the_holder_is_warned);
+        tcase_add_test(tcase, renewed_lease_lasts_longer);
+        tcase_add_test(tcase, time_can_be_taken_back);
+        tcase_add_test(tcase, lease_that_is_over_cannot_be_renewed);
+        tcase_add_test(tcase, time_does_not_end_what_is_over);
+        tcase_add_test(tcase, a_thousand_years_are_refused);
+        if (world_is_root())
+                tcase_add_test(tcase, others_cannot_renew);
+        tcase_add_test(add_case(suite, "limit", make_world_of_short_leases), no_lease_lasts_longer_than_allowed);
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
