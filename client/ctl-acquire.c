@@ -131,8 +131,9 @@ static void print_lease(const vfb_lease *lease) {
         const char *id, *text = vfb_lease_model(lease);
 
         say(stdout, "lease %s, mode %s\n", vfb_lease_id(lease), vfb_lease_mode(lease));
-        say(stdout, "  container%s%s: descriptor %d\n", text ? " " : "", text ?: "",
-            vfb_lease_container_fd(lease));
+        if (vfb_lease_container_fd(lease) >= 0)
+                say(stdout, "  container%s%s: descriptor %d\n", text ? " " : "", text ?: "",
+                    vfb_lease_container_fd(lease));
         for (size_t i = 0; i < vfb_lease_n_groups(lease); i++)
                 say(stdout, "  group %" PRIi64 ": descriptor %d\n", vfb_lease_group(lease, i),
                     vfb_lease_group_fd(lease, i));

@@ -128,7 +128,7 @@ static const char options_help[] =
 
 static const char request_help[] =
         "  -d --device=SELECTOR   a device; may be repeated\n"
-        "     --mode=MODE         auto (default), legacy or legacy-raw\n"
+        "     --mode=MODE         auto (default), legacy, legacy-raw or mediated\n"
         "     --label=TEXT        what the lease is for\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";

@@ -11,25 +11,26 @@
 #include "log.h"
 #include "names.h"
 
-/* Each is a process. */
-#define LEASE_TASKS_MAX 8
-
 /*
- * A lease's descriptors have an order: the container, the groups where the client gets them, the
+ * A lease's descriptors have an order: the container and the groups, where the client gets them, the
  * devices. A place in it is what pages and GetFds count by.
  */
+
+static unsigned lease_n_container_roles(const Lease *lease) {
+        return lease->mode == LEASE_MODE_MEDIATED ? 0 : 1;
+}
 
 static unsigned lease_n_group_roles(const Lease *lease) {
         return lease->mode == LEASE_MODE_LEGACY_RAW ? lease->n_groups : 0;
 }
 
 static unsigned lease_n_roles(const Lease *lease) {
-        return 1 + lease_n_group_roles(lease) + lease->n_devices;
+        return lease_n_container_roles(lease) + lease_n_group_roles(lease) + lease->n_devices;
 }
 
 /* The lease's device at that place, -1 if it is something else's. */
 static int lease_device_at(const Lease *lease, unsigned place) {
-        return (int) place - 1 - (int) lease_n_group_roles(lease);
+        return (int) place - (int) (lease_n_container_roles(lease) + lease_n_group_roles(lease));
 }
 
 static void fd_for_container(const Lease *lease, BrokerFd *ret) {
@@ -57,10 +58,10 @@ static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, con
         for (unsigned i = 0; i < n; i++) {
                 int device = lease_device_at(lease, places[i]);
 
-                if (places[i] == 0) {
+                if (places[i] < lease_n_container_roles(lease)) {
                         fd_for_container(lease, &ret->items[i]);
                 } else if (device < 0) {
-                        fd_for_group(lease, places[i] - 1, &ret->items[i]);
+                        fd_for_group(lease, places[i] - lease_n_container_roles(lease), &ret->items[i]);
                 } else {
                         fd_for_device(&lease->devices[device], device_fds[next], reset_works[next], &ret->items[i]);
                         next++;
@@ -276,8 +277,10 @@ void broker_abandon(Broker *broker, void *userdata) {
         Task *task;
 
         LIST_FOREACH(task, &broker->tasks, all)
-                if (task->done && task->userdata == userdata)
+                if (task->userdata == userdata) {
                         task->done = NULL;
+                        task->mapped = NULL;
+                }
 }
 
 static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -309,18 +312,18 @@ static int lease_find_role(const Lease *lease, const char *role) {
         BrokerFd fd;
 
         if (strcmp(role, VFB_ROLE_CONTAINER) == 0)
-                return 0;
+                return lease_n_container_roles(lease) > 0 ? 0 : -1;
 
         for (unsigned i = 0; i < lease_n_group_roles(lease); i++) {
                 fd_for_group(lease, i, &fd);
                 if (strcmp(role, fd.role) == 0)
-                        return (int) (1 + i);
+                        return (int) (lease_n_container_roles(lease) + i);
         }
 
         for (unsigned i = 0; i < lease->n_devices; i++) {
                 fd_for_device(&lease->devices[i], -EBADF, false, &fd);
                 if (strcmp(role, fd.role) == 0)
-                        return (int) (1 + lease_n_group_roles(lease) + i);
+                        return (int) (lease_n_roles(lease) - lease->n_devices + i);
         }
 
         return -1;

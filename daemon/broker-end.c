@@ -3,9 +3,10 @@
 /*
  * Broker: the one way out
  *
- * A trigger (lifeline, Release, time, removal) only starts it. Then the kernel is asked, again and again and
- * less and less often, whether anybody has a device open (VFIO_GROUP_UNSET_CONTAINER says EBUSY); when
- * nobody has, the devices are reset in a container of our own, and only then are they free.
+ * A trigger (lifeline, Release, time, removal) only starts it. Where the daemon alone has the container (mediated),
+ * the DMA ends at once. Then the kernel is asked, again and again and less and less often, whether anybody has a
+ * device open (VFIO_GROUP_UNSET_CONTAINER says EBUSY); when nobody has, the devices are reset in a container of our
+ * own, and only then are they free.
  */
 
 #include <stdio.h>
@@ -213,6 +214,9 @@ static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
 
 /* Longer each time. */
 static void lease_wait(Broker *broker, Lease *lease) {
+        if (lease->cut == LEASE_CUT_FAILED)
+                lease->cut = LEASE_CUT_NONE; /* once more, before the kernel is asked again */
+
         lease->wait_usec = lease->wait_usec == 0 ? WAIT_FIRST_USEC : lease->wait_usec * 2;
         if (lease->wait_usec > WAIT_LAST_USEC)
                 lease->wait_usec = WAIT_LAST_USEC;
@@ -278,8 +282,28 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         return 0;
 }
 
+/* Others that hang in a reset must not hold it up, so cuts are counted by themselves. */
+static void broker_cut_at_end(Broker *broker, Lease *lease) {
+        int r;
+
+        if (broker->n_cuts >= ENDS_AT_ONCE_MAX) {
+                lease_wait_usec(broker, lease, WAIT_TURN_USEC);
+                return;
+        }
+
+        r = broker_cut_dma(broker, lease, NULL, NULL);
+        if (r < 0)
+                lease_wait(broker, lease);
+}
+
 void broker_continue_end(Broker *broker, Lease *lease) {
         int r;
+
+        /* At once, whatever else is under way for the lease */
+        if (broker_must_cut(lease)) {
+                broker_cut_at_end(broker, lease);
+                return;
+        }
 
         if (lease->n_tasks > 0)
                 return;

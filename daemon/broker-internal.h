@@ -13,6 +13,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "kernel/dma.h"
 #include "kernel/vfio.h"
 
 typedef struct Hwdb Hwdb;
@@ -20,6 +21,12 @@ typedef struct Job Job;
 typedef struct Task Task;
 typedef struct Uevent Uevent;
 LIST_HEAD(TaskList, Task);
+
+/* Each is a process. */
+#define LEASE_TASKS_MAX 8
+
+/* The DMA of a mediated lease is cut, or could not be (@r is an errno). @n mappings of @bytes were there. */
+typedef void (*BrokerCut)(int r, unsigned n, uint64_t bytes, void *userdata);
 
 struct Broker {
         sd_event *event;
@@ -32,6 +39,7 @@ struct Broker {
         LeaseList leases;
         struct TaskList tasks;
         unsigned n_tasks;
+        unsigned n_cuts; /* among them */
         Uevent *uevent;
         Hwdb *hwdb;
         BrokerObserver observer;
@@ -45,7 +53,12 @@ struct Task {
         Job *job;
         VfioPlan plan;
         BrokerAcquired done; /* NULL: nobody waits (any more) */
+        BrokerMapped mapped; /* likewise, of MapMemory and UnmapMemory */
+        BrokerCut cut;       /* likewise */
         void *userdata;
+        DmaPlan dma;
+        int error;       /* of the map that is being undone */
+        bool is_cut;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
         unsigned where[VFIO_GROUPS_MAX]; /* in the lease each group of a detach's plan is */
@@ -69,6 +82,9 @@ DEFINE_CLEANUP(Task, task_free)
 
 /* The child gets /dev, and @keep. @done finds the task as its userdata. */
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep);
+
+/* The same for one that goes by its DMA plan. The child gets the container and, if it is not negative, @memory. */
+int task_start_dma(Task *task, JobWork work, JobDone done, int memory);
 
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
@@ -95,6 +111,17 @@ int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec);
 
 /* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
 void broker_continue_end(Broker *broker, Lease *lease);
+
+/*
+ * Takes back all that the devices of a mediated lease can reach, whoever holds their descriptors: from @done on
+ * nothing of theirs arrives in memory any more, and nothing is mapped again. 0: under way; @done (may be NULL) will
+ * be called once. 1: there is nothing (any more) to cut, and @done is not called. A lease that is over goes on with
+ * its end afterwards.
+ */
+int broker_cut_dma(Broker *broker, Lease *lease, BrokerCut done, void *userdata);
+
+/* Something is mapped, and nobody is at it. */
+bool broker_must_cut(const Lease *lease);
 
 /* The ids of the lease's devices, separated by spaces. */
 void broker_lease_ids(const Lease *lease, char *ret, size_t size);

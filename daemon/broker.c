@@ -135,6 +135,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease) {
         task->broker = broker;
         task->lease = lease;
         task->plan.dev = broker->dev_fd;
+        task->dma.container = lease->container_fd;
         for (unsigned i = 0; i < VFIO_GROUPS_MAX; i++)
                 task->plan.group_fds[i] = -EBADF;
 
@@ -152,9 +153,24 @@ Task *task_free(Task *task) {
         job_free(task->job);
         task->lease->n_tasks--;
         task->broker->n_tasks--;
+        task->broker->n_cuts -= task->is_cut;
         LIST_REMOVE(task, all);
         free(task);
         return NULL;
+}
+
+int task_start_dma(Task *task, JobWork work, JobDone done, int memory) {
+        const int keep[] = { task->dma.container, memory };
+
+        return job_start(&task->job, task->broker->event, &(JobSpec){
+                .work = work,
+                .plan = &task->dma,
+                .keep = keep,
+                .n_keep = memory >= 0 ? 2 : 1,
+                .result_size = sizeof(DmaResult),
+                .done = done,
+                .userdata = task,
+        });
 }
 
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep) {

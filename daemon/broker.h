@@ -167,6 +167,27 @@ void broker_abandon(Broker *broker, void *userdata);
 int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles,
                    BrokerAcquired done, void *userdata);
 
+/* memory of mediated leases */
+
+typedef struct BrokerMemory {
+        int fd; /* borrowed */
+        uint64_t offset, size, iova;
+        uint64_t flags; /* VFB_MAP_* */
+} BrokerMemory;
+
+/* @r as with BrokerAcquired. */
+typedef void (*BrokerMapped)(int r, const Finding *why, void *userdata);
+
+/* Lets the devices of an active lease reach part of a memfd. 0: under way, @done will be called once. Positive:
+ * refused, and @findings says why: VFB_ERROR_NO_SUCH_LEASE: it is over. VFB_ERROR_INVALID_ARGS,
+ * VFB_ERROR_INVALID_OPTION (flags), VFB_ERROR_QUOTA_EXCEEDED, VFB_ERROR_RATE_LIMITED. */
+int broker_map_memory(Broker *broker, const Lease *lease, const BrokerMemory *memory, Findings *findings,
+                      BrokerMapped done, void *userdata);
+
+/* Takes back what was mapped by one call. Likewise. */
+int broker_unmap_memory(Broker *broker, const Lease *lease, uint64_t iova, uint64_t size, Findings *findings,
+                        BrokerMapped done, void *userdata);
+
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
 
 /* The time limit. A duration of 0 is as long as anybody may, which need not have an end; none may be longer than

@@ -26,6 +26,17 @@ static const struct {
         { "Limits", "LeasesPerUserMax", offsetof(Config, leases_per_user_max), 0, 100000 },
         { "Limits", "DevicesPerLeaseMax", offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
         { "Limits", "LeaseDurationMaxSec", offsetof(Config, lease_duration_max_sec), 0, 1000000000 },
+        /* 65535 is what a container takes unless vfio_iommu_type1's dma_entry_limit is raised. */
+        { "Limits", "MappingsPerLeaseMax", offsetof(Config, mappings_per_lease_max), 0, 65535 },
+        { "Limits", "MappingsPerUserMax", offsetof(Config, mappings_per_user_max), 0, 1000000 },
+};
+
+static const struct {
+        const char *section, *key;
+        size_t offset;
+} sizes[] = {
+        { "Limits", "MediatedBytesPerLeaseMax", offsetof(Config, mediated_bytes_per_lease_max) },
+        { "Limits", "MediatedBytesPerUserMax", offsetof(Config, mediated_bytes_per_user_max) },
 };
 
 typedef struct ConfigParse {
@@ -42,7 +53,15 @@ static void filep(FILE **file) {
 }
 
 void config_default(Config *ret) {
-        *ret = (Config){ .leases_max = 4096, .leases_per_user_max = 64, .devices_per_lease_max = LEASE_DEVICES_MAX };
+        *ret = (Config){
+                .leases_max = 4096,
+                .leases_per_user_max = 64,
+                .devices_per_lease_max = LEASE_DEVICES_MAX,
+                .mappings_per_lease_max = 1024,
+                .mappings_per_user_max = 4096,
+                .mediated_bytes_per_lease_max = UINT64_C(1) << 30,
+                .mediated_bytes_per_user_max = UINT64_C(4) << 30,
+        };
 }
 
 static int parse_number(const char *text, unsigned min, unsigned max, unsigned *ret) {
@@ -61,9 +80,48 @@ static int parse_number(const char *text, unsigned min, unsigned max, unsigned *
         return 0;
 }
 
+/* "1073741824", "1024M", "1G" */
+static int parse_size(const char *text, uint64_t *ret) {
+        static const char suffixes[] = "KMGT";
+        const char *suffix;
+        uint64_t value;
+        char *end;
+
+        if (*text < '0' || *text > '9')
+                return -EINVAL;
+
+        errno = 0;
+        value = strtoull(text, &end, 10);
+        if (errno != 0)
+                return -EINVAL;
+
+        suffix = *end ? strchr(suffixes, *end) : NULL;
+        if (*end && (!suffix || end[1]))
+                return -EINVAL;
+
+        for (; suffix && suffix >= suffixes; suffix--) {
+                if (value > UINT64_MAX / 1024)
+                        return -EINVAL;
+                value *= 1024;
+        }
+
+        *ret = value;
+        return 0;
+}
+
+/* 1: it is none of them. */
+static int config_set_size(ConfigParse *parse, const char *section, const char *key, const char *value) {
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+                if (strcmp(sizes[i].section, section) == 0 && strcmp(sizes[i].key, key) == 0)
+                        return parse_size(value, (uint64_t *) ((char *) &parse->config + sizes[i].offset));
+
+        return 1;
+}
+
 /* inih's convention: 1 is fine, 0 is an error on this line. */
 static int config_on_setting(void *userdata, const char *section, const char *key, const char *value) {
         ConfigParse *parse = userdata;
+        int r;
 
         for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
                 unsigned *field = (unsigned *) ((char *) &parse->config + settings[i].offset);
@@ -77,6 +135,16 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
                 log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                           "%s: %s=%s is not a number from %u to %u", parse->path, key, value,
                           settings[i].min, settings[i].max);
+                parse->wrong = true;
+                return 0;
+        }
+
+        r = config_set_size(parse, section, key, value);
+        if (r == 0)
+                return 1;
+        if (r < 0) {
+                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                          "%s: %s=%s is not a number of bytes; K, M, G or T may follow it", parse->path, key, value);
                 parse->wrong = true;
                 return 0;
         }

@@ -9,11 +9,17 @@
  * makes no sense makes the whole new configuration void, so that no half of it is ever in force.
  */
 
+#include <stdint.h>
+
 typedef struct Config {
         unsigned leases_max;
         unsigned leases_per_user_max;
         unsigned devices_per_lease_max; /* at most LEASE_DEVICES_MAX */
         unsigned lease_duration_max_sec; /* 0: no limit */
+        unsigned mappings_per_lease_max; /* these four of mediated leases */
+        unsigned mappings_per_user_max;
+        uint64_t mediated_bytes_per_lease_max;
+        uint64_t mediated_bytes_per_user_max;
 } Config;
 
 void config_default(Config *ret);

@@ -21,6 +21,8 @@
 #define LOG_ID_DEVICE_GONE  "6cab0c52f2724823b5dbc815343c7efd"
 #define LOG_ID_STARTED      "bfe3261156f345e0a48197d498bd9feb"
 #define LOG_ID_STOPPED      "32828a6410b14423b8d819dba9174b5c"
+#define LOG_ID_CUT          "0322fd3cbc76489cbb366bf0cca5cac2"
+#define LOG_ID_NOT_CUT      "921928166e924b2d9f2697357d513fa0"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
 
 #include <sys/types.h>

@@ -31,11 +31,16 @@
 #define VFB_MODE_AUTO       "auto"
 #define VFB_MODE_LEGACY     "legacy"
 #define VFB_MODE_LEGACY_RAW "legacy-raw"
+#define VFB_MODE_MEDIATED   "mediated"
 
 /* roles of descriptors: the container, "group:26", "device:0000:06:0d.0" */
 #define VFB_ROLE_CONTAINER "container"
 #define VFB_ROLE_GROUP     "group:"
 #define VFB_ROLE_DEVICE    "device:"
+
+/* flags of MapMemory: what the device may do with the memory */
+#define VFB_MAP_READ  1
+#define VFB_MAP_WRITE 2
 
 /* The system bus of a stock dbus-daemon lets no more descriptors through in one message. */
 #define VFB_FDS_PER_MESSAGE 16

@@ -11,6 +11,7 @@
 #include "bus/authorizer.h"
 #include "bus/details.h"
 #include "bus/lease-bus.h"
+#include "bus/memory-bus.h"
 #include "bus/operation.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
@@ -250,6 +251,16 @@ static const sd_bus_vtable lease_vtable[] = {
                                 SD_BUS_ARGS("as", roles, "t", flags),
                                 SD_BUS_RESULT("a(sha{sv})", fds, "b", complete),
                                 lease_method_get_fds,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("MapMemory",
+                                SD_BUS_ARGS("h", memfd, "t", offset, "t", size, "t", iova, "t", flags),
+                                SD_BUS_NO_RESULT,
+                                lease_method_map_memory,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("UnmapMemory",
+                                SD_BUS_ARGS("t", iova, "t", size),
+                                SD_BUS_NO_RESULT,
+                                lease_method_unmap_memory,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Release",
                                 SD_BUS_ARGS("t", flags),

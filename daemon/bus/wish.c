@@ -91,10 +91,12 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
 
         if (strcmp(wish->mode_name, VFB_MODE_LEGACY_RAW) == 0)
                 wish->mode = LEASE_MODE_LEGACY_RAW;
+        else if (strcmp(wish->mode_name, VFB_MODE_MEDIATED) == 0)
+                wish->mode = LEASE_MODE_MEDIATED;
         else if (strcmp(wish->mode_name, VFB_MODE_LEGACY) == 0 || strcmp(wish->mode_name, VFB_MODE_AUTO) == 0)
                 wish->mode = LEASE_MODE_LEGACY;
         else
-                return option_refuse(error, "mode", "is none of auto, legacy, legacy-raw");
+                return option_refuse(error, "mode", "is none of auto, legacy, legacy-raw, mediated");
 
         if (!label_is_valid(wish->label))
                 return option_refuse(error, "label", "is longer than 64 characters, or has control characters");

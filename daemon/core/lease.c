@@ -117,6 +117,7 @@ Lease *lease_free(Lease *lease) {
         for (unsigned i = 0; i < lease->n_groups; i++)
                 lease->groups[i]->lease = NULL;
 
+        lease_clear_mappings(lease);
         if (lease->user)
                 user_discharge(lease->user);
         if (lease->list)
@@ -194,6 +195,30 @@ void lease_hold_by(Lease *lease, Lifeline *lifeline) {
         lease->lifeline = lifeline;
 }
 
+int lease_add_mapping(Lease *lease, uint64_t iova, uint64_t size, unsigned user_max, uint64_t user_bytes_max) {
+        int r;
+
+        r = user_charge_memory(lease->user, size, user_max, user_bytes_max);
+        if (r != 0)
+                return r;
+
+        r = mappings_add(&lease->mappings, iova, size);
+        if (r != 0)
+                user_discharge_memory(lease->user, 1, size);
+        return r;
+}
+
+void lease_remove_mapping(Lease *lease, Mapping *mapping) {
+        user_discharge_memory(lease->user, 1, mapping->size);
+        mappings_remove(&lease->mappings, mapping);
+}
+
+void lease_clear_mappings(Lease *lease) {
+        if (lease->mappings.n > 0)
+                user_discharge_memory(lease->user, lease->mappings.n, lease->mappings.bytes);
+        mappings_clear(&lease->mappings);
+}
+
 void lease_close_groups(Lease *lease) {
         for (unsigned i = 0; i < lease->n_groups; i++) {
                 closep(&lease->group_fds[i]);
@@ -217,6 +242,7 @@ const char *lease_mode_name(LeaseMode mode) {
         static const char *const names[_LEASE_MODE_MAX] = {
                 [LEASE_MODE_LEGACY] = "legacy",
                 [LEASE_MODE_LEGACY_RAW] = "legacy-raw",
+                [LEASE_MODE_MEDIATED] = "mediated",
         };
 
         return names[mode];

@@ -5,10 +5,11 @@
  * Lease
  *
  * The right of one holder to some devices and to the whole of their IOMMU groups. It hangs on a lifeline,
- * may have an end of time, and goes one way out: over, until nobody has a device open any more (lingering), until the devices are
- * reset (cleaning), gone. It keeps the groups' descriptors, which nobody else can open meanwhile, and
- * the container's, but never a device's: VFIO counts open files, so a copy here would keep the device
- * busy, and its DMA going, after the holder has died. Owned by the list that it is linked into.
+ * may have an end of time, and goes one way out: over, until nobody has a device open any more (lingering),
+ * until the devices are reset (cleaning), gone. Where the holder never had the container (mediated), its DMA ends first. It keeps
+ * the groups' descriptors, which nobody else can open meanwhile, and the container's, but never a device's:
+ * VFIO counts open files, so a copy here would keep the device busy, and its DMA going, after the holder has
+ * died. Owned by the list that it is linked into.
  */
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include "core/lifeline.h"
+#include "core/mapping.h"
 #include "core/term.h"
 #include "core/user.h"
 
@@ -48,6 +50,7 @@ typedef enum LeaseState {
 typedef enum LeaseMode {
         LEASE_MODE_LEGACY,
         LEASE_MODE_LEGACY_RAW,
+        LEASE_MODE_MEDIATED,
         _LEASE_MODE_MAX,
 } LeaseMode;
 
@@ -60,6 +63,12 @@ typedef enum LeaseEnd {
         LEASE_END_FAILED,
         _LEASE_END_MAX,
 } LeaseEnd;
+
+typedef enum LeaseCut {
+        LEASE_CUT_NONE,
+        LEASE_CUT_RUNNING,
+        LEASE_CUT_FAILED, /* to be tried again */
+} LeaseCut;
 
 typedef struct LeaseDevice {
         char id[32];
@@ -91,6 +100,9 @@ struct Lease {
 
         int container_fd;
         unsigned model;
+        Mappings mappings; /* mediated: what the holder had us map; charged to the user */
+        bool dma_stopped;  /* no more of it, from here on */
+        LeaseCut cut;      /* of what is mapped */
         Lifeline *lifeline;
         Term *term; /* NULL: it has no end of time */
         uint64_t duration_usec, until_usec; /* the latter of CLOCK_BOOTTIME; 0: none */
@@ -124,6 +136,11 @@ void lease_advance(Lease *lease, LeaseState state);
 
 /* From here on @lifeline is the lease's. */
 void lease_hold_by(Lease *lease, Lifeline *lifeline);
+
+/* VFB_ERROR_INVALID_ARGS: it overlaps with one that is there. VFB_ERROR_QUOTA_EXCEEDED: of the user. */
+int lease_add_mapping(Lease *lease, uint64_t iova, uint64_t size, unsigned user_max, uint64_t user_bytes_max);
+void lease_remove_mapping(Lease *lease, Mapping *mapping);
+void lease_clear_mappings(Lease *lease);
 
 /* Closes what keeps the groups taken. */
 void lease_close_groups(Lease *lease);

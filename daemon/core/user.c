@@ -53,3 +53,19 @@ void user_discharge(User *user) {
         if (--user->n_leases == 0)
                 user_free(user);
 }
+
+int user_charge_memory(User *user, uint64_t bytes, unsigned max, uint64_t bytes_max) {
+        if (user->n_mappings >= max || bytes > bytes_max || user->mapped_bytes > bytes_max - bytes)
+                return VFB_ERROR_QUOTA_EXCEEDED;
+
+        user->n_mappings++;
+        user->mapped_bytes += bytes;
+        return 0;
+}
+
+void user_discharge_memory(User *user, unsigned n, uint64_t bytes) {
+        assert(user->n_mappings >= n && user->mapped_bytes >= bytes);
+
+        user->n_mappings -= n;
+        user->mapped_bytes -= bytes;
+}

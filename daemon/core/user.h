@@ -8,6 +8,7 @@
  * to it.
  */
 
+#include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -20,6 +21,8 @@ struct User {
         LIST_ENTRY(User) all;
         uid_t uid;
         unsigned n_leases;
+        unsigned n_mappings; /* of mediated leases */
+        uint64_t mapped_bytes;
 };
 
 /* Finds the user, or makes one. */
@@ -31,3 +34,7 @@ int user_charge(User *user, unsigned max);
 
 /* May free the user. */
 void user_discharge(User *user);
+
+/* One mapping more. VFB_ERROR_QUOTA_EXCEEDED: @max of them, or @bytes_max, are charged already or would be exceeded. */
+int user_charge_memory(User *user, uint64_t bytes, unsigned max, uint64_t bytes_max);
+void user_discharge_memory(User *user, unsigned n, uint64_t bytes);

@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(descriptors_do_what_vfio_says) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, NVME);
-        struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .size = 4096 };
+        struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ, .size = 4096 };
         struct vfio_device_info info = { .argsz = sizeof(info) };
 
         ck_assert_int_eq(ioctl(fd_of(grant, "container"), VFIO_GET_API_VERSION), VFIO_API_VERSION);

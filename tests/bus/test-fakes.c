@@ -151,15 +151,38 @@ END_TEST
 
 START_TEST(last_group_takes_the_model_along) {
         int group = open_below_root("dev/vfio/26"), other = open_below_root("dev/vfio/12"), container = attach(group);
-        struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .size = 4096 };
+        struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ, .size = 4096 };
 
         ck_assert_int_eq(ioctl(other, VFIO_GROUP_SET_CONTAINER, &container), 0);
         ck_assert_int_eq(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), 0);
         ck_assert_int_eq(ioctl(group, VFIO_GROUP_UNSET_CONTAINER), 0);
+        map.iova = 4096;
         ck_assert_int_eq(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), 0);
         close(other);
         ck_assert_errno(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), EINVAL);
         ck_assert_errno(get_device(group, "0000:06:0d.0"), EINVAL);
+        close(container);
+        close(group);
+}
+END_TEST
+
+START_TEST(mappings_do_not_overlap_and_go_whole) {
+        int group = open_below_root("dev/vfio/26"), container = attach(group);
+        struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ, .iova = 4096, .size = 8192 };
+        struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap), .iova = 4096, .size = 4096 };
+
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), 0);
+        map.iova = 8192;
+        ck_assert_errno(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), EEXIST);
+        map.iova = 12288;
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), 0);
+        ck_assert_errno(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), EINVAL);
+        unmap.size = 8192;
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
+        unmap = (struct vfio_iommu_type1_dma_unmap) { .argsz = sizeof(unmap), .flags = VFIO_DMA_UNMAP_FLAG_ALL };
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
+        ck_assert_int_eq(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), 0);
         close(container);
         close(group);
 }
@@ -457,6 +480,7 @@ int main(void) {
         tcase_add_test(tcase, group_of_the_host_does_not_open);
         tcase_add_test(tcase, steps_have_an_order);
         tcase_add_test(tcase, last_group_takes_the_model_along);
+        tcase_add_test(tcase, mappings_do_not_overlap_and_go_whole);
         tcase_add_test(tcase, container_outlives_its_descriptors_while_a_group_is_attached);
         tcase_add_test(tcase, group_stays_attached_while_a_device_is_open_in_another_process);
         tcase_add_test(tcase, mapping_or_message_in_flight_keeps_the_device_open);

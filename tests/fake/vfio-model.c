@@ -12,6 +12,7 @@
 #include <sys/file.h>
 
 #include "cleanup.h"
+#include "vfio-dma.h"
 #include "vfio-model.h"
 #include "vfio-state.h"
 
@@ -181,23 +182,21 @@ static int container_set_iommu(const Object *object, void *argument) {
         return 0;
 }
 
-/* Mappings are accepted and forgotten. */
 static int container_map(const Object *object, void *argument) {
-        const struct vfio_iommu_type1_dma_map *map = argument;
         char groups[STATE_MAX];
 
-        if (container_settle(object->name, groups) == 0 || map->argsz < sizeof(*map) || map->size == 0)
-                return -EINVAL;
-        return 0;
+        return container_settle(object->name, groups) == 0 ? -EINVAL : dma_map(object->name, argument);
 }
 
 static int container_unmap(const Object *object, void *argument) {
         const struct vfio_iommu_type1_dma_unmap *unmap = argument;
         char groups[STATE_MAX];
 
-        if (container_settle(object->name, groups) == 0 || unmap->argsz < sizeof(*unmap))
+        if (container_settle(object->name, groups) == 0)
                 return -EINVAL;
-        return 0;
+        if ((unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL) && !container_knows(VFIO_UNMAP_ALL))
+                return -EINVAL;
+        return dma_unmap(object->name, argument);
 }
 
 /* The request of another interface, which a container does not know, unless it is that one in disguise. */
@@ -266,6 +265,8 @@ static int group_unset_container(const Object *object, void *argument) {
         snprintf(name, sizeof(name), "%u", container);
         model = container_settle(name, groups);
         container_set_state(name, model, groups);
+        if (model == 0)
+                dma_forget(name);
         return 0;
 }
 

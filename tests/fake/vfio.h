@@ -13,6 +13,7 @@
  *   fake/group-26         a group: which container it is attached to, and what was opened of it. Open: locked
  *                         exclusively. It is what opening dev/vfio/26 gives.
  *   fake/container-7      a container: its model and the groups attached to it.
+ *   fake/dma-7            what is mapped in it: one line a mapping, "IOVA SIZE FLAGS", the numbers in hex.
  *   fake/device-ADDRESS   a device: its registers, 4096 bytes, which are region 0. Open: locked shared.
  *   fake/resets-ADDRESS   how often it was reset, and whether the reset at its last first open worked.
  *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",

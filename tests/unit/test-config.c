@@ -105,6 +105,55 @@ START_TEST(what_the_file_says_is_so) {
 }
 END_TEST
 
+START_TEST(sizes_may_have_a_suffix) {
+        static const struct {
+                const char *text;
+                uint64_t bytes;
+        } right[] = {
+                { "0", 0 }, { "4096", 4096 }, { "8K", 8192 }, { "1M", 1 << 20 }, { "3G", UINT64_C(3) << 30 }, { "2T", UINT64_C(2) << 40 },
+                { "18446744073709551615", UINT64_MAX },
+        };
+        static const char *const wrong[] = {
+                "", "-1", "1k", "1KB", "1 K", "K", "0x10", "1.5G", "18446744073709551616", "18446744073709551615K", "16777216T", "much",
+        };
+        char text[128];
+
+        for (size_t i = 0; i < N_ELEMENTS(right); i++) {
+                snprintf(text, sizeof(text), "[Limits]\nMediatedBytesPerLeaseMax=%s\nMediatedBytesPerUserMax=%s\n", right[i].text, right[i].text);
+                set("", text);
+                ck_assert_int_eq(config_load(&config, path), 0);
+                ck_assert_uint_eq(config.mediated_bytes_per_lease_max, right[i].bytes);
+                ck_assert_uint_eq(config.mediated_bytes_per_user_max, right[i].bytes);
+        }
+        check_log("");
+
+        for (size_t i = 0; i < N_ELEMENTS(wrong); i++) {
+                config = untouched;
+                snprintf(text, sizeof(text), "[Limits]\nMediatedBytesPerUserMax=%s\n", wrong[i]);
+                set("", text);
+                ck_assert_msg(config_load(&config, path) == -EINVAL, "%s", wrong[i]);
+                check_config(untouched.leases_max, untouched.leases_per_user_max, untouched.devices_per_lease_max);
+        }
+        check_log("MediatedBytesPerUserMax");
+}
+END_TEST
+
+START_TEST(mappings_are_limited_by_lease_and_user) {
+        config_default(&config);
+        ck_assert_uint_eq(config.mappings_per_lease_max, 1024);
+        ck_assert_uint_eq(config.mappings_per_user_max, 4096);
+        ck_assert_uint_eq(config.mediated_bytes_per_lease_max, UINT64_C(1) << 30);
+        ck_assert_uint_eq(config.mediated_bytes_per_user_max, UINT64_C(4) << 30);
+
+        set("", "[Limits]\nMappingsPerLeaseMax=5\nMappingsPerUserMax=0\n");
+        ck_assert_int_eq(config_load(&config, path), 0);
+        ck_assert_uint_eq(config.mappings_per_lease_max, 5);
+        ck_assert_uint_eq(config.mappings_per_user_max, 0);
+        set("", "[Limits]\nMappingsPerLeaseMax=65536\n");
+        ck_assert_int_eq(config_load(&config, path), -EINVAL);
+}
+END_TEST
+
 START_TEST(drop_ins_come_after_the_file_in_order_of_name) {
         set("", "[Limits]\nLeasesMax=1\nLeasesPerUserMax=1\nDevicesPerLeaseMax=1\n");
         set("90-c.conf", "[Limits]\nLeasesMax=90\n");
@@ -313,6 +362,8 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, without_a_file_the_defaults_are);
         tcase_add_test(tcase, an_empty_file_changes_nothing);
         tcase_add_test(tcase, what_the_file_says_is_so);
+        tcase_add_test(tcase, sizes_may_have_a_suffix);
+        tcase_add_test(tcase, mappings_are_limited_by_lease_and_user);
         tcase_add_test(tcase, drop_ins_come_after_the_file_in_order_of_name);
         tcase_add_test(tcase, drop_ins_need_no_file);
         tcase_add_test(tcase, what_is_no_drop_in_is_passed_over);

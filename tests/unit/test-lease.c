@@ -293,6 +293,7 @@ START_TEST(everything_has_a_name) {
                 ck_assert_ptr_nonnull(lease_end_name((LeaseEnd) i));
         ck_assert_str_eq(lease_state_name(LEASE_LINGERING), "lingering");
         ck_assert_str_eq(lease_mode_name(LEASE_MODE_LEGACY_RAW), "legacy-raw");
+        ck_assert_str_eq(lease_mode_name(LEASE_MODE_MEDIATED), "mediated");
         ck_assert_str_eq(lease_end_name(LEASE_END_HOLDER_GONE), "holder-gone");
 }
 END_TEST

@@ -78,6 +78,27 @@ START_TEST(with_the_last_lease_goes_the_user) {
 }
 END_TEST
 
+START_TEST(memory_is_charged_up_to_both_limits) {
+        User *user;
+
+        ck_assert_int_eq(user_get(&user, &users, 1000), 0);
+        ck_assert_int_eq(user_charge(user, 1), 0);
+        for (int i = 0; i < 20; i++) {
+                ck_assert_int_eq(user_charge_memory(user, 600, 2, 1000), 0);
+                ck_assert_int_eq(user_charge_memory(user, 401, 2, 1000), VFB_ERROR_QUOTA_EXCEEDED);
+                ck_assert_int_eq(user_charge_memory(user, UINT64_MAX, 2, 1000), VFB_ERROR_QUOTA_EXCEEDED);
+                ck_assert_int_eq(user_charge_memory(user, 399, 2, 1000), 0);
+                ck_assert_int_eq(user_charge_memory(user, 1, 2, 1000), VFB_ERROR_QUOTA_EXCEEDED);
+                ck_assert_uint_eq(user->n_mappings, 2);
+                ck_assert_uint_eq(user->mapped_bytes, 999);
+                user_discharge_memory(user, 2, 999);
+        }
+        ck_assert_uint_eq(user->n_mappings, 0);
+        ck_assert_uint_eq(user->mapped_bytes, 0);
+        user_discharge(user);
+}
+END_TEST
+
 START_TEST(nobody_is_freed_twice) {
         ck_assert_ptr_null(user_free(NULL));
 }
@@ -95,6 +116,7 @@ int main(void) {
         tcase_add_test(tcase, who_has_as_much_as_they_may_gets_no_more);
         tcase_add_test(tcase, a_refused_user_who_holds_nothing_is_forgotten);
         tcase_add_test(tcase, with_the_last_lease_goes_the_user);
+        tcase_add_test(tcase, memory_is_charged_up_to_both_limits);
         tcase_add_test(tcase, nobody_is_freed_twice);
         srunner_run_all(runner, CK_ENV);
         n = srunner_ntests_failed(runner);

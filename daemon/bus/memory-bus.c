@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Memory on the bus */
+
+#include "broker.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/memory-bus.h"
+#include "bus/operation.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "errors.h"
+
+static void memory_on_done(int r, const Finding *why, void *userdata) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r == 0) {
+                sd_bus_reply_method_return(operation->m, "");
+                return;
+        }
+
+        bus_refuse_finding(&error, r, why);
+        sd_bus_reply_method_error(operation->m, &error);
+}
+
+/* 1: @ret is the lease, and the caller its holder. 0: the method runs again. */
+static int memory_find_lease(Server *server, sd_bus_message *m, const Lease **ret, sd_bus_error *error) {
+        const Lease *lease;
+        Sender sender;
+        int r;
+
+        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
+        if (r <= 0)
+                return r;
+
+        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!lease)
+                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
+        if (sender.uid != lease->user->uid)
+                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
+
+        *ret = lease;
+        return 1;
+}
+
+/* @memory NULL: takes the range back. */
+static int memory_start(Server *server, sd_bus_message *m, const Lease *lease, const BrokerMemory *memory,
+                        uint64_t iova, uint64_t size, sd_bus_error *error) {
+        _cleanup_(operation_freep) Operation *operation = NULL;
+        Broker *broker = server_broker(server);
+        Findings findings = {};
+        int r;
+
+        r = operation_new(&operation, server, m, lease->user->uid);
+        if (r < 0)
+                return r;
+
+        r = memory ? broker_map_memory(broker, lease, memory, &findings, memory_on_done, operation)
+                   : broker_unmap_memory(broker, lease, iova, size, &findings, memory_on_done, operation);
+        if (r != 0)
+                r = bus_refuse_finding(error, r, findings_first_error(&findings));
+        findings_done(&findings);
+        if (r < 0)
+                return r;
+
+        TAKE_PTR(operation);
+        return 1;
+}
+
+int lease_method_map_memory(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        BrokerMemory memory;
+        const Lease *lease;
+        int r;
+
+        r = sd_bus_message_read(m, "htttt", &memory.fd, &memory.offset, &memory.size, &memory.iova, &memory.flags);
+        if (r < 0)
+                return r;
+
+        r = memory_find_lease(server, m, &lease, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1; /* runs again */
+
+        return memory_start(server, m, lease, &memory, memory.iova, memory.size, error);
+}
+
+int lease_method_unmap_memory(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        uint64_t iova, size;
+        const Lease *lease;
+        int r;
+
+        r = sd_bus_message_read(m, "tt", &iova, &size);
+        if (r < 0)
+                return r;
+
+        r = memory_find_lease(server, m, &lease, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1; /* runs again */
+
+        return memory_start(server, m, lease, NULL, iova, size, error);
+}
