@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <systemd/sd-event.h>
 
 #include "core/lifeline.h"
@@ -49,6 +50,20 @@ int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdat
         *ret_fd = TAKE_FD(theirs);
         *ret = TAKE_PTR(lifeline);
         return 0;
+}
+
+void lifeline_identity(const Lifeline *lifeline, uint64_t *ret_dev, uint64_t *ret_ino) {
+        int fd = sd_event_source_get_io_fd(lifeline->source);
+        struct stat status;
+
+        if (fd < 0 || fstat(fd, &status) < 0)
+                return;
+        *ret_dev = status.st_dev;
+        *ret_ino = status.st_ino;
+}
+
+void lifeline_rest(Lifeline *lifeline) {
+        sd_event_source_set_enabled(lifeline->source, SD_EVENT_OFF);
 }
 
 Lifeline *lifeline_free(Lifeline *lifeline) {

@@ -8,6 +8,8 @@
  * whatever process it ended up, cuts the lifeline. Owned by its lease.
  */
 
+#include <stdint.h>
+
 #include "cleanup.h"
 
 typedef struct sd_event sd_event;
@@ -18,5 +20,12 @@ typedef void (*LifelineCut)(void *userdata);
 
 /* @ret_fd is the holder's end. */
 int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdata, int *ret_fd);
+
+/* The inode that both ends have, by which the holder's can be found. */
+void lifeline_identity(const Lifeline *lifeline, uint64_t *ret_dev, uint64_t *ret_ino);
+
+/* It cuts nothing any more, but can still be found. */
+void lifeline_rest(Lifeline *lifeline);
+
 Lifeline *lifeline_free(Lifeline *lifeline);
 DEFINE_CLEANUP(Lifeline, lifeline_free)

@@ -210,7 +210,8 @@ static void parse_bars(const char *text, PciFacts *facts) {
         for (unsigned i = 0; i < PCI_BARS_MAX && take_resource(&text, &first, &last, &flags); i++) {
                 if (flags == 0 || last < first || last - first == UINT64_MAX)
                         continue;
-                facts->bars[facts->n_bars++] = (PciBar){ .index = i, .size = last - first + 1, .flags = flags };
+                facts->bars[facts->n_bars++] =
+                        (PciBar){ .index = i, .start = first, .size = last - first + 1, .flags = flags };
         }
 }
 

@@ -18,6 +18,7 @@
 
 typedef struct PciBar {
         unsigned index;
+        uint64_t start; /* where the host has it */
         uint64_t size;
         uint64_t flags;
 } PciBar;
