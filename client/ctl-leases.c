@@ -45,14 +45,15 @@ static char *device_ids(json_object *lease) {
         return ids ? join_words(ids) : NULL;
 }
 
-static int add_lease(struct libscols_table *table, json_object *lease) {
-        _cleanup_(freep) char *user = user_name(lease), *created = since(lease), *devices = device_ids(lease);
+static int add_lease(struct libscols_table *table, const Ctl *ctl, json_object *lease) {
+        _cleanup_(freep) char *user = user_name(lease), *created = since(lease), *devices = device_ids(lease),
+                             *holders = ctl->verbose ? holders_text(lease) : strdup("");
         struct libscols_line *line;
         char left[TIME_TEXT_MAX];
         int r;
 
         time_left(lease, left);
-        if (!user || !created || !devices)
+        if (!user || !created || !devices || !holders)
                 return -ENOMEM;
 
         const char *values[] = {
@@ -63,6 +64,7 @@ static int add_lease(struct libscols_table *table, json_object *lease) {
                 left,
                 devices,
                 json_text(lease, "label"),
+                holders,
         };
         r = table_add(table, NULL, values, &line);
         if (r < 0)
@@ -73,13 +75,15 @@ static int add_lease(struct libscols_table *table, json_object *lease) {
 }
 
 static int print_leases(const Ctl *ctl, json_object **leases) {
-        static const char *const columns[] = { "LEASE", "USER", "STATE", "SINCE", "LEFT", "DEVICES", "LABEL", NULL };
+        static const char *const few[] = { "LEASE", "USER", "STATE", "SINCE", "LEFT", "DEVICES", "LABEL", NULL };
+        static const char *const all[] = { "LEASE", "USER", "STATE", "SINCE", "LEFT",
+                                                 "DEVICES", "LABEL", "HOLDERS", NULL };
         _cleanup_(table_unrefp) struct libscols_table *table = NULL;
         int r;
 
-        r = table_new(&table, ctl, /* tree= */ false, columns);
+        r = table_new(&table, ctl, /* tree= */ false, ctl->verbose ? all : few);
         for (size_t i = 0; r >= 0 && leases[i]; i++)
-                r = add_lease(table, leases[i]);
+                r = add_lease(table, ctl, leases[i]);
         if (r < 0)
                 return r;
 
@@ -98,6 +102,7 @@ int ctl_leases(Ctl *ctl, char **args) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(inventory_done) Inventory inventory = {};
+        _cleanup_(agent_close) pid_t agent = 0;
         _cleanup_(freep) json_object **leases = NULL;
         int r;
 
@@ -112,6 +117,13 @@ int ctl_leases(Ctl *ctl, char **args) {
         leases = objects_sorted(inventory.leases);
         if (!leases)
                 return fail(ctl, -ENOMEM, NULL);
+
+        if (ctl->verbose)
+                agent = agent_open(ctl);
+        for (size_t i = 0; ctl->verbose && r >= 0 && leases[i]; i++)
+                r = holders_load(ctl, bus, leases[i]);
+        if (r < 0)
+                return fail(ctl, r, NULL);
 
         if (ctl->json)
                 print_leases_json(ctl, leases);

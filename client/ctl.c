@@ -16,6 +16,7 @@ enum {
         OPTION_REQUEST = 2, /* mode, label, time, vf-token */
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
+        OPTION_VERBOSE = 16,
 };
 
 typedef struct Command {
@@ -64,10 +65,11 @@ static const Command commands[] = {
           "Exits as the program does, with 128 + N if signal N ended it, 126 if it cannot be executed, 127 if there\n"
           "is no such program.",
           OPTION_DEVICE | OPTION_REQUEST | OPTION_KEEP_LIFELINE, 1, -1, ctl_run },
-        { "leases", "",
+        { "leases", "[-v]",
           "who has what\n\n"
-          "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...",
-          0, 0, 0, ctl_leases },
+          "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...;\n"
+          "with --verbose also holders (pid, name), null where these are not for you to see.",
+          OPTION_VERBOSE, 0, 0, ctl_leases },
         { "renew", "LEASE TIME",
           "have a lease of mine for longer\n\n"
           "The time counts from now; 0 is for as long as the configuration allows.\n\n"
@@ -113,6 +115,7 @@ static const struct option long_options[] = {
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "reason", required_argument, NULL, ARG_REASON },
         { "time", required_argument, NULL, ARG_TIME },
+        { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, ARG_VERSION },
         { "vf-token", required_argument, NULL, ARG_VF_TOKEN },
         {},
@@ -156,6 +159,8 @@ static int help_command(const Command *command) {
                 puts("     --keep-lifeline     the program inherits the lifeline");
         if (command->options & OPTION_REASON)
                 puts("     --reason=TEXT       why");
+        if (command->options & OPTION_VERBOSE)
+                puts("  -v --verbose           the processes, too, that have something of the lease");
         return EXIT_SUCCESS;
 }
 
@@ -257,6 +262,10 @@ static int parse_option(Parser *parser, int c) {
                 parser->options |= OPTION_REASON;
                 ctl->reason = optarg;
                 return 0;
+        case 'v':
+                parser->options |= OPTION_VERBOSE;
+                ctl->verbose = true;
+                return 0;
         case ARG_KEEP_LIFELINE:
                 parser->options |= OPTION_KEEP_LIFELINE;
                 ctl->keep_lifeline = true;
@@ -282,7 +291,7 @@ static int parse_options(Parser *parser, int argc, char **argv, const char *shor
 static int parse(Parser *parser, int argc, char **argv) {
         int r;
 
-        r = parse_options(parser, argc, argv, "+d:h");
+        r = parse_options(parser, argc, argv, "+d:hv");
         if (r != 0 || optind >= argc)
                 return r;
 
@@ -292,7 +301,7 @@ static int parse(Parser *parser, int argc, char **argv) {
         if (!parser->command)
                 return fail_usage("%s: no such command", argv[0]);
 
-        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:h" : "d:h");
+        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:hv" : "d:hv");
         parser->args = argv + optind;
         parser->n_args = argc - optind;
         return r;

@@ -32,6 +32,7 @@ typedef struct Ctl {
         bool full;        /* do not cut table cells off at the terminal's edge */
         bool interactive; /* polkit may ask */
         bool keep_lifeline;
+        bool verbose;
         const char *mode;
         const char *label;
         const char *vf_token;
@@ -131,6 +132,10 @@ void inventory_done(Inventory *inventory);
 
 /* The members of @objects in the order of their keys, NULL at the end. Borrowed members, own array. */
 json_object **objects_sorted(json_object *objects);
+
+/* ctl-holders.c: adds the holders to the lease, null if they are not for us to see; and as text, an own string. */
+int holders_load(const Ctl *ctl, sd_bus *bus, json_object *lease);
+char *holders_text(json_object *lease);
 
 /* ctl-request.c: what acquire, run and explain have in common. */
 int request_new_from(vfb_request **ret, const Ctl *ctl, char **args);

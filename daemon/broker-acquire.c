@@ -281,6 +281,7 @@ void broker_abandon(Broker *broker, void *userdata) {
                         task->done = NULL;
                         task->mapped = NULL;
                 }
+        broker_abandon_searches(broker, userdata);
 }
 
 static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, void *userdata) {

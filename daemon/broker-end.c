@@ -330,7 +330,8 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
                 return;
 
         lease->end = end;
-        lease->lifeline = lifeline_free(lease->lifeline);
+        if (lease->lifeline)
+                lifeline_rest(lease->lifeline); /* who has it is a holder still */
         lease->term = term_free(lease->term);
         if (lease->state == LEASE_ACTIVE) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");

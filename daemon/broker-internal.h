@@ -18,9 +18,11 @@
 
 typedef struct Hwdb Hwdb;
 typedef struct Job Job;
+typedef struct Search Search;
 typedef struct Task Task;
 typedef struct Uevent Uevent;
 LIST_HEAD(TaskList, Task);
+LIST_HEAD(SearchList, Search);
 
 /* Each is a process. */
 #define LEASE_TASKS_MAX 8
@@ -33,6 +35,7 @@ struct Broker {
         Config config;
         char *root;
         int sys_fd, dev_fd;
+        int proc_fd; /* of the machine, also where the two others are a test's */
         DeviceList devices;
         GroupList groups;
         struct UserList users;
@@ -40,6 +43,9 @@ struct Broker {
         struct TaskList tasks;
         unsigned n_tasks;
         unsigned n_cuts; /* among them */
+        struct SearchList searches; /* see broker-holders.c */
+        unsigned n_searches;
+        pid_t spared; /* never gets a signal; 0: nobody */
         Uevent *uevent;
         Hwdb *hwdb;
         BrokerObserver observer;
@@ -122,6 +128,14 @@ int broker_cut_dma(Broker *broker, Lease *lease, BrokerCut done, void *userdata)
 
 /* Something is mapped, and nobody is at it. */
 bool broker_must_cut(const Lease *lease);
+
+/* Starts a search for the lease's holders; with @signal those that keep a device get it. Also for a lease that is
+ * over. VFB_ERROR_RATE_LIMITED. */
+int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata);
+
+/* Nobody waits under @userdata any more. */
+void broker_abandon_searches(Broker *broker, void *userdata);
+Search *search_free(Search *search);
 
 /* The ids of the lease's devices, separated by spaces. */
 void broker_lease_ids(const Lease *lease, char *ret, size_t size);

@@ -27,6 +27,10 @@ static int broker_open_root(Broker *broker, const char *root) {
         if (broker->dev_fd < 0)
                 return -errno;
 
+        broker->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (broker->proc_fd < 0)
+                return -errno;
+
         return 0;
 }
 
@@ -38,7 +42,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         if (!broker)
                 return -ENOMEM;
 
-        broker->sys_fd = broker->dev_fd = -EBADF;
+        broker->sys_fd = broker->dev_fd = broker->proc_fd = -EBADF;
         broker->event = sd_event_ref(event);
         broker->config = *config;
         TAILQ_INIT(&broker->devices.queue);
@@ -46,6 +50,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         LIST_INIT(&broker->users);
         TAILQ_INIT(&broker->leases.queue);
         LIST_INIT(&broker->tasks);
+        LIST_INIT(&broker->searches);
 
         r = term_prepare(event);
         if (r < 0)
@@ -66,6 +71,7 @@ Broker *broker_free(Broker *broker) {
         Device *device;
         Group *group;
         Lease *lease;
+        Search *search;
         Task *task;
 
         if (!broker)
@@ -76,6 +82,8 @@ Broker *broker_free(Broker *broker) {
         uevent_free(broker->uevent);
         while ((task = LIST_FIRST(&broker->tasks)))
                 task_free(task);
+        while ((search = LIST_FIRST(&broker->searches)))
+                search_free(search);
         while ((lease = TAILQ_FIRST(&broker->leases.queue)))
                 lease_free(lease);
         while ((device = TAILQ_FIRST(&broker->devices.queue)))
@@ -87,6 +95,7 @@ Broker *broker_free(Broker *broker) {
         sd_event_unref(broker->event);
         closep(&broker->sys_fd);
         closep(&broker->dev_fd);
+        closep(&broker->proc_fd);
         free(broker->root);
         free(broker);
         return NULL;

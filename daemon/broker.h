@@ -200,5 +200,33 @@ int broker_renew(Broker *broker, const Lease *lease, uint64_t duration_usec);
 /* As the clock on the wall is set now; 0: never. */
 uint64_t broker_lease_expires_usec(const Lease *lease);
 
+/* holders */
+
+#define BROKER_HOLDERS_MAX 120
+
+typedef struct BrokerHolder {
+        pid_t pid;
+        char name[16]; /* printable */
+        char what[64]; /* "device container", of device, mapping, io-uring, group, container, lifeline */
+        bool keeps;    /* a device from being free */
+        bool signalled;
+} BrokerHolder;
+
+typedef struct BrokerHolders {
+        BrokerHolder items[BROKER_HOLDERS_MAX];
+        unsigned n;
+        bool more; /* than these */
+} BrokerHolders;
+
+/* @lease NULL: it is gone by now. @r: 0 or negative errno. */
+typedef void (*BrokerSearched)(int r, const Lease *lease, const BrokerHolders *holders, void *userdata);
+
+/* The processes that have something of the lease; the daemon itself is none of them. broker_abandon() takes it back.
+ * VFB_ERROR_RATE_LIMITED: too many ask already. */
+int broker_list_holders(Broker *broker, const Lease *lease, BrokerSearched done, void *userdata);
+
+/* A process that is never ended by force: the bus is not to blame for what is in its queues. */
+void broker_spare(Broker *broker, pid_t pid);
+
 /* @reason NULL: the administrator's word that it is clean. */
 int broker_quarantine(Broker *broker, const Device *device, const char *reason, uid_t uid);

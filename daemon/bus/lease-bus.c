@@ -10,6 +10,7 @@
 #include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/details.h"
+#include "bus/holders-bus.h"
 #include "bus/lease-bus.h"
 #include "bus/memory-bus.h"
 #include "bus/operation.h"
@@ -261,6 +262,11 @@ static const sd_bus_vtable lease_vtable[] = {
                                 SD_BUS_ARGS("t", iova, "t", size),
                                 SD_BUS_NO_RESULT,
                                 lease_method_unmap_memory,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListHolders",
+                                SD_BUS_ARGS("t", flags),
+                                SD_BUS_RESULT("a(us)", holders),
+                                lease_method_list_holders,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Release",
                                 SD_BUS_ARGS("t", flags),

@@ -143,6 +143,16 @@ static int server_on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *
         return 0;
 }
 
+/* Descriptors that nobody has fetched yet are the bus's: it must not be ended for that. */
+static int server_on_bus_pid(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        uint32_t pid;
+
+        if (sd_bus_message_read(m, "u", &pid) >= 0)
+                broker_spare(server->broker, (pid_t) pid);
+        return 0;
+}
+
 static int server_register(Server *server) {
         int r;
 
@@ -152,6 +162,12 @@ static int server_register(Server *server) {
                              "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                              "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
                              server_on_name_lost, server);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_call_method_async(server->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "GetConnectionUnixProcessID", server_on_bus_pid, server,
+                                     "s", "org.freedesktop.DBus");
         if (r < 0)
                 return r;
 

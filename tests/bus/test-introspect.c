@@ -279,7 +279,7 @@ START_TEST(every_method_asks_polkit_or_is_public) {
         ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 2);
         ck_assert_uint_eq(call_all(world->bus, device_path(EDU)), 2);
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH_GROUP "/26"), 0);
-        ck_assert_uint_eq(call_all(world->bus, grant->lease), 5);
+        ck_assert_uint_eq(call_all(world->bus, grant->lease), 6);
 
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");

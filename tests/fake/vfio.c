@@ -110,6 +110,22 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode) {
         return syscall(SYS_openat, dirfd, path, flags, mode);
 }
 
+/* In the kernel a device's file has no place in the file system. */
+EXPORT ssize_t readlinkat(int dirfd, const char *path, char *buffer, size_t size) {
+        static const char name[] = "anon_inode:[vfio-device]";
+        const char *root = getenv(FAKE_VFIO_ROOT);
+        ssize_t n = syscall(SYS_readlinkat, dirfd, path, buffer, size);
+        char prefix[PATH_MAX];
+
+        snprintf(prefix, sizeof(prefix), "%s/fake/device-", root ?: "");
+        if (!root || n < (ssize_t) strlen(prefix) || memcmp(buffer, prefix, strlen(prefix)) != 0)
+                return n;
+        n = (ssize_t) strlen(name);
+        n = n > (ssize_t) size ? (ssize_t) size : n;
+        memcpy(buffer, name, (size_t) n);
+        return n;
+}
+
 /* There is a third argument only if a file may be made. */
 #define TAKE_MODE(flags, mode)                                                    \
         mode_t mode = 0;                                                          \

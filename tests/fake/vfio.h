@@ -20,6 +20,8 @@
  *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of
  *                         them, and the device for VFIO_GROUP_GET_DEVICE_FD, whose CALL is "open".
  *
+ * In /proc/PID/fd a device reads as in the kernel, for those who use readlinkat().
+ *
  * Where /sys has "enable" for a device it is brought up to date when it is opened for reading.
  *
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times

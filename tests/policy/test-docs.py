@@ -70,7 +70,7 @@ class Bus(unittest.TestCase):
 
     def test_each_action_is_there_and_no_other(self):
         actions = re.findall(r'#define VFB_ACTION_\w+\s+"([^"]*)"', read('protocol/names.h'))
-        described = re.findall(r'^\*\*([\w.]+)\*\*\n    \S', sections(self.text, '=')['POLKIT'], flags=re.M)
+        described = re.findall(r'^\*\*([\w.-]+)\*\*\n    \S', sections(self.text, '=')['POLKIT'], flags=re.M)
         self.assertEqual(described, actions)
 
     @unittest.skipUnless((root / 'daemon/bus/details.c').exists(), 'needs the daemon')
