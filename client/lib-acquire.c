@@ -207,7 +207,7 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
                         return r;
         }
 
-        if (!lease_is_sound(lease))
+        if (!lease_is_sound(lease, request->mode))
                 return error_protocol(
                         ret_error, "The service granted a lease without the descriptors that belong to it");
 

@@ -180,8 +180,10 @@ int descriptor_add_attribute(Descriptor *descriptor, const char *key, const char
         return 0;
 }
 
-bool lease_is_sound(const vfb_lease *lease) {
-        return lease->lifeline >= 0 && find_role(lease, VFB_ROLE_CONTAINER) &&
+bool lease_is_sound(const vfb_lease *lease, const char *mode) {
+        bool mediated = mode && strcmp(mode, VFB_MODE_MEDIATED) == 0;
+
+        return lease->lifeline >= 0 && !find_role(lease, VFB_ROLE_CONTAINER) == mediated &&
                (find_nth(lease, VFB_ROLE_DEVICE, 0) || find_nth(lease, VFB_ROLE_GROUP, 0));
 }
 
@@ -263,6 +265,9 @@ const char *vfb_lease_id(const vfb_lease *lease) {
 }
 
 const char *vfb_lease_mode(const vfb_lease *lease) {
+        if (!find_role(lease, VFB_ROLE_CONTAINER))
+                return VFB_MODE_MEDIATED;
+
         return find_nth(lease, VFB_ROLE_GROUP, 0) ? VFB_MODE_LEGACY_RAW : VFB_MODE_LEGACY;
 }
 

@@ -45,9 +45,6 @@ struct vfb_request {
         char *mode;
         char *label;
         uint64_t duration_usec;
-        char *lifetime;
-        char *unit;
-        int pidfd; /* ours; negative: none */
         bool interactive;
         uint64_t timeout_usec;
 };
@@ -102,5 +99,5 @@ int lease_add(vfb_lease *lease, const char *role, int borrowed_fd, Descriptor **
 int lease_set_lifeline(vfb_lease *lease, int borrowed_fd);
 int descriptor_add_attribute(Descriptor *descriptor, const char *key, const char *value);
 
-/* Whether the roles are those of a lease that can be used. */
-bool lease_is_sound(const vfb_lease *lease);
+/* Whether the roles are those of a lease that can be used, in that mode (NULL: whatever the service chose). */
+bool lease_is_sound(const vfb_lease *lease, const char *mode);

@@ -10,7 +10,7 @@
  *         vfb_request_add_device(request, "0000:06:0d.0", NULL);
  *         vfb_open(&connection, &listener, userdata, NULL);
  *         r = vfb_acquire(connection, request, &lease, &error);
- *         ioctl(vfb_lease_container_fd(lease), VFIO_IOMMU_MAP_DMA, ...);
+ *         vfb_dma_alloc(lease, size, iova, VFB_DMA_READ | VFB_DMA_WRITE, &address, &error);
  *         ioctl(vfb_lease_device_fd(lease, 0), VFIO_DEVICE_GET_REGION_INFO, ...);
  *         vfb_lease_free(lease);
  *
@@ -23,7 +23,8 @@
  * The library starts no thread, has no global state, installs no signal handler, prints nothing and
  * never ends the process. An object may be used by one thread at a time, and not in a child after
  * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_lease_release(), vfb_lease_renew(), vfb_lease_expires(),
- * vfb_list_devices() and vfb_explain() wait for another process.
+ * vfb_list_devices() and vfb_explain() wait for another process, and in mode "mediated" vfb_dma_alloc(),
+ * vfb_dma_map() and vfb_dma_unmap().
  *
  * Every descriptor is O_CLOEXEC, and belongs to the lease until vfb_lease_take_fd(). VFIO counts open
  * files: a device is not free before the last copy of its descriptor is closed, in whatever process,
@@ -153,27 +154,13 @@ int vfb_request_add_device(vfb_request *request, const char *selector, const cha
 /*
  * How the descriptors are to be: "auto" (as if never set; the service chooses), "legacy" (a container
  * that is ready for use, and devices), "legacy-raw" (group descriptors, too, for programs that open devices
- * themselves). NULL takes it back.
+ * themselves), "mediated" (devices only: the service maps memory, so that it can end DMA with the lease). NULL
+ * takes it back.
  */
 int vfb_request_set_mode(vfb_request *request, const char *mode);
 
 /* A few words that tell people what the lease is for, at most 64 characters. NULL takes it back. */
 int vfb_request_set_label(vfb_request *request, const char *label);
-
-/*
- * What ends the lease when it goes: "lifeline" (as if never set: the last close of its lifeline), "bus" (the
- * connection leaves the bus: vfb_free(), or the end of the process), "pidfd" (a process ends; needs
- * vfb_request_set_pidfd()), "unit" (a systemd unit ends, or is started anew; the caller's own unless
- * vfb_request_set_unit() names one). With the latter three closing the lifeline ends nothing, and so
- * vfb_lease_free() does not. NULL takes it back.
- */
-int vfb_request_set_lifetime(vfb_request *request, const char *lifetime);
-
-/* Keeps a copy of @pidfd; a negative one takes it back. Errors: -EBADF, -EMFILE. */
-int vfb_request_set_pidfd(vfb_request *request, int pidfd);
-
-/* "name.service". NULL takes it back. */
-int vfb_request_set_unit(vfb_request *request, const char *unit);
 
 /*
  * For how long to have the lease, in microseconds: then it ends, unless it is renewed before. 0, as if never set, is
@@ -228,13 +215,13 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
 /* As in "vfio-broker leases". */
 const char *vfb_lease_id(const vfb_lease *lease);
 
-/* "legacy" or "legacy-raw", also where "auto" was asked for. */
+/* "legacy", "legacy-raw" or "mediated", also where "auto" was asked for. */
 const char *vfb_lease_mode(const vfb_lease *lease);
 
 /* The container's IOMMU model: "type1v2" or "type1". NULL if the service did not say. */
 const char *vfb_lease_model(const vfb_lease *lease);
 
-/* /dev/vfio/vfio, open, with groups and IOMMU set. */
+/* /dev/vfio/vfio, open, with groups and IOMMU set. -ENOENT in mode "mediated". */
 int vfb_lease_container_fd(const vfb_lease *lease);
 
 /* The devices that there is a descriptor of. */
@@ -255,8 +242,7 @@ int64_t vfb_lease_group(const vfb_lease *lease, size_t i);
 int vfb_lease_group_fd(const vfb_lease *lease, size_t i);
 
 /*
- * Holding it keeps the lease: its last close, in whatever process, ends the lease, unless
- * vfb_request_set_lifetime() said otherwise. It carries no data.
+ * Holding it keeps the lease: its last close, in whatever process, ends the lease. It carries no data.
  * Pass it on to the program that gets the devices if that is to keep them without this one.
  */
 int vfb_lease_lifeline_fd(const vfb_lease *lease);
@@ -274,6 +260,51 @@ int vfb_lease_fd(const vfb_lease *lease, const char *role);
 
 /* As vfb_lease_fd(), but the descriptor is the caller's from now on, who closes it. */
 int vfb_lease_take_fd(vfb_lease *lease, const char *role);
+
+/*
+ * Memory for DMA
+ *
+ * Lets the lease's devices reach memory at the address @iova, in the same way in every mode: in the lease's
+ * container where there is one (VFIO_IOMMU_MAP_DMA), and in mode "mediated" by the service, which takes everything
+ * back when the lease ends (Lease.MapMemory, Lease.UnmapMemory). Sizes, offsets and addresses are multiples of the
+ * page size, and no part of a range may be mapped already. Mapped memory is pinned. It counts against
+ * RLIMIT_MEMLOCK of this process, or, in mode "mediated", against the limits of the service; there each call waits
+ * for the service.
+ *
+ * Errors:
+ *   -EINVAL     InvalidArgs: a range or flags that cannot be, an overlap, addresses that the IOMMU does not
+ *               translate, no such mapping; in mode "mediated" memory that is no memfd, or is not sealed against
+ *               shrinking
+ *   -EACCES     @fd is not open for what the flags say (-EINVAL in mode "mediated")
+ *   -ENOMEM     RLIMIT_MEMLOCK of this process is too low (not in mode "mediated"), or there is not enough memory
+ *   -EDQUOT     QuotaExceeded: more memory or more mappings than the lease or the user may have, or than the kernel
+ *               lets a container have
+ *   -EBADF      the container was taken or closed, or @fd is none
+ *   -ENOENT     NoSuchLease: the lease is over
+ *   -EAGAIN     RateLimited: too many calls are waiting
+ *   -ETIMEDOUT  no answer in time; vfb_dma_unmap() takes back what was mapped all the same
+ *   -ENOTCONN, -EHOSTUNREACH  as with every function that waits
+ * The last five are of mode "mediated" alone.
+ */
+#define VFB_DMA_READ  1U /* the devices may read it */
+#define VFB_DMA_WRITE 2U /* they may write it */
+
+/*
+ * New memory, filled with zeroes. *@ret_address is the caller's, who ends it with munmap(2) and the same @size,
+ * after vfb_dma_unmap() or when the lease has ended: before, the devices would go on with memory that nobody sees.
+ */
+int vfb_dma_alloc(vfb_lease *lease, size_t size, uint64_t iova, unsigned flags, void **ret_address,
+                  vfb_error **ret_error);
+
+/*
+ * Part of a memfd, which stays the caller's and may be closed afterwards: the devices reach the memory until
+ * vfb_dma_unmap() or the end of the lease. With VFB_DMA_WRITE it must be open for writing.
+ */
+int vfb_dma_map(vfb_lease *lease, int fd, uint64_t offset, size_t size, uint64_t iova, unsigned flags,
+                vfb_error **ret_error);
+
+/* Takes back what one call of the others gave, with @iova and @size of that call. */
+int vfb_dma_unmap(vfb_lease *lease, uint64_t iova, size_t size, vfb_error **ret_error);
 
 /*
  * Ends the lease: closes all its descriptors, tells the service and waits until it has taken note; the
@@ -308,8 +339,8 @@ int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expi
 int vfb_lease_expires(vfb_lease *lease, uint64_t *ret_usec, vfb_error **ret_error);
 
 /*
- * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, or the
- * lease hangs on something else, the lease ends by it. Takes NULL, returns NULL.
+ * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, the
+ * lease ends by it. Takes NULL, returns NULL.
  */
 vfb_lease *vfb_lease_free(vfb_lease *lease);
 

@@ -11,9 +11,9 @@
 struct vfio_iommu_type1_dma_map;
 struct vfio_iommu_type1_dma_unmap;
 
-/* @container: its number. 0 or -errno. */
+/* @container: its number. 0 or -errno. What was taken back is none, if nothing was there: that is no error. */
 int dma_map(const char *container, const struct vfio_iommu_type1_dma_map *map);
-int dma_unmap(const char *container, const struct vfio_iommu_type1_dma_unmap *unmap);
+int dma_unmap(const char *container, struct vfio_iommu_type1_dma_unmap *unmap);
 
 /* With the last group all mappings go. */
 void dma_forget(const char *container);

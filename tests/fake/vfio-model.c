@@ -189,14 +189,14 @@ static int container_map(const Object *object, void *argument) {
 }
 
 static int container_unmap(const Object *object, void *argument) {
-        const struct vfio_iommu_type1_dma_unmap *unmap = argument;
+        struct vfio_iommu_type1_dma_unmap *unmap = argument;
         char groups[STATE_MAX];
 
         if (container_settle(object->name, groups) == 0)
                 return -EINVAL;
         if ((unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL) && !container_knows(VFIO_UNMAP_ALL))
                 return -EINVAL;
-        return dma_unmap(object->name, argument);
+        return dma_unmap(object->name, unmap);
 }
 
 /* The request of another interface, which a container does not know, unless it is that one in disguise. */

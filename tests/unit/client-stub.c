@@ -9,6 +9,7 @@
  *         refuse:Leased    org.vfiobroker1.Error.Leased
  *         slow:500         that device after 500 ms
  *         bad:role|twice|bare|signature|path|endless|page    an answer that breaks the contract
+ *         bad:container    likewise, in mode mediated
  *
  * The label "events" makes it tell of a lost device and of the end of the lease right after the answer.
  */
@@ -195,6 +196,11 @@ static int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (strcmp(mode, "legacy-raw") == 0) {
                 set_roles(scenario);
                 add_role("group:%s", "26");
+        }
+
+        if (strcmp(mode, "mediated") == 0 && strcmp(scenario, "bad:container") != 0) {
+                free(roles[0]);
+                memmove(&roles[0], &roles[1], --n_roles * sizeof(roles[0]));
         }
 
         return answer(m, scenario, label);

@@ -223,6 +223,29 @@ START_TEST(a_lease_of_many_devices_comes_in_pages) {
 }
 END_TEST
 
+START_TEST(mediated_mode_has_no_container) {
+        vfb_error *error = NULL;
+        vfb_lease *lease;
+
+        ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
+        vfb_request_add_device(request, "0000:06:0d.0", NULL);
+        vfb_request_set_mode(request, "mediated");
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
+        ck_assert_str_eq(vfb_lease_mode(lease), "mediated");
+        ck_assert_ptr_null(vfb_lease_model(lease));
+        ck_assert_int_eq(vfb_lease_container_fd(lease), -ENOENT);
+        ck_assert_uint_eq(vfb_lease_n_roles(lease), 1);
+        vfb_lease_free(lease);
+
+        request = vfb_request_free(request);
+        vfb_request_new(&request);
+        vfb_request_add_device(request, "bad:container", NULL);
+        vfb_request_set_mode(request, "mediated");
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, &error), -EBADMSG);
+        vfb_error_free(error);
+}
+END_TEST
+
 START_TEST(raw_mode_has_groups) {
         vfb_lease *lease;
 
@@ -488,6 +511,10 @@ static const struct {
         { "run -d 0000:06:0d.0 -d 0000:06:0d.1 -- echo {container} {dev:1} {dev:1:address} {x}", "3 5 0000:06:0d.1 {x}\n", 0 },
         { "run -d 0000:06:0d.0 -- sh -c 'test -e /proc/self/fd/4 -a ! -e /proc/self/fd/5 -a $LISTEN_PID = $$ && echo $LISTEN_FDS$LISTEN_FDNAMES'", "2container:dev0\n", 0 },
         { "run -d 0000:06:0d.0 --keep-lifeline --mode legacy-raw -- sh -c 'echo $LISTEN_FDNAMES'", "container:group26:lifeline\n", 0 },
+        { "run -d 0000:06:0d.0 --mode mediated -- sh -c 'echo $LISTEN_FDNAMES {dev:0}'", "dev0 3\n", 0 },
+        { "run -d 0000:06:0d.0 --mode mediated -- echo {container}", "{container}: the lease has no such", 2 },
+        { "acquire 0000:06:0d.0 --mode mediated --label events", "lease l-1, mode mediated\n  device 0000:06:0d.0", 1 },
+        { "acquire 0000:06:0d.0 --mode mediated --label events --json", "\"model\":null,", 1 },
         { "run -d 0000:06:0d.0 -- echo {dev:1}", "{dev:1}: the lease has no such", 2 },
         { "run -d 0000:06:0d.0 -- sh -c 'exit 9'", "", 9 },
         { "run -d 0000:06:0d.0 -- sh -c 'kill -USR1 $$'", "", 138 },
@@ -497,8 +524,6 @@ static const struct {
         { "acquire 0000:06:0d.0 --time 2h --label events", "; for longer: vfio-broker renew l-1 TIME", 1 },
         { "acquire 0000:06:0d.0 --label events --json", "{\"event\":\"expiring\",\"lease\":\"l-1\",\"expires_usec\":1700000000000000}", 1 },
         { "run -d 0000:06:0d.0 --label events --time 1h -- sleep 0.2", "for longer: vfio-broker renew l-1", 0 },
-        { "acquire 0000:06:0d.0 --label events --lifetime pid:1", "has ended", 1 },
-        { "acquire 0000:06:0d.0 --label events --lifetime pid:nobody", "pid:nobody: no number", 2 },
         { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
         { "acquire 0000:06:0d.0 --time 0", "no time", 2 },
         { "renew l-1 2h", "lease l-1 ends at 1970-01-01 0", 0 },
@@ -563,6 +588,7 @@ int main(void) {
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_lease_has_its_descriptors_and_gives_them_away);
         tcase_add_test(tcase, a_lease_of_many_devices_comes_in_pages);
+        tcase_add_test(tcase, mediated_mode_has_no_container);
         tcase_add_test(tcase, raw_mode_has_groups);
         tcase_add_loop_test(tcase, a_failure_has_a_name_and_leaves_nothing_open, 0,
                             sizeof(failures) / sizeof(*failures));
