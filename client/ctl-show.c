@@ -95,6 +95,7 @@ static void show_device(const Inventory *inventory, json_object *device) {
         if (json_object_get_int(json_object_object_get(device, "numa_node")) >= 0)
                 show_line("NUMA node", json_text(device, "numa_node"));
         show_words("Reset by", json_object_object_get(device, "reset_methods"));
+        show_words("Its bus hits", json_object_object_get(device, "reset_scope"));
         show_group(inventory, device);
         show_state(inventory, device);
 }

@@ -231,8 +231,9 @@ int vfb_lease_device_fd(const vfb_lease *lease, size_t i);
 int vfb_lease_device_fd_by_id(const vfb_lease *lease, const char *device_id);
 
 /*
- * The kernel's method that reset the device as it was opened ("flr", "bus", ...), or "none" if the device
- * has no reset: then it may hold what its last user left there. NULL if the service did not say.
+ * What has reset the device since its last user: the kernel's method as it was opened ("flr", "pm", ...), or a
+ * reset of its whole bus after the last lease ("bus (scope: 2 devices)"), or "none available": then it may hold
+ * what its last user left there. NULL if the service did not say.
  */
 const char *vfb_lease_reset_used(const vfb_lease *lease, size_t i);
 

@@ -26,7 +26,7 @@
 /* A client with thousands of leases ends them all at once when it dies; each needs a process for a moment. */
 #define ENDS_AT_ONCE_MAX 64
 
-static void lease_move(Broker *broker, Lease *lease, LeaseState state) {
+void broker_move_lease(Broker *broker, Lease *lease, LeaseState state) {
         lease_advance(lease, state);
         if (lease->announced)
                 NOTIFY(broker, lease_changed, lease);
@@ -41,8 +41,7 @@ static void log_lease(const Lease *lease, const char *id, int priority, const ch
                   "Lease %s %s", lease->id, text);
 }
 
-/* The devices are free, or quarantined: forget the lease. */
-static void broker_finish_lease(Broker *broker, Lease *lease) {
+void broker_finish_lease(Broker *broker, Lease *lease) {
         Group *groups[LEASE_DEVICES_MAX];
         unsigned n = lease->n_groups;
         bool announced = lease->announced;
@@ -60,139 +59,6 @@ static void broker_finish_lease(Broker *broker, Lease *lease) {
                 NOTIFY(broker, group_changed, groups[i]);
                 broker_tidy_group(broker, groups[i]);
         }
-}
-
-static void set_quarantine(Device *device, const Lease *lease, const char *reason) {
-        /* Without memory for the reason the device must not slip through: then it is what nobody may have. */
-        if (device_set_quarantine(device, reason) < 0)
-                device->last_uid = (uid_t) -1;
-        device->unclean = true;
-
-        log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED,
-                               .priority = LOG_ERR,
-                               .lease = lease->id,
-                               .device = device_id(device),
-                               .reason = reason },
-                  "%s is quarantined: %s", device_id(device), reason);
-}
-
-/* What the gate says about one device. Returns false if nobody may have it now. */
-static bool lease_judge_device(Lease *lease, Device *device, bool reset_works) {
-        char reset[24];
-
-        device_note_reset(device, reset_works);
-        broker_reset_name(device, reset_works, reset, sizeof(reset));
-        device->last_uid = lease->user->uid;
-        device->unclean = !reset_works;
-
-        if (!reset_works && device_has_reset(device)) {
-                set_quarantine(device, lease, "its reset after the last lease failed");
-                return false;
-        }
-
-        log_event(&(LogEvent){ .id = LOG_ID_RESET,
-                               .priority = reset_works ? LOG_INFO : LOG_WARNING,
-                               .lease = lease->id,
-                               .device = device_id(device),
-                               .reset = reset,
-                               .uid = &lease->user->uid },
-                  reset_works ? "%s was reset after lease %s: reset=%s"
-                              : "%s was not reset after lease %s, it has no reset that works: reset=%s",
-                  device_id(device), lease->id, reset);
-        return true;
-}
-
-/* The device, if it is still there and on its VFIO driver. */
-static Device *find_cleaned(Broker *broker, const char *address) {
-        Device *device;
-
-        /* Who unbinds a device waits for its last user, and may have come first. */
-        if (broker_refresh(broker, address) < 0)
-                log_line(LOG_WARNING, "Cannot look at %s after its reset", address);
-
-        device = device_find(&broker->devices, address);
-        return device && device->facts.vfio_driver ? device : NULL;
-}
-
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result) {
-        bool clean = true;
-
-        for (unsigned i = 0; i < plan->n_devices; i++) {
-                Device *device = find_cleaned(broker_of(lease), plan->devices[i].address);
-                char reason[128];
-
-                if (!device)
-                        continue;
-
-                if (result->step == VFIO_STEP_NONE) {
-                        clean &= lease_judge_device(lease, device, result->reset_works[i]);
-                        continue;
-                }
-
-                snprintf(reason, sizeof(reason), "it could not be opened for its reset: %s", strerror(result->error));
-                set_quarantine(device, lease, reason);
-                clean = false;
-        }
-
-        return clean;
-}
-
-static void clean_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
-        static const VfioResult no_result = { .step = VFIO_STEP_CONTAINER, .error = EIO };
-        Task *task = userdata;
-        Broker *broker = task->broker;
-        Lease *lease = task->lease;
-
-        task->job = NULL;
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data)) {
-                lease->end = LEASE_END_FAILED;
-                lease_move(broker, lease, LEASE_FAILED);
-        }
-
-        task_free(task);
-        broker_finish_lease(broker, lease);
-}
-
-/* With the group's descriptor the client could open them, too. */
-static void task_plan_companions(Task *task) {
-        const Lease *lease = task->lease;
-        VfioPlan *plan = &task->plan;
-        Device *device;
-
-        for (unsigned i = 0; i < lease->n_groups; i++)
-                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
-                        if (!device->facts.vfio_driver || lease_has_device(lease, device))
-                                continue;
-
-                        if (plan->n_devices == VFIO_DEVICES_MAX) {
-                                set_quarantine(device, lease, "so many devices of one lease cannot be reset");
-                                continue;
-                        }
-
-                        strcpy(plan->devices[plan->n_devices].address, device_id(device));
-                        plan->devices[plan->n_devices++].group = i;
-                }
-}
-
-static int broker_start_clean(Broker *broker, Lease *lease) {
-        _cleanup_(task_freep) Task *task = NULL;
-        int r;
-
-        r = task_new(&task, broker, lease);
-        if (r < 0)
-                return r;
-
-        task_plan_devices(task);
-        if (lease->mode == LEASE_MODE_LEGACY_RAW)
-                task_plan_companions(task);
-        memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
-
-        r = task_start(task, vfio_clean, clean_on_done, lease->group_fds, lease->n_groups);
-        if (r < 0)
-                return r;
-
-        TAKE_PTR(task);
-        return 0;
 }
 
 static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -250,7 +116,7 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
                 return;
         }
 
-        lease_move(broker, lease, LEASE_CLEANING);
+        broker_move_lease(broker, lease, LEASE_CLEANING);
         broker_continue_end(broker, lease);
 }
 
@@ -313,14 +179,14 @@ void broker_continue_end(Broker *broker, Lease *lease) {
                 return;
         }
         if (lease->state == LEASE_PREPARING)
-                lease_move(broker, lease, LEASE_LINGERING);
+                broker_move_lease(broker, lease, LEASE_LINGERING);
 
         if (broker->n_tasks >= ENDS_AT_ONCE_MAX) {
                 lease_wait_usec(broker, lease, WAIT_TURN_USEC);
                 return;
         }
 
-        r = lease->state == LEASE_CLEANING ? broker_start_clean(broker, lease) : broker_start_detach(broker, lease);
+        r = lease->state == LEASE_CLEANING ? broker_start_gate(broker, lease) : broker_start_detach(broker, lease);
         if (r < 0)
                 lease_wait(broker, lease);
 }
@@ -335,7 +201,7 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
         lease->term = term_free(lease->term);
         if (lease->state == LEASE_ACTIVE) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");
-                lease_move(broker, lease, LEASE_LINGERING);
+                broker_move_lease(broker, lease, LEASE_LINGERING);
         }
 
         /* The client has a descriptor of the group itself; ours would stand in the way of asking who else has. */

@@ -40,6 +40,23 @@ static int find_lease(const char *about, const Group *group, Findings *findings)
         return finding_set_fix(finding, "wait until it is released: vfio-broker leases");
 }
 
+/* For some seconds at most. */
+static int find_reset(const char *about, const Group *group, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!group->reset_for)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, about,
+                               "IOMMU group %u is being reset together with its neighbours on the bus, after lease %s",
+                               group->number, group->reset_for->id);
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "try again in a moment");
+}
+
 static int find_quarantine(const Device *device, Findings *findings) {
         Finding *finding;
         int r;
@@ -109,6 +126,9 @@ int broker_group_findings(const Group *group, Findings *findings) {
         r = find_lease("", group, findings);
         if (r < 0)
                 return r;
+        r = find_reset("", group, findings);
+        if (r < 0)
+                return r;
 
         return find_blockers("", group, NULL, findings);
 }
@@ -127,6 +147,9 @@ int broker_device_findings(const Device *device, Findings *findings) {
                         return r;
         } else {
                 r = find_lease(device_id(device), device->group, findings);
+                if (r < 0)
+                        return r;
+                r = find_reset(device_id(device), device->group, findings);
                 if (r < 0)
                         return r;
         }

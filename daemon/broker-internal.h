@@ -86,7 +86,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease);
 Task *task_free(Task *task);
 DEFINE_CLEANUP(Task, task_free)
 
-/* The child gets /dev, and @keep. @done finds the task as its userdata. */
+/* The child gets /dev and /sys, and @keep. @done finds the task as its userdata. */
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep);
 
 /* The same for one that goes by its DMA plan. The child gets the container and, if it is not negative, @memory. */
@@ -115,6 +115,15 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);
 /* Gives the lease that time from now on, or what the configuration allows if it is 0. */
 int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec);
 
+/* Along the table of allowed moves, and tells who is told of it. */
+void broker_move_lease(Broker *broker, Lease *lease, LeaseState state);
+
+/* Nobody has a device of it open any more: resets them in a child, judges what came of it, and finishes the lease. */
+int broker_start_gate(Broker *broker, Lease *lease);
+
+/* The devices are free, or quarantined: forget the lease. */
+void broker_finish_lease(Broker *broker, Lease *lease);
+
 /* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
 void broker_continue_end(Broker *broker, Lease *lease);
 
@@ -140,5 +149,5 @@ Search *search_free(Search *search);
 /* The ids of the lease's devices, separated by spaces. */
 void broker_lease_ids(const Lease *lease, char *ret, size_t size);
 
-/* "flr" of "flr bus", "none" of "". */
+/* What a client and the journal are told of a reset: "flr" of "flr bus", "none available". */
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size);

@@ -158,6 +158,8 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
         int r;
 
         device->seen = true;
+        if (strcmp(device->facts.driver, facts->driver) != 0)
+                device_note_bus_reset(device, 0); /* somebody else has had it */
         device->facts = *facts;
 
         r = broker_regroup(broker, device, group);

@@ -144,6 +144,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease) {
         task->broker = broker;
         task->lease = lease;
         task->plan.dev = broker->dev_fd;
+        task->plan.sys = broker->sys_fd;
         task->dma.container = lease->container_fd;
         for (unsigned i = 0; i < VFIO_GROUPS_MAX; i++)
                 task->plan.group_fds[i] = -EBADF;
@@ -183,10 +184,11 @@ int task_start_dma(Task *task, JobWork work, JobDone done, int memory) {
 }
 
 int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n_keep) {
-        int fds[VFIO_GROUPS_MAX + 1];
+        int fds[VFIO_GROUPS_MAX + 2];
         size_t n = 0;
 
         fds[n++] = task->broker->dev_fd;
+        fds[n++] = task->broker->sys_fd;
         for (size_t i = 0; i < n_keep; i++)
                 if (keep[i] >= 0)
                         fds[n++] = keep[i];
@@ -232,12 +234,14 @@ void broker_lease_ids(const Lease *lease, char *ret, size_t size) {
 }
 
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size) {
-        const char *methods = works && device && device_has_reset(device) ? device->facts.reset_methods : NULL;
+        const char *methods = works && device && device_has_own_reset(device) ? device->facts.reset_methods : NULL;
 
         /* The kernel tries them in this order, and stops at the first that works. A kernel that does not
          * list them may reset all the same. */
         if (methods)
                 snprintf(ret, size, "%.*s", (int) strcspn(methods, " "), methods);
+        else if (works)
+                snprintf(ret, size, "unknown");
         else
-                snprintf(ret, size, "%s", works ? "unknown" : "none");
+                snprintf(ret, size, "%s", device && device->bus_reset[0] ? device->bus_reset : "none available");
 }

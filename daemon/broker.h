@@ -21,6 +21,7 @@
 
 #define BROKER_WANTS_MAX 64
 #define BROKER_FDS_MAX   VFB_FDS_PER_MESSAGE
+#define BROKER_SCOPE_MAX 256
 
 typedef struct sd_event sd_event;
 typedef struct Broker Broker;
@@ -78,6 +79,11 @@ void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_
 void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size);
 bool broker_device_boot_vga(Broker *broker, const Device *device);
 void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size);
+
+/* Stores the devices that a reset of its bus would hit, itself among them, and how many there are. 0: its bus has no
+ * reset. At most BROKER_SCOPE_MAX are named. */
+void broker_device_reset_scope(Broker *broker, const Device *device, const Device *ret[BROKER_SCOPE_MAX],
+                               unsigned *ret_n);
 void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size);
 
 typedef struct BrokerRegion {
@@ -138,7 +144,7 @@ typedef struct BrokerFd {
         char role[48];
         int fd; /* borrowed */
         const char *attribute; /* "model", "reset", or NULL */
-        char value[24];
+        char value[DEVICE_RESET_MAX];
 } BrokerFd;
 
 typedef struct BrokerFds {

@@ -217,6 +217,29 @@ static int device_property_blockers(sd_bus *bus, const char *path, const char *i
         return r;
 }
 
+static int device_property_reset_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                       sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        const Device *scope[BROKER_SCOPE_MAX];
+        char hit[PATH_MAX_BYTES];
+        unsigned n;
+        int r;
+
+        if (!device)
+                return -ENOENT;
+
+        broker_device_reset_scope(server_broker(userdata), device, scope, &n);
+        r = sd_bus_message_open_container(m, 'a', "o");
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                path_of_device(scope[i], hit);
+                r = sd_bus_message_append(m, "o", hit);
+        }
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
 static const sd_bus_vtable device_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
@@ -247,6 +270,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", device_property_blockers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Lease", "o", device_property_lease, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ResetMethods", "as", device_property, 0, 0),
+        SD_BUS_PROPERTY("ResetScope", "ao", device_property_reset_scope, 0, 0),
 
         SD_BUS_VTABLE_END
 };

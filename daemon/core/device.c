@@ -4,6 +4,7 @@
 
 #include <search.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/device.h"
@@ -88,12 +89,25 @@ bool device_is_blocker(const Device *device) {
 }
 
 bool device_has_reset(const Device *device) {
+        return device->bus_works || device_has_own_reset(device);
+}
+
+bool device_has_own_reset(const Device *device) {
         return device->facts.reset_methods[0] != '\0' && (device->reset_works || !device->reset_fails);
 }
 
 void device_note_reset(Device *device, bool works) {
         device->reset_works |= works;
         device->reset_fails |= !works;
+}
+
+void device_note_bus_reset(Device *device, unsigned scope) {
+        device->bus_reset[0] = '\0';
+        if (scope == 0)
+                return;
+
+        device->bus_works = true;
+        snprintf(device->bus_reset, sizeof(device->bus_reset), "bus (scope: %u device%s)", scope, scope > 1 ? "s" : "");
 }
 
 int device_set_quarantine(Device *device, const char *reason) {

@@ -19,6 +19,7 @@
 
 #define DEVICE_ID_MAX   32
 #define DEVICE_BARS_MAX 7
+#define DEVICE_RESET_MAX 40 /* "bus (scope: 2 devices)" */
 
 typedef struct Device Device;
 typedef struct Group Group;
@@ -62,6 +63,8 @@ struct Device {
         char *quarantine; /* why; NULL: it is not */
         bool unclean;     /* was not reset since @last_uid had it */
         bool reset_works, reset_fails; /* at an open of ours, once at least */
+        bool bus_works;                /* a reset of its bus has worked, likewise */
+        char bus_reset[DEVICE_RESET_MAX]; /* what has made it clean since its last user, if that was its bus's; or "" */
         uid_t last_uid;
 };
 
@@ -87,7 +90,13 @@ bool device_is_blocker(const Device *device);
  * that cannot work. A device whose resets failed from the first has none; if one worked before, it has one.
  */
 bool device_has_reset(const Device *device);
+
+/* The same for the device alone, without its bus's. */
+bool device_has_own_reset(const Device *device);
 void device_note_reset(Device *device, bool works);
+
+/* Its bus was reset, with so many devices on it; 0: it was not, since its last user. */
+void device_note_bus_reset(Device *device, unsigned scope);
 
 /* @reason NULL: no longer. -ENOMEM. */
 int device_set_quarantine(Device *device, const char *reason);

@@ -29,6 +29,7 @@ struct Group {
         unsigned number;
         struct DeviceQueue devices;
         Lease *lease; /* borrowed; NULL: nobody's */
+        const Lease *reset_for; /* borrowed; for which its devices are being reset, as neighbours on a bus */
 };
 
 /* Finds the group, or makes one. */

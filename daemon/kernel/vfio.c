@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "vfio.h"
+#include "vfio-internal.h"
 
 static const struct {
         unsigned model;
@@ -46,7 +46,7 @@ const char *vfio_model_name(unsigned model) {
 }
 
 /* Keeps the first failure: the ones after it are its consequences. */
-static int fail(VfioResult *result, VfioStep step, unsigned index, int error) {
+int vfio_fail(VfioResult *result, VfioStep step, unsigned index, int error) {
         if (result->step == VFIO_STEP_NONE) {
                 result->step = step;
                 result->error = error;
@@ -55,7 +55,7 @@ static int fail(VfioResult *result, VfioStep step, unsigned index, int error) {
         return -error;
 }
 
-static void pause_msec(long msec) {
+void vfio_pause_msec(long msec) {
         nanosleep(&(struct timespec){ .tv_nsec = msec * 1000000 }, NULL);
 }
 
@@ -64,7 +64,7 @@ static void close_fds(int *fds, size_t *n_fds) {
                 close(fds[--*n_fds]);
 }
 
-static void check_plan(const VfioPlan *plan) {
+void vfio_check_plan(const VfioPlan *plan) {
         assert(plan->n_groups <= VFIO_GROUPS_MAX);
         assert(plan->n_devices <= VFIO_DEVICES_MAX);
         assert(plan->n_pass <= plan->n_devices);
@@ -107,16 +107,16 @@ static int container_check(int container, unsigned *ret_model) {
         return -ENODEV; /* vfio_iommu_type1 is not loaded */
 }
 
-static int container_open(const VfioPlan *plan, VfioResult *result, int *ret) {
+int vfio_open_container(const VfioPlan *plan, VfioResult *result, int *ret) {
         _cleanup_(closep) int fd = -EBADF;
         int r;
 
         fd = openat(plan->dev, "vfio/vfio", O_RDWR | O_CLOEXEC);
         if (fd < 0)
-                return fail(result, VFIO_STEP_CONTAINER, 0, errno);
+                return vfio_fail(result, VFIO_STEP_CONTAINER, 0, errno);
         r = container_check(fd, &result->model);
         if (r < 0)
-                return fail(result, VFIO_STEP_CONTAINER, 0, -r);
+                return vfio_fail(result, VFIO_STEP_CONTAINER, 0, -r);
         *ret = TAKE_FD(fd);
         return 0;
 }
@@ -124,7 +124,7 @@ static int container_open(const VfioPlan *plan, VfioResult *result, int *ret) {
 /* Opens /dev/vfio/N. The kernel allows one open file of a group at a time, and a job's child that was just forked
  * holds copies of all of the daemon's files until its close_range(): EBUSY for that moment is not
  * somebody's use, so it is asked again for about 100 ms. */
-static int group_open(const VfioPlan *plan, VfioResult *result, unsigned i, int *ret) {
+int vfio_open_group(const VfioPlan *plan, VfioResult *result, unsigned i, int *ret) {
         char path[32];
         int fd;
 
@@ -134,42 +134,42 @@ static int group_open(const VfioPlan *plan, VfioResult *result, unsigned i, int 
                 if (fd >= 0)
                         break;
                 if (errno != EBUSY || tries == GROUP_TRIES)
-                        return fail(result, VFIO_STEP_GROUP, i, errno);
-                pause_msec(GROUP_PAUSE_MSEC);
+                        return vfio_fail(result, VFIO_STEP_GROUP, i, errno);
+                vfio_pause_msec(GROUP_PAUSE_MSEC);
         }
         *ret = fd;
         return 0;
 }
 
-static int group_attach(int group, int container, VfioResult *result, unsigned i) {
+int vfio_attach_group(int group, int container, VfioResult *result, unsigned i) {
         struct vfio_group_status status = { .argsz = sizeof(status) };
 
         if (ioctl(group, VFIO_GROUP_GET_STATUS, &status) < 0)
-                return fail(result, VFIO_STEP_STATUS, i, errno);
+                return vfio_fail(result, VFIO_STEP_STATUS, i, errno);
         if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-                return fail(result, VFIO_STEP_STATUS, i, EPERM);
+                return vfio_fail(result, VFIO_STEP_STATUS, i, EPERM);
         if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) < 0)
-                return fail(result, VFIO_STEP_ATTACH, i, errno);
+                return vfio_fail(result, VFIO_STEP_ATTACH, i, errno);
         return 0;
 }
 
-static int container_set_iommu(int container, VfioResult *result, unsigned i) {
+int vfio_set_iommu(int container, VfioResult *result, unsigned i) {
         if (ioctl(container, VFIO_SET_IOMMU, result->model) < 0)
-                return fail(result, VFIO_STEP_IOMMU, i, errno);
+                return vfio_fail(result, VFIO_STEP_IOMMU, i, errno);
         return 0;
 }
 
-static int device_check(int device, VfioResult *result, unsigned i) {
+int vfio_check_device(int device, VfioResult *result, unsigned i) {
         struct vfio_device_info info = { .argsz = sizeof(info) };
 
         if (ioctl(device, VFIO_DEVICE_GET_INFO, &info) < 0)
-                return fail(result, VFIO_STEP_INFO, i, errno);
+                return vfio_fail(result, VFIO_STEP_INFO, i, errno);
         result->reset_works[i] = info.flags & VFIO_DEVICE_FLAGS_RESET;
         return 0;
 }
 
 /* Without a word about a failure in @result, since for some callers it is none. */
-static int device_open_quietly(int group, const VfioDevicePlan *device) {
+int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
         char name[sizeof(device->address) + sizeof(device->token) + sizeof(" vf_token=")];
         int fd;
 
@@ -183,7 +183,7 @@ static int device_open_quietly(int group, const VfioDevicePlan *device) {
                 /* Somebody else has the device's lock, for a reset or a read of its configuration. */
                 if (errno != EAGAIN || tries == DEVICE_TRIES)
                         return -errno;
-                pause_msec(DEVICE_PAUSE_MSEC);
+                vfio_pause_msec(DEVICE_PAUSE_MSEC);
         }
 }
 
@@ -191,10 +191,10 @@ static int device_open(const VfioPlan *plan, VfioResult *result, int group, unsi
         _cleanup_(closep) int fd = -EBADF;
         int r;
 
-        fd = device_open_quietly(group, &plan->devices[i]);
+        fd = vfio_open_device_quietly(group, &plan->devices[i]);
         if (fd < 0)
-                return fail(result, VFIO_STEP_DEVICE, i, -fd);
-        r = device_check(fd, result, i);
+                return vfio_fail(result, VFIO_STEP_DEVICE, i, -fd);
+        r = vfio_check_device(fd, result, i);
         if (r < 0)
                 return r;
         *ret = TAKE_FD(fd);
@@ -206,21 +206,21 @@ static int open_container_and_groups(const VfioPlan *plan, VfioResult *result, i
         int *groups = fds + 1;
         int r;
 
-        r = container_open(plan, result, &fds[0]);
+        r = vfio_open_container(plan, result, &fds[0]);
         if (r < 0)
                 return r;
         *n_fds = 1;
 
         for (unsigned i = 0; i < plan->n_groups; i++) {
-                r = group_open(plan, result, i, &groups[i]);
+                r = vfio_open_group(plan, result, i, &groups[i]);
                 if (r < 0)
                         return r;
                 ++*n_fds;
-                r = group_attach(groups[i], fds[0], result, i);
+                r = vfio_attach_group(groups[i], fds[0], result, i);
                 if (r < 0)
                         return r;
                 if (i == 0)
-                        r = container_set_iommu(fds[0], result, i);
+                        r = vfio_set_iommu(fds[0], result, i);
                 if (r < 0)
                         return r;
         }
@@ -229,7 +229,7 @@ static int open_container_and_groups(const VfioPlan *plan, VfioResult *result, i
 
 static int open_devices(const VfioPlan *plan, VfioResult *result, const int *groups, unsigned n, int *fds,
                         size_t *n_fds) {
-        int fd, r;
+        int fd = -EBADF, r;
 
         for (unsigned i = 0; i < n; i++) {
                 r = device_open(plan, result, groups[plan->devices[i].group], i, &fd);
@@ -248,7 +248,7 @@ void vfio_open(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], s
         VfioResult *result = result_data;
         int r;
 
-        check_plan(plan);
+        vfio_check_plan(plan);
 
         r = open_container_and_groups(plan, result, fds, n_fds);
         if (r == 0)
@@ -260,121 +260,32 @@ void vfio_open(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], s
 void vfio_open_more(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
         const VfioPlan *plan = plan_data;
 
-        check_plan(plan);
+        vfio_check_plan(plan);
         if (open_devices(plan, result_data, plan->group_fds, plan->n_pass, fds, n_fds) < 0)
                 close_fds(fds, n_fds);
 }
 
-static int group_detach(int group, VfioResult *result, unsigned i) {
+int vfio_detach_group(int group, VfioResult *result, unsigned i) {
         if (ioctl(group, VFIO_GROUP_UNSET_CONTAINER) == 0)
                 return 0;
         /* EINVAL: it has none */
-        return errno == EINVAL ? 0 : fail(result, VFIO_STEP_DETACH, i, errno);
+        return errno == EINVAL ? 0 : vfio_fail(result, VFIO_STEP_DETACH, i, errno);
 }
 
 void vfio_detach(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
         const VfioPlan *plan = plan_data;
         VfioResult *result = result_data;
 
-        check_plan(plan);
+        vfio_check_plan(plan);
 
         /* On after a failure: what can be detached writes into nobody's memory any more. */
         for (unsigned i = 0; i < plan->n_groups; i++) {
                 if (plan->group_fds[i] >= 0)
-                        (void) group_detach(plan->group_fds[i], result, i);
-                else if (group_open(plan, result, i, &fds[*n_fds]) == 0)
+                        (void) vfio_detach_group(plan->group_fds[i], result, i);
+                else if (vfio_open_group(plan, result, i, &fds[*n_fds]) == 0)
                         ++*n_fds;
         }
 
         if (result->step != VFIO_STEP_NONE)
                 close_fds(fds, n_fds);
-}
-
-typedef struct Cleaning {
-        const VfioPlan *plan;
-        VfioResult *result;
-        int container;
-        bool iommu_set;
-        bool opened[VFIO_GROUPS_MAX]; /* here, so closed here */
-        int groups[VFIO_GROUPS_MAX];  /* attached to @container; negative: gone */
-} Cleaning;
-
-/* A group whose last device has left VFIO has no node any more, and says ENODEV to those who still hold it. */
-static bool is_gone(const VfioResult *probe) {
-        if (probe->step == VFIO_STEP_GROUP)
-                return probe->error == ENODEV || probe->error == ENOENT;
-        return (probe->step == VFIO_STEP_STATUS || probe->step == VFIO_STEP_ATTACH) && probe->error == ENODEV;
-}
-
-static int cleaning_add_group(Cleaning *cleaning, unsigned i) {
-        VfioResult probe = { 0 };
-        int r, fd = cleaning->plan->group_fds[i];
-
-        if (fd < 0) {
-                r = group_open(cleaning->plan, &probe, i, &fd);
-                if (r < 0)
-                        return is_gone(&probe) ? 0 : fail(cleaning->result, probe.step, i, probe.error);
-                cleaning->opened[i] = true;
-        }
-
-        r = group_attach(fd, cleaning->container, &probe, i);
-        if (r < 0) {
-                if (cleaning->opened[i])
-                        close(fd);
-                return is_gone(&probe) ? 0 : fail(cleaning->result, probe.step, i, probe.error);
-        }
-        cleaning->groups[i] = fd;
-
-        if (cleaning->iommu_set)
-                return 0;
-        r = container_set_iommu(cleaning->container, cleaning->result, i);
-        cleaning->iommu_set = r == 0;
-        return r;
-}
-
-/* One after the other: the last close resets once more, and a bus only if no device on it is open. */
-static int cleaning_reset_device(Cleaning *cleaning, unsigned i) {
-        const VfioDevicePlan *device = &cleaning->plan->devices[i];
-        _cleanup_(closep) int fd = -EBADF;
-
-        if (cleaning->groups[device->group] < 0)
-                return 0;
-        fd = device_open_quietly(cleaning->groups[device->group], device);
-        if (fd == -ENODEV)
-                return 0;
-        if (fd < 0)
-                return fail(cleaning->result, VFIO_STEP_DEVICE, i, -fd);
-        return device_check(fd, cleaning->result, i);
-}
-
-/* Also after a failure: the daemon's group must not stay in a container that nobody has. */
-static void cleaning_end(Cleaning *cleaning) {
-        for (unsigned i = 0; i < cleaning->plan->n_groups; i++) {
-                if (cleaning->groups[i] < 0)
-                        continue;
-                (void) group_detach(cleaning->groups[i], cleaning->result, i);
-                if (cleaning->opened[i])
-                        close(cleaning->groups[i]);
-        }
-        close(cleaning->container);
-}
-
-void vfio_clean(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
-        Cleaning cleaning = { .plan = plan_data, .result = result_data };
-        const VfioPlan *plan = plan_data;
-        int r;
-
-        check_plan(plan);
-
-        r = container_open(plan, cleaning.result, &cleaning.container);
-        if (r < 0)
-                return;
-
-        for (unsigned i = 0; i < plan->n_groups; i++)
-                cleaning.groups[i] = -EBADF;
-        for (unsigned i = 0; r == 0 && i < plan->n_groups; i++)
-                r = cleaning_add_group(&cleaning, i);
-        for (unsigned i = 0; r == 0 && i < plan->n_devices; i++)
-                r = cleaning_reset_device(&cleaning, i);
-        cleaning_end(&cleaning);
 }

@@ -35,6 +35,7 @@ typedef struct VfioDevicePlan {
         char address[32];
         char token[40]; /* VF token, a UUID; "" for none */
         unsigned group; /* index into groups */
+        bool bus; /* for the gate: its bus may be reset, as far as /sys tells */
 } VfioDevicePlan;
 
 typedef struct VfioPlan {
@@ -44,7 +45,38 @@ typedef struct VfioPlan {
         uint32_t groups[VFIO_GROUPS_MAX];
         int group_fds[VFIO_GROUPS_MAX]; /* not used by vfio_open(); for the others, negative: open it */
         VfioDevicePlan devices[VFIO_DEVICES_MAX];
+
+        /* For the gate. @idle: groups of nobody, whose devices a reset of a bus may hit as well, if the kernel
+         * confirms that they are not open. */
+        int sys; /* descriptor of /sys */
+        unsigned n_idle;
+        uint32_t idle[VFIO_GROUPS_MAX];
 } VfioPlan;
+
+typedef enum VfioResetHow {
+        VFIO_RESET_NONE,     /* nothing worked by itself, and the bus cannot be reset, or not without others */
+        VFIO_RESET_FUNCTION, /* the kernel's own, of the function alone */
+        VFIO_RESET_BUS,      /* of its bus, and the device was as before afterwards */
+        VFIO_RESET_FAILED,   /* of its bus, and the kernel says @error */
+        VFIO_RESET_BROKEN,   /* of its bus, and the device was not as before afterwards, see @defect */
+        _VFIO_RESET_HOW_MAX,
+} VfioResetHow;
+
+typedef enum VfioDefect {
+        VFIO_DEFECT_NONE,
+        VFIO_DEFECT_SILENT, /* its configuration cannot be read any more */
+        VFIO_DEFECT_OTHER,  /* another device answers */
+        VFIO_DEFECT_MASTER, /* it may still do DMA */
+        VFIO_DEFECT_BARS,   /* its BARs were not restored */
+        _VFIO_DEFECT_MAX,
+} VfioDefect;
+
+typedef struct VfioReset {
+        VfioResetHow how;
+        VfioDefect defect;
+        int error;      /* errno, positive */
+        unsigned scope; /* how many devices the reset of the bus has hit */
+} VfioReset;
 
 typedef struct VfioResult {
         VfioStep step; /* where it failed; NONE: it did not */
@@ -52,6 +84,7 @@ typedef struct VfioResult {
         unsigned index; /* of the group or the device that failed */
         unsigned model; /* VFIO_TYPE1v2_IOMMU or VFIO_TYPE1_IOMMU */
         bool reset_works[VFIO_DEVICES_MAX]; /* VFIO_DEVICE_FLAGS_RESET at this open: a reset has just succeeded */
+        VfioReset resets[VFIO_DEVICES_MAX]; /* of the gate: what it has come to */
 } VfioResult;
 
 /* One fresh container, all groups attached, the best model set, every device opened (and so reset).
@@ -67,11 +100,6 @@ void vfio_open_more(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t
  * passed. Passes: the groups opened here, in order; on failure none. All groups are tried, and the first that fails
  * is named. */
 void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
-
-/* The gate between two leases: in a container of its own opens every device of the plan, which resets it, and
- * notes in reset_works whether that worked. A device that has gone is passed over, and so is a
- * group that has. Detaches before it ends, also after a failure. Passes nothing. */
-void vfio_clean(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* "type1v2", "type1" */
 const char *vfio_model_name(unsigned model);

@@ -206,6 +206,7 @@ START_TEST(device_says_what_sysfs_says) {
                 { VFB_INTERFACE_DEVICE, "Blockers", "[]" },
                 { VFB_INTERFACE_DEVICE, "Lease", "/" },
                 { VFB_INTERFACE_DEVICE, "ResetMethods", "[flr bus]" },
+                { VFB_INTERFACE_DEVICE, "ResetScope", "[]" },
                 { VFB_INTERFACE_PCI, "Address", NVME },
                 { VFB_INTERFACE_PCI, "VendorId", "6966" },
                 { VFB_INTERFACE_PCI, "DeviceId", "16" },

@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -159,6 +160,24 @@ static int write_resource(Tree *tree, const Node *node) {
         return write_attribute(tree, node, "resource", "%s", value);
 }
 
+/* What the hardware answers: who it is, that memory is decoded, and the BAR. */
+static int write_config(Tree *tree, const Node *node) {
+        const TreePci *pci = &node->pci;
+        _cleanup_(closep) int fd = -EBADF;
+        const uint8_t config[64] = {
+                pci->vendor & 0xff, pci->vendor >> 8, pci->device & 0xff, pci->device >> 8, 0x02, 0, 0, 0,
+                0, pci->class & 0xff, pci->class >> 8 & 0xff, pci->class >> 16, 0, 0, 0, 0,
+                0, 0, 0, 0xfe,
+        };
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "sys/%s/config", node->path);
+        fd = openat(tree->fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        if (fd < 0)
+                return -errno;
+        return write(fd, config, sizeof(config)) == sizeof(config) ? 0 : -EIO;
+}
+
 static int write_rest(Tree *tree, const Node *node) {
         char target[64];
         int r;
@@ -293,9 +312,14 @@ static int node_write(Tree *tree, Node *node) {
         char target[PATH_MAX];
         int r;
 
-        r = write_identity(tree, node);
+        snprintf(target, sizeof(target), "sys/%s/pci_bus/", node->parent ? node->parent->path : "devices");
+        r = make_parents(tree, target);
+        if (r == 0)
+                r = write_identity(tree, node);
         if (r == 0)
                 r = write_resource(tree, node);
+        if (r == 0)
+                r = write_config(tree, node);
         if (r == 0)
                 r = write_rest(tree, node);
         if (r == 0)

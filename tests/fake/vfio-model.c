@@ -14,11 +14,11 @@
 #include "cleanup.h"
 #include "vfio-dma.h"
 #include "vfio-model.h"
+#include "vfio-reset.h"
 #include "vfio-state.h"
 
 /* linux/iommufd.h is younger than some build machines. */
 #define IOMMU_IOAS_ALLOC _IO(VFIO_TYPE, 0x81)
-#define REGISTERS_SIZE   4096
 #define CONFIG_OFFSET    2048
 
 /* The container's number and the devices that were opened: "7 0000:06:0d.0 0000:06:0d.1"; 0 is none. */
@@ -466,6 +466,8 @@ static const Call calls[] = {
         { KIND_DEVICE, VFIO_DEVICE_GET_INFO, "get-info", device_get_info },
         { KIND_DEVICE, VFIO_DEVICE_GET_REGION_INFO, "get-region-info", device_get_region_info },
         { KIND_DEVICE, VFIO_DEVICE_RESET, "reset", device_do_reset },
+        { KIND_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, "bus-info", reset_get_bus_info },
+        { KIND_DEVICE, VFIO_DEVICE_PCI_HOT_RESET, "bus-reset", reset_bus },
 };
 
 const Call *call_find(Kind kind, unsigned long request) {

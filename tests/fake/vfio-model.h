@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#define REGISTERS_SIZE 4096
+
 typedef enum Kind {
         KIND_CONTAINER,
         KIND_GROUP,

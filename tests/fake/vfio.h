@@ -16,6 +16,7 @@
  *   fake/dma-7            what is mapped in it: one line a mapping, "IOVA SIZE FLAGS", the numbers in hex.
  *   fake/device-ADDRESS   a device: its registers, 4096 bytes, which are region 0. Open: locked shared.
  *   fake/resets-ADDRESS   how often it was reset, and whether the reset at its last first open worked.
+ *   fake/bus-resets-ADDRESS  how often it was reset with its bus.
  *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",
  *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of
  *                         them, and the device for VFIO_GROUP_GET_DEVICE_FD, whose CALL is "open".
@@ -26,7 +27,9 @@
  *
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
  * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
- * fail/ADDRESS/reset-fails: no reset of the device works. fail/ADDRESS/vf-token: the UUID that opens it.
+ * fail/ADDRESS/reset-fails: no reset of the device works, but for its bus's, whose call is "bus-reset". After that one
+ * fail/ADDRESS/silent-after-reset, other-after-reset, master-after-reset, bars-after-reset: its "config" in /sys is all
+ * ones, another device's, with the bus master on, without its first BAR. fail/ADDRESS/vf-token: the UUID that opens it.
  * fail/container/is-iommufd: it answers a request that only an iommufd knows.
  * fail/container/extensions: the models and extensions there are, instead of "1 3 4 9".
  *

@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/vfio.h"
+#include "kernel/reset.h"
 #include "tree.h"
 
 #define TOKEN "5a7b5e4c-8f16-4d3c-8f0a-16a4b3dd8e4c"
@@ -302,7 +302,7 @@ START_TEST(an_iommufd_in_disguise_is_refused) {
         vfio_open(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOTSUP, 0);
         result = (VfioResult){ 0 };
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOTSUP, 0);
         ck_assert_int_eq(count_calls("vfio/26"), 0);
 
@@ -414,7 +414,7 @@ END_TEST
 START_TEST(cleaning_opens_each_device_alone_and_detaches) {
         open_groups_as_daemon(false);
         kernel.no_reset = "0000:01:00.0";
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_NONE, 0, 0);
         ck_assert_str_eq(kernel.log, CONTAINER "status 26, attach 26, set v2, status 12, attach 12, "
                                                "device 0000:06:0d.0, info 0000:06:0d.0, "
@@ -426,7 +426,7 @@ START_TEST(cleaning_opens_each_device_alone_and_detaches) {
 END_TEST
 
 START_TEST(cleaning_opens_and_closes_groups_that_nobody_holds) {
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_NONE, 0, 0);
         ck_assert_int_eq(count_calls("open vfio/26"), 1);
         ck_assert(result.reset_works[0] && result.reset_works[1] && result.reset_works[2]);
@@ -439,7 +439,7 @@ START_TEST(cleaning_passes_over_what_has_gone) {
 
         fail_at(gone[_i], ENODEV, 1);
         fail_at("device 0000:01:00.0", ENODEV, 1);
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_NONE, 0, 0);
         ck_assert_int_eq(count_calls("device 0000:06"), 0);
         ck_assert_int_eq(count_calls("device 0000:01"), 1);
@@ -453,7 +453,7 @@ END_TEST
 START_TEST(a_cleaning_that_fails_detaches_all_the_same) {
         open_groups_as_daemon(false);
         fail_at(failures[_i].what, failures[_i].error, 1000);
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         ck_assert_uint_eq(n_fds, 0);
         ck_assert_int_eq(count_fds(""), n_fds_before);
         ck_assert(!kernel.attached[26] && !kernel.attached[12]);

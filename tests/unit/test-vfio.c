@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/vfio.h"
+#include "kernel/reset.h"
 #include "tree.h"
 
 
@@ -89,7 +89,7 @@ START_TEST(a_container_that_is_none_is_refused) {
         vfio_open(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOTTY, 0);
         result = (VfioResult){ 0 };
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOTTY, 0);
 }
 END_TEST
@@ -102,7 +102,7 @@ START_TEST(a_container_that_is_not_there_is_told) {
         vfio_open(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOENT, 0);
         result = (VfioResult){ 0 };
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOENT, 0);
 }
 END_TEST
@@ -110,7 +110,7 @@ END_TEST
 START_TEST(a_failed_cleaning_leaves_the_daemons_group_open) {
         int fd = open_group_as_daemon(1);
 
-        vfio_clean(&plan, &result, fds, &n_fds);
+        reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_CONTAINER, ENOTTY, 0);
         ck_assert_int_ge(fcntl(fd, F_GETFD), 0);
         close(fd);
