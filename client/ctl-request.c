@@ -5,9 +5,29 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "ctl.h"
+
+/* "lifeline", "bus", "unit", "unit:NAME" or "pid:NUMBER" */
+static int set_lifetime(vfb_request *request, const char *lifetime) {
+        int r, pidfd;
+
+        if (lifetime && strncmp(lifetime, "unit:", 5) == 0) {
+                r = vfb_request_set_unit(request, lifetime + 5);
+                return r < 0 ? r : vfb_request_set_lifetime(request, "unit");
+        }
+        if (!lifetime || strncmp(lifetime, "pid:", 4) != 0)
+                return vfb_request_set_lifetime(request, lifetime);
+
+        pidfd = (int) syscall(SYS_pidfd_open, (pid_t) strtol(lifetime + 4, NULL, 10), 0);
+        if (pidfd < 0)
+                return -errno;
+        r = vfb_request_set_pidfd(request, pidfd);
+        close(pidfd);
+        return r < 0 ? r : vfb_request_set_lifetime(request, "pidfd");
+}
 
 int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
         _cleanup_(vfb_request_freep) vfb_request *request = NULL;
@@ -22,6 +42,8 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
         r = vfb_request_set_mode(request, ctl->mode);
         if (r >= 0)
                 r = vfb_request_set_label(request, ctl->label);
+        if (r >= 0)
+                r = set_lifetime(request, ctl->lifetime);
 
         for (size_t i = 0; r >= 0 && i < ctl->n_devices; i++)
                 r = vfb_request_add_device(request, ctl->devices[i], ctl->vf_token);

@@ -13,7 +13,7 @@
 /* Options that not every subcommand takes. */
 enum {
         OPTION_DEVICE = 1,
-        OPTION_REQUEST = 2, /* mode, label, time, vf-token */
+        OPTION_REQUEST = 2, /* mode, label, lifetime, time, vf-token */
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
         OPTION_VERBOSE = 16,
@@ -95,6 +95,7 @@ enum {
         ARG_JSON,
         ARG_KEEP_LIFELINE,
         ARG_LABEL,
+        ARG_LIFETIME,
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
         ARG_REASON,
@@ -111,6 +112,7 @@ static const struct option long_options[] = {
         { "json", no_argument, NULL, ARG_JSON },
         { "keep-lifeline", no_argument, NULL, ARG_KEEP_LIFELINE },
         { "label", required_argument, NULL, ARG_LABEL },
+        { "lifetime", required_argument, NULL, ARG_LIFETIME },
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "reason", required_argument, NULL, ARG_REASON },
@@ -133,6 +135,7 @@ static const char request_help[] =
         "  -d --device=SELECTOR   a device; may be repeated\n"
         "     --mode=MODE         auto (default), legacy, legacy-raw or mediated\n"
         "     --label=TEXT        what the lease is for\n"
+        "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
@@ -217,6 +220,10 @@ static int add_device(Ctl *ctl, const char *selector) {
         return 0;
 }
 
+static bool is_number(const char *text) {
+        return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
 static int parse_option(Parser *parser, int c) {
         Ctl *ctl = &parser->ctl;
 
@@ -252,6 +259,12 @@ static int parse_option(Parser *parser, int c) {
         case ARG_VF_TOKEN:
                 parser->options |= OPTION_REQUEST;
                 ctl->vf_token = optarg;
+                return 0;
+        case ARG_LIFETIME:
+                parser->options |= OPTION_REQUEST;
+                ctl->lifetime = optarg;
+                if (strncmp(optarg, "pid:", 4) == 0 && !is_number(optarg + 4))
+                        return fail_usage("--lifetime=%s: no number of a process", optarg);
                 return 0;
         case ARG_TIME:
                 parser->options |= OPTION_REQUEST;

@@ -38,6 +38,7 @@ typedef struct Ctl {
         const char *vf_token;
         const char *reason;
         uint64_t duration_usec; /* 0: not said */
+        const char *lifetime;   /* as in the option */
         const char **devices; /* of -d */
         size_t n_devices;
 } Ctl;

@@ -3,6 +3,7 @@
 /* Requests */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "lib.h"
@@ -15,9 +16,15 @@ int vfb_request_new(vfb_request **ret) {
         if (!request)
                 return -ENOMEM;
 
+        request->pidfd = -EBADF;
         request->timeout_usec = ACQUIRE_TIMEOUT_USEC;
         *ret = request;
         return 0;
+}
+
+static void close_pidfd(vfb_request *request) {
+        if (request->pidfd >= 0)
+                close(request->pidfd);
 }
 
 vfb_request *vfb_request_free(vfb_request *request) {
@@ -31,6 +38,9 @@ vfb_request *vfb_request_free(vfb_request *request) {
         free(request->wants);
         free(request->mode);
         free(request->label);
+        free(request->lifetime);
+        free(request->unit);
+        close_pidfd(request);
         free(request);
         return NULL;
 }
@@ -79,6 +89,28 @@ int vfb_request_set_mode(vfb_request *request, const char *mode) {
 
 int vfb_request_set_label(vfb_request *request, const char *label) {
         return replace_string(&request->label, label);
+}
+
+int vfb_request_set_lifetime(vfb_request *request, const char *lifetime) {
+        return replace_string(&request->lifetime, lifetime);
+}
+
+int vfb_request_set_unit(vfb_request *request, const char *unit) {
+        return replace_string(&request->unit, unit);
+}
+
+int vfb_request_set_pidfd(vfb_request *request, int pidfd) {
+        int copy = -EBADF;
+
+        if (pidfd >= 0) {
+                copy = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+                if (copy < 0)
+                        return -errno;
+        }
+
+        close_pidfd(request);
+        request->pidfd = copy;
+        return 0;
 }
 
 void vfb_request_set_duration(vfb_request *request, uint64_t usec) {
@@ -147,6 +179,20 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
         r = append_option(m, "label", request->label);
         if (r < 0)
                 return r;
+
+        r = append_option(m, "lifetime", request->lifetime);
+        if (r < 0)
+                return r;
+
+        r = append_option(m, "unit", request->unit);
+        if (r < 0)
+                return r;
+
+        if (request->pidfd >= 0) {
+                r = sd_bus_message_append(m, "{sv}", "pidfd", "h", request->pidfd);
+                if (r < 0)
+                        return r;
+        }
 
         if (request->duration_usec > 0) {
                 r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);

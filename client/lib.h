@@ -45,6 +45,9 @@ struct vfb_request {
         char *mode;
         char *label;
         uint64_t duration_usec;
+        char *lifetime;
+        char *unit;
+        int pidfd; /* ours; negative: none */
         bool interactive;
         uint64_t timeout_usec;
 };

@@ -163,6 +163,21 @@ int vfb_request_set_mode(vfb_request *request, const char *mode);
 int vfb_request_set_label(vfb_request *request, const char *label);
 
 /*
+ * What ends the lease when it goes: "lifeline" (as if never set: the last close of its lifeline), "bus" (the
+ * connection leaves the bus: vfb_free(), or the end of the process), "pidfd" (a process ends; needs
+ * vfb_request_set_pidfd()), "unit" (a systemd unit ends, or is started anew; the caller's own unless
+ * vfb_request_set_unit() names one). With the latter three closing the lifeline ends nothing, and so
+ * vfb_lease_free() does not. NULL takes it back.
+ */
+int vfb_request_set_lifetime(vfb_request *request, const char *lifetime);
+
+/* Keeps a copy of @pidfd; a negative one takes it back. Errors: -EBADF, -EMFILE. */
+int vfb_request_set_pidfd(vfb_request *request, int pidfd);
+
+/* "name.service". NULL takes it back. */
+int vfb_request_set_unit(vfb_request *request, const char *unit);
+
+/*
  * For how long to have the lease, in microseconds: then it ends, unless it is renewed before. 0, as if never set, is
  * for as long as the service's configuration allows, which may be for ever.
  */
@@ -243,7 +258,8 @@ int64_t vfb_lease_group(const vfb_lease *lease, size_t i);
 int vfb_lease_group_fd(const vfb_lease *lease, size_t i);
 
 /*
- * Holding it keeps the lease: its last close, in whatever process, ends the lease. It carries no data.
+ * Holding it keeps the lease: its last close, in whatever process, ends the lease, unless
+ * vfb_request_set_lifetime() said otherwise. It carries no data.
  * Pass it on to the program that gets the devices if that is to keep them without this one.
  */
 int vfb_lease_lifeline_fd(const vfb_lease *lease);
@@ -340,8 +356,8 @@ int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expi
 int vfb_lease_expires(vfb_lease *lease, uint64_t *ret_usec, vfb_error **ret_error);
 
 /*
- * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, the
- * lease ends by it. Takes NULL, returns NULL.
+ * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, or the
+ * lease hangs on something else, the lease ends by it. Takes NULL, returns NULL.
  */
 vfb_lease *vfb_lease_free(vfb_lease *lease);
 

@@ -90,12 +90,6 @@ static void task_refuse_result(Task *task, const VfioResult *result) {
         findings_done(&findings);
 }
 
-static void lease_on_cut(void *userdata) {
-        Lease *lease = userdata;
-
-        broker_end_lease(broker_of(lease), lease, LEASE_END_HOLDER_GONE);
-}
-
 static void lease_take_groups(Lease *lease, int *fds) {
         lease->container_fd = TAKE_FD(fds[0]);
         for (unsigned i = 0; i < lease->n_groups; i++)
@@ -119,13 +113,12 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
         _cleanup_(closep) int lifeline_fd = -EBADF;
         Broker *broker = task->broker;
         Lease *lease = task->lease;
-        Lifeline *lifeline;
         BrokerFds fds;
         int r;
 
         r = broker_limit_lease(broker, lease, lease->duration_usec);
         if (r >= 0)
-                r = lifeline_new(&lifeline, broker->event, lease_on_cut, lease, &lifeline_fd);
+                r = broker_tie_lease(broker, lease, &lifeline_fd);
         if (r < 0) {
                 task_refuse(task, r, NULL);
                 broker_end_lease(broker, lease, LEASE_END_FAILED);
@@ -135,7 +128,6 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
         for (unsigned i = 0; i < lease->n_devices; i++)
                 device_note_reset(lease->devices[i].device, result->reset_works[i]);
 
-        lease_hold_by(lease, lifeline);
         lease_advance(lease, LEASE_ACTIVE);
         log_acquired(lease);
 
@@ -207,6 +199,8 @@ static int task_plan_acquire(Task *task) {
 }
 
 static int lease_describe(Lease *lease, const BrokerRequest *request) {
+        int r;
+
         lease->mode = request->mode;
         lease->pid = request->pid;
         lease->duration_usec = request->duration_usec;
@@ -214,6 +208,10 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
         lease->sender = strdup(request->sender);
         if (!lease->label || !lease->sender)
                 return -ENOMEM;
+
+        r = broker_bind_lease(broker_of(lease), lease, request);
+        if (r < 0)
+                return r;
 
         for (unsigned i = 0; i < request->n_targets; i++)
                 lease_add_device(lease, (Device *) request->targets[i].device, request->targets[i].token);

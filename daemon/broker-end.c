@@ -198,6 +198,7 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
         lease->end = end;
         if (lease->lifeline)
                 lifeline_rest(lease->lifeline); /* who has it is a holder still */
+        lease->process = lifeline_free(lease->process);
         lease->term = term_free(lease->term);
         if (lease->state == LEASE_ACTIVE) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");

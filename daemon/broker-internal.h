@@ -112,6 +112,10 @@ int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *pl
 /* The lease is over, for the reason given; the first reason stays. May free the lease. */
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);
 
+/* What is to end the lease; and, once it is open, the lifeline, whose other end the holder gets whatever that is. */
+int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request);
+int broker_tie_lease(Broker *broker, Lease *lease, int *ret_fd);
+
 /* Gives the lease that time from now on, or what the configuration allows if it is 0. */
 int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec);
 

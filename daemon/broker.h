@@ -125,6 +125,9 @@ typedef struct BrokerRequest {
         LeaseMode mode;
         const char *label;
         uint64_t duration_usec; /* 0: as long as anybody may */
+        LeaseBond bond;
+        int pidfd;                    /* of LEASE_BOND_PIDFD; borrowed, and checked */
+        const char *unit, *invocation; /* of LEASE_BOND_UNIT */
         uid_t uid;
         pid_t pid;
         const char *sender;
@@ -195,6 +198,11 @@ int broker_unmap_memory(Broker *broker, const Lease *lease, uint64_t iova, uint6
                         BrokerMapped done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
+
+/* What leases hang on has gone: the bus name of their holder; or the unit, that now runs under another invocation id,
+ * or not at all if @invocation is NULL. */
+void broker_note_name_lost(Broker *broker, const char *name);
+void broker_note_unit(Broker *broker, const char *unit, const char *invocation);
 
 /* The time limit. A duration of 0 is as long as anybody may, which need not have an end; none may be longer than
  * TERM_USEC_MAX. */

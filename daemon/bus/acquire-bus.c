@@ -10,10 +10,12 @@
 #include "bus/acquire-bus.h"
 #include "bus/append.h"
 #include "bus/authorizer.h"
+#include "bus/lifetimes.h"
 #include "bus/operation.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
+#include "bus/units.h"
 #include "bus/wish.h"
 #include "errors.h"
 #include "log.h"
@@ -100,20 +102,23 @@ static int acquire_on_done(int r, const Finding *why, const Lease *lease, int li
                                .priority = LOG_NOTICE,
                                .device = why ? why->device : NULL,
                                .error = error.name,
-                               .uid = &operation->uid },
-                  "Refused to uid %u: %s", (unsigned) operation->uid, error.message ?: error.name);
+                               .uid = &operation->sender.uid },
+                  "Refused to uid %u: %s", (unsigned) operation->sender.uid, error.message ?: error.name);
         return sd_bus_reply_method_error(operation->m, &error);
 }
 
-static int acquire_start(Server *server, sd_bus_message *m, Wish *wish, const Sender *sender, sd_bus_error *error) {
-        _cleanup_(operation_freep) Operation *operation = NULL;
-        BrokerRequest request = wish_request(wish, m, sender);
+/* From here on @operation is the broker's, unless this fails. @run: what the lease is to hang on, or NULL. */
+static int acquire_go_on(Operation *operation, Wish *wish, const UnitRun *run, sd_bus_error *error) {
+        BrokerRequest request = wish_request(wish, operation->m, &operation->sender);
+        Server *server = operation->server;
         Findings findings = {};
         int r;
 
-        r = operation_new(&operation, server, m, sender->uid);
-        if (r < 0)
-                return r;
+        if (run) {
+                request.unit = run->name;
+                request.invocation = run->invocation;
+        }
+
         r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);
         if (r < 0)
                 return r;
@@ -122,6 +127,53 @@ static int acquire_start(Server *server, sd_bus_message *m, Wish *wish, const Se
         if (r != 0)
                 r = bus_refuse_finding(error, r, findings_first_error(&findings));
         findings_done(&findings);
+        return r;
+}
+
+/* What the unit is. A while has passed, and the devices are looked up anew. */
+static void acquire_on_unit(int r, const UnitRun *run, void *userdata) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r < 0 && r != -ENOENT)
+                r = option_refuse(&error, "unit", "cannot be watched: systemd does not answer");
+        else if (r < 0 || !run->active)
+                r = option_refuse(&error, "unit", "is no unit that runs");
+        else
+                r = wish_resolve_again(operation->wish, operation->server, &error);
+        if (r >= 0)
+                r = acquire_go_on(operation, operation->wish, run, &error);
+        if (r >= 0) {
+                TAKE_PTR(operation);
+                return;
+        }
+
+        if (sd_bus_error_is_set(&error)) {
+                log_refused(operation->wish, &operation->sender, &error);
+                sd_bus_reply_method_error(operation->m, &error);
+        } else {
+                sd_bus_reply_method_errno(operation->m, r, NULL);
+        }
+}
+
+/* Takes the wish if it has to wait. */
+static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const Sender *sender, sd_bus_error *error) {
+        _cleanup_(operation_freep) Operation *operation = NULL;
+        int r;
+
+        r = operation_new(&operation, server, m, sender->uid);
+        if (r < 0)
+                return r;
+        operation->sender = *sender;
+
+        if ((*wish)->bond == LEASE_BOND_UNIT) {
+                r = unit_query_new(&operation->query, lifetimes_units(server_lifetimes(server)), (*wish)->unit,
+                                   sender->pid, acquire_on_unit, operation);
+                if (r >= 0)
+                        operation->wish = TAKE_PTR(*wish);
+        } else {
+                r = acquire_go_on(operation, *wish, NULL, error);
+        }
         if (r < 0)
                 return r;
 
@@ -151,8 +203,8 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r == 0)
                 return 1; /* this method runs again once polkit has answered */
         if (r > 0)
-                r = acquire_start(server, m, wish, &sender, error);
-        if (r < 0 && sd_bus_error_is_set(error))
+                r = acquire_start(server, m, &wish, &sender, error);
+        if (r < 0 && wish && sd_bus_error_is_set(error))
                 log_refused(wish, &sender, error);
         return r;
 }

@@ -220,7 +220,8 @@ static int manager_property_version(sd_bus *bus, const char *path, const char *i
 static int manager_property_features(sd_bus *bus, const char *path, const char *interface, const char *property,
                                      sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw mode:mediated option:mode option:label "
-                               "option:lifetime lifetime:lifeline option:duration-usec device-option:vf-token");
+                               "option:lifetime lifetime:lifeline lifetime:bus lifetime:pidfd lifetime:unit "
+                               "option:pidfd option:unit option:duration-usec device-option:vf-token");
 }
 
 static int manager_property_backends(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -7,6 +7,8 @@
 #include "broker.h"
 #include "bus/operation.h"
 #include "bus/server.h"
+#include "bus/units.h"
+#include "bus/wish.h"
 
 int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid) {
         Operation *operation;
@@ -16,7 +18,7 @@ int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid)
                 return -ENOMEM;
 
         operation->server = server;
-        operation->uid = uid;
+        operation->sender.uid = uid;
         operation->m = sd_bus_message_ref(m);
         LIST_INSERT_HEAD(server_operations(server), operation, all);
         *ret = operation;
@@ -28,6 +30,8 @@ Operation *operation_free(Operation *operation) {
                 return NULL;
 
         LIST_REMOVE(operation, all);
+        unit_query_free(operation->query);
+        wish_free(operation->wish);
         sd_bus_message_unref(operation->m);
         free(operation);
         return NULL;

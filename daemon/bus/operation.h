@@ -4,25 +4,29 @@
 /*
  * Operation
  *
- * A method call that waits for the kernel: it keeps the message until there is something to answer.
+ * A method call that waits for the kernel, or for systemd: it keeps the message until there is something to answer.
  * Owned by the server's list; ends when it is answered, or when its caller leaves the bus.
  */
 
 #include <sys/queue.h>
-#include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "bus/sender.h"
 #include "cleanup.h"
 
 typedef struct Operation Operation;
 typedef struct Server Server;
+typedef struct UnitQuery UnitQuery;
+typedef struct Wish Wish;
 LIST_HEAD(OperationList, Operation);
 
 struct Operation {
         LIST_ENTRY(Operation) all;
         Server *server;
         sd_bus_message *m;
-        uid_t uid; /* of the caller */
+        Sender sender;    /* its pid where it is needed */
+        Wish *wish;       /* of an Acquire that has to find out something first */
+        UnitQuery *query; /* and this is it */
 };
 
 int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid);

@@ -11,6 +11,7 @@
 #include "bus/device-bus.h"
 #include "bus/group-bus.h"
 #include "bus/lease-bus.h"
+#include "bus/lifetimes.h"
 #include "bus/manager-bus.h"
 #include "bus/operation.h"
 #include "bus/server.h"
@@ -20,6 +21,7 @@ struct Server {
         sd_bus *bus;
         Broker *broker; /* borrowed */
         Authorizer *authorizer;
+        Lifetimes *lifetimes;
         struct OperationList operations;
 };
 
@@ -139,6 +141,7 @@ static int server_on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *
         if (name[0] == ':' && !*new) {
                 authorizer_forget(server->authorizer, name);
                 operations_forget(server, &server->operations, name);
+                lifetimes_forget_name(server->lifetimes, name);
         }
         return 0;
 }
@@ -210,6 +213,9 @@ int server_new(Server **ret, sd_event *event, Broker *broker) {
         r = authorizer_new(&server->authorizer, server->bus);
         if (r < 0)
                 return r;
+        r = lifetimes_new(&server->lifetimes, server->bus, broker);
+        if (r < 0)
+                return r;
         r = server_register(server);
         if (r < 0)
                 return r;
@@ -224,6 +230,7 @@ Server *server_free(Server *server) {
 
         while (!LIST_EMPTY(&server->operations))
                 operation_free(LIST_FIRST(&server->operations));
+        lifetimes_free(server->lifetimes);
         authorizer_free(server->authorizer);
         sd_bus_flush_close_unref(server->bus);
         free(server);
@@ -245,6 +252,10 @@ sd_bus *server_bus(const Server *server) {
 
 Authorizer *server_authorizer(const Server *server) {
         return server->authorizer;
+}
+
+Lifetimes *server_lifetimes(const Server *server) {
+        return server->lifetimes;
 }
 
 struct OperationList *server_operations(Server *server) {

@@ -13,6 +13,7 @@
 struct OperationList;
 typedef struct Authorizer Authorizer;
 typedef struct Broker Broker;
+typedef struct Lifetimes Lifetimes;
 typedef struct sd_bus sd_bus;
 typedef struct sd_event sd_event;
 typedef struct Server Server;
@@ -27,4 +28,5 @@ int server_publish(Server *server);
 Broker *server_broker(const Server *server);
 sd_bus *server_bus(const Server *server);
 Authorizer *server_authorizer(const Server *server);
+Lifetimes *server_lifetimes(const Server *server);
 struct OperationList *server_operations(Server *server);

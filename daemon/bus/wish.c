@@ -9,6 +9,7 @@
 #include "bus/options.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
+#include "bus/units.h"
 #include "bus/wish.h"
 #include "errors.h"
 #include "names.h"
@@ -85,6 +86,34 @@ static bool label_is_valid(const char *label) {
         return text_length(label) <= LEASE_LABEL_MAX;
 }
 
+static int wish_check_pidfd(int fd, sd_bus_error *error) {
+        switch (pidfd_check(fd)) {
+        case 0:
+                return 0;
+        case -ESRCH:
+                return option_refuse(error, "pidfd", "is of a process that has ended");
+        default:
+                return option_refuse(error, "pidfd", "is no pidfd");
+        }
+}
+
+/* What does not belong to the lifetime is a mistake, and no lease that ends otherwise than its holder thinks. */
+static int wish_check_lifetime(Wish *wish, sd_bus_error *error) {
+        wish->lifetime = wish->lifetime ?: lease_bond_name(LEASE_BOND_LIFELINE);
+        if (lease_bond_from_name(wish->lifetime, &wish->bond) < 0)
+                return option_refuse(error, "lifetime", "is none of lifeline, bus, pidfd, unit");
+
+        if ((wish->pidfd >= 0) != (wish->bond == LEASE_BOND_PIDFD))
+                return option_refuse(error, "pidfd", "is there with lifetime=pidfd and only then");
+        if (wish->unit && wish->bond != LEASE_BOND_UNIT)
+                return option_refuse(error, "unit", "is there, and lifetime is not unit");
+
+        wish->unit = wish->unit ?: "";
+        if (strlen(wish->unit) >= UNIT_NAME_MAX)
+                return option_refuse(error, "unit", "is too long");
+        return wish->pidfd >= 0 ? wish_check_pidfd(wish->pidfd, error) : 0;
+}
+
 static int wish_check_options(Wish *wish, sd_bus_error *error) {
         wish->mode_name = wish->mode_name ?: VFB_MODE_AUTO;
         wish->label = wish->label ?: "";
@@ -100,11 +129,9 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
 
         if (!label_is_valid(wish->label))
                 return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
-        if (wish->lifetime && strcmp(wish->lifetime, "lifeline") != 0)
-                return option_refuse(error, "lifetime", "is not lifeline");
         if (wish->duration_usec > TERM_USEC_MAX)
                 return option_refuse(error, "duration-usec", "is longer than a hundred years");
-        return 0;
+        return wish_check_lifetime(wish, error);
 }
 
 int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
@@ -114,6 +141,7 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         wish = calloc(1, sizeof(*wish));
         if (!wish)
                 return -ENOMEM;
+        wish->pidfd = -EBADF;
 
         r = wish_read_wants(wish, m, error);
         if (r < 0)
@@ -123,8 +151,10 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
                          (Option[]){ { "mode", &wish->mode_name },
                                      { "label", &wish->label },
                                      { "lifetime", &wish->lifetime },
-                                     { "duration-usec", .number = &wish->duration_usec } },
-                         4, error);
+                                     { "duration-usec", .number = &wish->duration_usec },
+                                     { "pidfd", .fd = &wish->pidfd },
+                                     { "unit", &wish->unit } },
+                         6, error);
         if (r < 0)
                 return r;
 
@@ -215,6 +245,27 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
         return 0;
 }
 
+int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
+        _cleanup_(freep) Ask *asks = TAKE_PTR(wish->asks);
+        unsigned n = wish->n_asks;
+        bool same;
+        int r;
+
+        wish->n_asks = wish->n_targets = 0;
+        wish->asked = true;
+        r = wish_resolve(wish, server, error);
+
+        same = wish->n_asks == n;
+        for (unsigned i = 0; i < n; i++) {
+                same = same && strcmp(asks[i].subject, wish->asks[i].subject) == 0;
+                ask_done(&asks[i]);
+        }
+        if (r < 0)
+                return r;
+
+        return same ? 0 : bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
+}
+
 BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender) {
         return (BrokerRequest){
                 .targets = wish->targets,
@@ -222,6 +273,8 @@ BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *se
                 .mode = wish->mode,
                 .label = wish->label,
                 .duration_usec = wish->duration_usec,
+                .bond = wish->bond,
+                .pidfd = wish->pidfd,
                 .uid = sender->uid,
                 .pid = sender->pid,
                 .sender = sd_bus_message_get_sender(m),

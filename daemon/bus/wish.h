@@ -22,6 +22,9 @@ typedef struct Wish {
         const char *mode_name, *label, *lifetime;
         LeaseMode mode;
         uint64_t duration_usec;
+        LeaseBond bond;
+        int pidfd; /* borrowed from the message */
+        const char *unit;
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
         Ask *asks;
@@ -36,6 +39,9 @@ DEFINE_CLEANUP(Wish, wish_free)
 
 /* Finds the devices that are meant, and prepares the questions about them. */
 int wish_resolve(Wish *wish, Server *server, sd_bus_error *error);
+
+/* The same once more, after a while: VFB_ERROR_DEVICE_GONE if they are not those that polkit was asked about. */
+int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error);
 
 /* What the broker is asked for, good for as long as the wish is. */
 BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender);

@@ -110,6 +110,7 @@ Lease *lease_free(Lease *lease) {
 
         sd_event_source_disable_unref(lease->timer);
         lifeline_free(lease->lifeline);
+        lifeline_free(lease->process);
         term_free(lease->term);
         lease_close_groups(lease);
         closep(&lease->container_fd);
@@ -125,6 +126,8 @@ Lease *lease_free(Lease *lease) {
         free(lease->groups);
         free(lease->group_fds);
         free(lease->devices);
+        free(lease->unit);
+        free(lease->invocation);
         free(lease->label);
         free(lease->sender);
         free(lease);
@@ -246,6 +249,27 @@ const char *lease_mode_name(LeaseMode mode) {
         };
 
         return names[mode];
+}
+
+static const char *const bonds[_LEASE_BOND_MAX] = {
+        [LEASE_BOND_LIFELINE] = "lifeline",
+        [LEASE_BOND_BUS] = "bus",
+        [LEASE_BOND_PIDFD] = "pidfd",
+        [LEASE_BOND_UNIT] = "unit",
+};
+
+const char *lease_bond_name(LeaseBond bond) {
+        return bonds[bond];
+}
+
+int lease_bond_from_name(const char *name, LeaseBond *ret) {
+        for (size_t i = 0; i < _LEASE_BOND_MAX; i++)
+                if (strcmp(bonds[i], name) == 0) {
+                        *ret = (LeaseBond) i;
+                        return 0;
+                }
+
+        return -EINVAL;
 }
 
 const char *lease_end_name(LeaseEnd end) {

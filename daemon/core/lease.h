@@ -4,12 +4,12 @@
 /*
  * Lease
  *
- * The right of one holder to some devices and to the whole of their IOMMU groups. It hangs on a lifeline,
- * may have an end of time, and goes one way out: over, until nobody has a device open any more (lingering),
- * until the devices are reset (cleaning), gone. Where the holder never had the container (mediated), its DMA ends first. It keeps
- * the groups' descriptors, which nobody else can open meanwhile, and the container's, but never a device's:
- * VFIO counts open files, so a copy here would keep the device busy, and its DMA going, after the holder has
- * died. Owned by the list that it is linked into.
+ * The right of one holder to some devices and to the whole of their IOMMU groups. It hangs on a lifeline, or on
+ * something else that may go, may have an end of time, and goes one way out: over, until nobody has a device open
+ * any more (lingering), until the devices are reset (cleaning), gone. Where the holder never had the container
+ * (mediated), its DMA ends first. It keeps the groups' descriptors, which nobody else can open meanwhile, and the
+ * container's, but never a device's: VFIO counts open files, so a copy here would keep the device busy, and its DMA
+ * going, after the holder has died. Owned by the list that it is linked into.
  */
 
 #include <stdbool.h>
@@ -54,6 +54,15 @@ typedef enum LeaseMode {
         _LEASE_MODE_MAX,
 } LeaseMode;
 
+/* What ends the lease when it has gone. */
+typedef enum LeaseBond {
+        LEASE_BOND_LIFELINE,
+        LEASE_BOND_BUS,   /* the holder's unique name */
+        LEASE_BOND_PIDFD, /* a process */
+        LEASE_BOND_UNIT,  /* a run of a systemd unit */
+        _LEASE_BOND_MAX,
+} LeaseBond;
+
 typedef enum LeaseEnd {
         LEASE_END_NONE,
         LEASE_END_RELEASED,
@@ -83,6 +92,7 @@ struct Lease {
         char id[LEASE_ID_MAX];
         LeaseState state;
         LeaseMode mode;
+        LeaseBond bond;
         LeaseEnd end;
         char *label;
         User *user; /* charged */
@@ -104,6 +114,8 @@ struct Lease {
         bool dma_stopped;  /* no more of it, from here on */
         LeaseCut cut;      /* of what is mapped */
         Lifeline *lifeline;
+        Lifeline *process; /* of a lease that is bound to one */
+        char *unit, *invocation; /* likewise, to a unit */
         Term *term; /* NULL: it has no end of time */
         uint64_t duration_usec, until_usec; /* the latter of CLOCK_BOOTTIME; 0: none */
         sd_event_source *timer; /* until the next look whether it is still open somewhere */
@@ -151,4 +163,7 @@ static inline bool lease_is_over(const Lease *lease) {
 
 const char *lease_state_name(LeaseState state);
 const char *lease_mode_name(LeaseMode mode);
+const char *lease_bond_name(LeaseBond bond);
+/* -EINVAL: it is no name of one. */
+int lease_bond_from_name(const char *name, LeaseBond *ret);
 const char *lease_end_name(LeaseEnd end);

@@ -3,6 +3,8 @@
 /* Lifeline */
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <systemd/sd-event.h>
@@ -64,6 +66,62 @@ void lifeline_identity(const Lifeline *lifeline, uint64_t *ret_dev, uint64_t *re
 
 void lifeline_rest(Lifeline *lifeline) {
         sd_event_source_set_enabled(lifeline->source, SD_EVENT_OFF);
+}
+
+int lifeline_new_process(Lifeline **ret, sd_event *event, int pidfd, LifelineCut cut, void *userdata) {
+        _cleanup_(lifeline_freep) Lifeline *lifeline = NULL;
+        _cleanup_(closep) int copy = -EBADF;
+        int r;
+
+        lifeline = calloc(1, sizeof(*lifeline));
+        if (!lifeline)
+                return -ENOMEM;
+        *lifeline = (Lifeline){ .cut = cut, .userdata = userdata };
+
+        copy = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+
+        r = sd_event_add_io(event, &lifeline->source, copy, EPOLLIN, lifeline_on_hangup, lifeline);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(lifeline->source, 1);
+        if (r < 0)
+                return r;
+
+        TAKE_FD(copy);
+        *ret = TAKE_PTR(lifeline);
+        return 0;
+}
+
+/* The kernel has no other way to say it: only a pidfd has this line, and it is -1 when the process has been reaped. */
+static int read_pid(FILE *info, long *ret) {
+        char line[256];
+
+        while (fgets(line, sizeof(line), info))
+                if (sscanf(line, "Pid: %ld", ret) == 1)
+                        return 0;
+
+        return -EBADF;
+}
+
+int pidfd_check(int fd) {
+        struct pollfd poller = { .fd = fd, .events = POLLIN };
+        char path[64];
+        FILE *info;
+        long pid;
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        info = fopen(path, "re");
+        if (!info)
+                return -errno;
+        r = read_pid(info, &pid);
+        fclose(info);
+        if (r < 0)
+                return r;
+
+        return pid == -1 || poll(&poller, 1, 0) != 0 ? -ESRCH : 0;
 }
 
 Lifeline *lifeline_free(Lifeline *lifeline) {

@@ -5,7 +5,7 @@
  * Lifeline
  *
  * What a lease hangs on: a pipe whose other end is with the holder. The last close of that end, in
- * whatever process it ended up, cuts the lifeline. Owned by its lease.
+ * whatever process it ended up, cuts the lifeline. Or, where a lease asks for that, a process. Owned by its lease.
  */
 
 #include <stdint.h>
@@ -26,6 +26,13 @@ void lifeline_identity(const Lifeline *lifeline, uint64_t *ret_dev, uint64_t *re
 
 /* It cuts nothing any more, but can still be found. */
 void lifeline_rest(Lifeline *lifeline);
+
+/* A process instead of a pipe: cut when it ends, in the loop's next turn if it has. Keeps a copy of @pidfd, which must
+ * have passed pidfd_check(): anything else might never be cut. */
+int lifeline_new_process(Lifeline **ret, sd_event *event, int pidfd, LifelineCut cut, void *userdata);
+
+/* -EBADF: it is no pidfd. -ESRCH: its process has ended. */
+int pidfd_check(int fd);
 
 Lifeline *lifeline_free(Lifeline *lifeline);
 DEFINE_CLEANUP(Lifeline, lifeline_free)

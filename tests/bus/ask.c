@@ -269,6 +269,10 @@ int request_append_options(sd_bus_message *m, const Request *request) {
                 r = append_option(m, "lifetime", request->lifetime);
         if (r >= 0)
                 r = append_option(m, request->unknown, request->unknown);
+        if (r >= 0)
+                r = append_option(m, "unit", request->unit);
+        if (r >= 0 && request->pidfd)
+                r = sd_bus_message_append(m, "{sv}", "pidfd", "h", request->pidfd);
         if (r >= 0 && request->duration_usec)
                 r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);
         return r < 0 ? r : sd_bus_message_close_container(m);

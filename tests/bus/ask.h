@@ -30,6 +30,8 @@ typedef struct Request {
         const char *mode, *label, *lifetime;
         const char *unknown;      /* an option of that name */
         const char *want_unknown; /* the same for the first device */
+        const char *unit;
+        int pidfd; /* 0: none */
         uint64_t duration_usec;
         uint64_t flags;
         bool interactive;

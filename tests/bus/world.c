@@ -261,14 +261,29 @@ static bool name_has_owner(World *world, const char *name) {
                              "NameHasOwner", "s", name), "yes") == 0;
 }
 
-void world_start_polkit(World *world) {
-        const char *argv[] = { program("FAKE_POLKIT"), NULL };
+static pid_t start_service(World *world, const char *path, const char *name) {
+        const char *argv[] = { path, NULL };
         char bus[PATH_MAX + 64];
         const char *environment[] = { bus, NULL };
+        pid_t pid;
 
         snprintf(bus, sizeof(bus), "DBUS_SYSTEM_BUS_ADDRESS=%s", world->address);
-        world->polkit_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .keep = -1, .out = -1 });
-        WAIT_FOR(world, name_has_owner(world, "org.freedesktop.PolicyKit1"));
+        pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .keep = -1, .out = -1 });
+        WAIT_FOR(world, name_has_owner(world, name));
+        return pid;
+}
+
+void world_start_polkit(World *world) {
+        world->polkit_pid = start_service(world, program("FAKE_POLKIT"), "org.freedesktop.PolicyKit1");
+}
+
+void world_start_systemd(World *world) {
+        world->systemd_pid = start_service(world, program("FAKE_SYSTEMD"), "org.freedesktop.systemd1");
+}
+
+void world_end_systemd(World *world) {
+        end(&world->systemd_pid, SIGTERM);
+        WAIT_FOR(world, !name_has_owner(world, "org.freedesktop.systemd1"));
 }
 
 void world_end_polkit(World *world) {
@@ -357,6 +372,8 @@ World *world_stop(World *world) {
         }
         if (world->polkit_pid > 0)
                 end(&world->polkit_pid, SIGTERM);
+        if (world->systemd_pid > 0)
+                end(&world->systemd_pid, SIGTERM);
         sd_bus_flush_close_unref(world->bus);
         end(&world->bus_pid, SIGTERM);
         closep(&world->notify_fd);

@@ -36,7 +36,7 @@ typedef struct WorldSpec {
 typedef struct World {
         Tree *tree;
         sd_bus *bus; /* the user's connection; its signals are kept */
-        pid_t bus_pid, polkit_pid, daemon_pid;
+        pid_t bus_pid, polkit_pid, systemd_pid, daemon_pid;
         size_t n_fds; /* the daemon's, after its start */
         int notify_fd;
         char address[PATH_MAX];
@@ -73,6 +73,8 @@ void world_forget_signals(World *world);
 
 void world_start_polkit(World *world);
 void world_end_polkit(World *world);
+void world_start_systemd(World *world);
+void world_end_systemd(World *world);
 
 /* A program that holds a copy of @fd and nothing else of the test's. */
 pid_t world_spawn_holder(int fd);

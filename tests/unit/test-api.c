@@ -64,8 +64,11 @@ static const struct {
         SYMBOL(vfb_request_set_duration),
         SYMBOL(vfb_request_set_interactive),
         SYMBOL(vfb_request_set_label),
+        SYMBOL(vfb_request_set_lifetime),
         SYMBOL(vfb_request_set_mode),
+        SYMBOL(vfb_request_set_pidfd),
         SYMBOL(vfb_request_set_timeout),
+        SYMBOL(vfb_request_set_unit),
 };
 
 #define N_SYMBOLS (sizeof(symbols) / sizeof(*symbols))
@@ -108,7 +111,11 @@ START_TEST(a_request_takes_what_it_is_given_and_refuses_nothing_as_a_device) {
                 ck_assert_int_eq(vfb_request_add_device(request, "0000:06:0d.0", i % 2 ? "token" : NULL), 0);
                 ck_assert_int_eq(vfb_request_set_mode(request, i % 2 ? "legacy" : NULL), 0);
                 ck_assert_int_eq(vfb_request_set_label(request, "label"), 0);
+                ck_assert_int_eq(vfb_request_set_lifetime(request, i % 2 ? "unit" : NULL), 0);
+                ck_assert_int_eq(vfb_request_set_unit(request, i % 2 ? "soak.service" : NULL), 0);
+                ck_assert_int_eq(vfb_request_set_pidfd(request, i % 2 ? 0 : -1), 0);
         }
+        ck_assert_int_eq(vfb_request_set_pidfd(request, 1000000), -EBADF);
         vfb_request_free(request);
 }
 END_TEST

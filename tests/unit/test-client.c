@@ -524,6 +524,8 @@ static const struct {
         { "acquire 0000:06:0d.0 --time 2h --label events", "; for longer: vfio-broker renew l-1 TIME", 1 },
         { "acquire 0000:06:0d.0 --label events --json", "{\"event\":\"expiring\",\"lease\":\"l-1\",\"expires_usec\":1700000000000000}", 1 },
         { "run -d 0000:06:0d.0 --label events --time 1h -- sleep 0.2", "for longer: vfio-broker renew l-1", 0 },
+        { "acquire 0000:06:0d.0 --label events --lifetime pid:1", "has ended", 1 },
+        { "acquire 0000:06:0d.0 --label events --lifetime pid:nobody", "pid:nobody: no number", 2 },
         { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
         { "acquire 0000:06:0d.0 --time 0", "no time", 2 },
         { "renew l-1 2h", "lease l-1 ends at 1970-01-01 0", 0 },

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Lifetimes */
+
+#include <string.h>
+#include <sys/queue.h>
+#include <syslog.h>
+
+#include "broker.h"
+#include "bus/lifetimes.h"
+#include "bus/units.h"
+#include "log.h"
+
+typedef struct Check Check;
+LIST_HEAD(CheckList, Check);
+
+/* A question whether a unit still runs. One for each unit at a time: systemd sends its answer after what it told us
+ * before, so that an answer that is still to come knows of it. */
+struct Check {
+        LIST_ENTRY(Check) all;
+        Lifetimes *lifetimes;
+        UnitQuery *query;
+        char name[UNIT_NAME_MAX];
+};
+
+struct Lifetimes {
+        Broker *broker; /* borrowed */
+        Units *units;
+        struct CheckList checks;
+};
+
+static Check *check_free(Check *check) {
+        if (!check)
+                return NULL;
+
+        unit_query_free(check->query);
+        LIST_REMOVE(check, all);
+        free(check);
+        return NULL;
+}
+
+static void check_on_known(int r, const UnitRun *run, void *userdata) {
+        Check *check = userdata;
+        Broker *broker = check->lifetimes->broker;
+
+        /* Without an answer nothing is known, and nothing ends. */
+        if (r == 0)
+                broker_note_unit(broker, check->name, run->active ? run->invocation : NULL);
+        else if (r == -ENOENT)
+                broker_note_unit(broker, check->name, NULL);
+        else
+                log_line(LOG_WARNING, "systemd does not say whether %s still runs; its leases go on", check->name);
+
+        check_free(check);
+}
+
+static bool is_checked(const Lifetimes *lifetimes, const char *name) {
+        const Check *check;
+
+        LIST_FOREACH(check, &lifetimes->checks, all)
+                if (strcmp(check->name, name) == 0)
+                        return true;
+
+        return false;
+}
+
+static void lifetimes_check(Lifetimes *lifetimes, const char *name) {
+        Check *check;
+        int r;
+
+        check = calloc(1, sizeof(*check));
+        if (!check)
+                return;
+
+        check->lifetimes = lifetimes;
+        strncpy(check->name, name, sizeof(check->name) - 1);
+        LIST_INSERT_HEAD(&lifetimes->checks, check, all);
+
+        r = unit_query_new(&check->query, lifetimes->units, check->name, 0, check_on_known, check);
+        if (r < 0) {
+                log_line(LOG_WARNING, "Cannot ask systemd whether %s still runs: %s", name, strerror(-r));
+                check_free(check);
+        }
+}
+
+static void lifetimes_on_change(const char *name, void *userdata) {
+        Lifetimes *lifetimes = userdata;
+        const Lease *lease;
+
+        TAILQ_FOREACH(lease, &broker_leases(lifetimes->broker)->queue, all)
+                if (lease->bond == LEASE_BOND_UNIT && !lease_is_over(lease) &&
+                    (!name || strcmp(lease->unit, name) == 0) && !is_checked(lifetimes, lease->unit))
+                        lifetimes_check(lifetimes, lease->unit);
+}
+
+int lifetimes_new(Lifetimes **ret, sd_bus *bus, Broker *broker) {
+        _cleanup_(lifetimes_freep) Lifetimes *lifetimes = NULL;
+        int r;
+
+        lifetimes = calloc(1, sizeof(*lifetimes));
+        if (!lifetimes)
+                return -ENOMEM;
+
+        lifetimes->broker = broker;
+        LIST_INIT(&lifetimes->checks);
+        r = units_new(&lifetimes->units, bus, lifetimes_on_change, lifetimes);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(lifetimes);
+        return 0;
+}
+
+Lifetimes *lifetimes_free(Lifetimes *lifetimes) {
+        if (!lifetimes)
+                return NULL;
+
+        while (!LIST_EMPTY(&lifetimes->checks))
+                check_free(LIST_FIRST(&lifetimes->checks));
+        units_free(lifetimes->units);
+        free(lifetimes);
+        return NULL;
+}
+
+Units *lifetimes_units(const Lifetimes *lifetimes) {
+        return lifetimes->units;
+}
+
+void lifetimes_forget_name(Lifetimes *lifetimes, const char *name) {
+        broker_note_name_lost(lifetimes->broker, name);
+}
