@@ -108,6 +108,19 @@ static void log_acquired(const Lease *lease) {
                   "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
 }
 
+/* It is written down before anybody hears of it: a daemon that dies in between leaves a lease whose lifeline nobody
+ * has, and the next one ends that. */
+static int lease_begin(Broker *broker, Lease *lease, int *ret_fd) {
+        int r;
+
+        r = broker_tie_lease(broker, lease, ret_fd);
+        if (r < 0)
+                return r;
+
+        lease_advance(lease, LEASE_ACTIVE);
+        return broker_record_lease(broker, lease);
+}
+
 /* The lease is open: let it hang on its lifeline, hand it over, and tell the others. */
 static void task_hand_over(Task *task, const VfioResult *result, const int *device_fds) {
         _cleanup_(closep) int lifeline_fd = -EBADF;
@@ -118,7 +131,7 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
 
         r = broker_limit_lease(broker, lease, lease->duration_usec);
         if (r >= 0)
-                r = broker_tie_lease(broker, lease, &lifeline_fd);
+                r = lease_begin(broker, lease, &lifeline_fd);
         if (r < 0) {
                 task_refuse(task, r, NULL);
                 broker_end_lease(broker, lease, LEASE_END_FAILED);
@@ -127,8 +140,6 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
 
         for (unsigned i = 0; i < lease->n_devices; i++)
                 device_note_reset(lease->devices[i].device, result->reset_works[i]);
-
-        lease_advance(lease, LEASE_ACTIVE);
         log_acquired(lease);
 
         fds_for_places(lease, task->places, task->n_places, device_fds, result->reset_works, &fds);
@@ -185,6 +196,7 @@ static void acquire_on_opened(int r, const void *data, int *fds, size_t n_fds, v
 static int task_plan_acquire(Task *task) {
         const Lease *lease = task->lease;
 
+        task_plan_store(task);
         task_plan_devices(task);
         task->n_places = lease_n_roles(lease);
         if (task->n_places > BROKER_FDS_MAX - 1) /* the lifeline is one, too */
@@ -230,7 +242,7 @@ static int broker_new_lease(Broker *broker, const BrokerRequest *request, Lease 
         if (r != 0)
                 return r;
 
-        r = lease_new(ret, &broker->leases, user, request->n_targets);
+        r = lease_new(ret, &broker->leases, user, request->n_targets, NULL);
         if (r < 0)
                 user_discharge(user);
         return r;
@@ -300,6 +312,7 @@ static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, v
         } else if (task->done) {
                 fds_for_places(lease, task->places, task->n_places, fds, result->reset_works, &page);
                 task->done(0, NULL, lease, -EBADF, &page, task->userdata);
+                broker_note_lease(broker, lease); /* which page is next */
         }
 
         task_free(task);
@@ -395,6 +408,9 @@ int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *rol
         r = task_choose_places(task, roles, n_roles);
         if (r != 0)
                 return r;
+
+        if (lease->container_fd < 0)
+                return VFB_ERROR_HELD_ELSEWHERE; /* lost with an earlier daemon: only the holder has it */
 
         r = task_plan_places(task);
         if (r != 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker-internal.h"
+#include "kernel/fdstore.h"
 
 static void lease_on_cut(void *userdata) {
         Lease *lease = userdata;
@@ -41,15 +42,37 @@ int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request
 }
 
 int broker_tie_lease(Broker *broker, Lease *lease, int *ret_fd) {
+        char name[JOURNAL_NAME_MAX > FDSTORE_NAME_MAX ? JOURNAL_NAME_MAX : FDSTORE_NAME_MAX];
         Lifeline *lifeline;
         int r;
 
-        r = lifeline_new(&lifeline, broker->event, lease_on_cut, lease, ret_fd);
+        broker_lifeline_name(lease, name);
+        r = lifeline_new(&lifeline, broker->event, journal_dir(broker->journal), name, lease_on_cut, lease, ret_fd);
         if (r < 0)
                 return r;
 
         lease_hold_by(lease, lifeline);
+        if (lease->process && broker->journal) {
+                fdstore_name_process(name, lease->id);
+                fdstore_add(name, lifeline_fd(lease->process));
+        }
         return 0;
+}
+
+int broker_tie_again(Broker *broker, Lease *lease, int pidfd) {
+        char name[JOURNAL_NAME_MAX];
+        Lifeline *lifeline;
+        int r;
+
+        broker_lifeline_name(lease, name);
+        r = lifeline_reopen(&lifeline, broker->event, journal_dir(broker->journal), name, lease_on_cut, lease);
+        if (r < 0)
+                return r;
+
+        lease_hold_by(lease, lifeline);
+        if (lease->bond != LEASE_BOND_PIDFD)
+                return 0;
+        return lifeline_new_process(&lease->process, broker->event, pidfd, lease_on_process_end, lease);
 }
 
 void broker_note_name_lost(Broker *broker, const char *name) {

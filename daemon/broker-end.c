@@ -28,6 +28,7 @@
 
 void broker_move_lease(Broker *broker, Lease *lease, LeaseState state) {
         lease_advance(lease, state);
+        broker_note_lease(broker, lease);
         if (lease->announced)
                 NOTIFY(broker, lease_changed, lease);
 }
@@ -51,6 +52,7 @@ void broker_finish_lease(Broker *broker, Lease *lease) {
                 log_lease(lease, LOG_ID_RELEASED, LOG_INFO, "is over");
                 NOTIFY(broker, lease_removed, lease);
         }
+        broker_forget_lease(broker, lease);
         lease_free(lease);
         if (announced)
                 NOTIFY(broker, n_leases_changed, broker->leases.n);
@@ -128,6 +130,7 @@ static int broker_start_detach(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
+        task_plan_store(task);
         for (unsigned i = 0; i < lease->n_groups; i++) {
                 unsigned n = task->plan.n_groups;
 
@@ -226,6 +229,7 @@ int broker_quarantine(Broker *broker, const Device *borrowed, const char *reason
 
         if (!reason)
                 device->unclean = false;
+        broker_note_device(broker, device);
 
         log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED,
                                .priority = LOG_NOTICE,

@@ -21,6 +21,7 @@ static void set_quarantine(Device *device, const Lease *lease, const char *reaso
         if (device_set_quarantine(device, reason) < 0)
                 device->last_uid = (uid_t) -1;
         device->unclean = true;
+        broker_note_device(broker_of(lease), device);
 
         log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED,
                                .priority = LOG_ERR,
@@ -158,6 +159,7 @@ static bool lease_judge_device(Lease *lease, Device *device, const VfioReset *re
                 return false;
         }
 
+        broker_note_device(broker_of(lease), device);
         log_reset(lease, device, clean);
         return true;
 }
@@ -222,6 +224,7 @@ int broker_start_gate(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
+        task_plan_store(task);
         task_plan_devices(task);
         if (lease->mode == LEASE_MODE_LEGACY_RAW)
                 task_plan_companions(task);

@@ -13,6 +13,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "core/journal.h"
 #include "kernel/dma.h"
 #include "kernel/vfio.h"
 
@@ -48,6 +49,7 @@ struct Broker {
         pid_t spared; /* never gets a signal; 0: nobody */
         Uevent *uevent;
         Hwdb *hwdb;
+        Journal *journal; /* NULL: nothing is kept */
         BrokerObserver observer;
         void *userdata; /* of the observer */
 };
@@ -92,6 +94,9 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
 /* The same for one that goes by its DMA plan. The child gets the container and, if it is not negative, @memory. */
 int task_start_dma(Task *task, JobWork work, JobDone done, int memory);
 
+/* What the task opens or lets go of is kept in the fd store, if anything is. */
+void task_plan_store(Task *task);
+
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
 
@@ -101,6 +106,25 @@ int broker_refresh(Broker *broker, const char *address);
 /* Reads the device and its group anew. Nothing that was found before may be used afterwards, but leases and
  * their groups. */
 int broker_refresh_group(Broker *broker, const char *address);
+
+/* Writes down what the lease is now; without that a restart would not know it. */
+int broker_record_lease(Broker *broker, const Lease *lease);
+
+/* The same where a failure can only be told, not undone. */
+void broker_note_lease(Broker *broker, const Lease *lease);
+void broker_note_device(Broker *broker, Device *device);
+
+/* The same limit again, after a restart. */
+int broker_resume_limit(Broker *broker, Lease *lease, uint64_t duration_usec, uint64_t until_usec);
+
+/* There is nothing to know of it any more. */
+void broker_forget_lease(Broker *broker, const Lease *lease);
+void broker_forget_device(Broker *broker, const Device *device);
+
+void broker_lifeline_name(const Lease *lease, char ret[JOURNAL_NAME_MAX]);
+
+/* The lease hangs on what an earlier daemon has tied it to. @pidfd is of its process, if that is what it is. */
+int broker_tie_again(Broker *broker, Lease *lease, int pidfd);
 
 /* Frees the group if nobody needs it. */
 void broker_tidy_group(Broker *broker, Group *group);

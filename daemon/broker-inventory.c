@@ -82,6 +82,7 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                                        .uid = &lease->user->uid },
                           "%s has left lease %s: %s", device_id(device), lease->id, cause);
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
+                broker_note_lease(broker, lease);
         }
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
@@ -92,6 +93,7 @@ static void broker_remove(Broker *broker, Device *device) {
 
         broker_lose_device(broker, device, "unplug");
         NOTIFY(broker, device_removed, device);
+        broker_forget_device(broker, device);
         device_free(device);
         if (!group)
                 return;

@@ -206,8 +206,11 @@ static Mapping *task_mapping(const Task *task) {
 static void task_forget_mapping(Task *task) {
         Mapping *mapping = task_mapping(task);
 
-        if (mapping)
-                lease_remove_mapping(task->lease, mapping);
+        if (!mapping)
+                return;
+
+        lease_remove_mapping(task->lease, mapping);
+        broker_note_lease(task->broker, task->lease);
 }
 
 static void undo_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -287,7 +290,9 @@ static int broker_record_and_map(Broker *broker, Lease *lease, const BrokerMemor
                 return q < 0 ? q : r;
         }
 
-        r = task_start_dma(task, dma_map, map_on_done, memory->fd);
+        r = broker_record_lease(broker, lease);
+        if (r >= 0)
+                r = task_start_dma(task, dma_map, map_on_done, memory->fd);
         if (r < 0) {
                 task_forget_mapping(task);
                 return r;

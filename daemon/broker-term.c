@@ -54,6 +54,16 @@ int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec) {
         return 0;
 }
 
+int broker_resume_limit(Broker *broker, Lease *lease, uint64_t duration_usec, uint64_t until_usec) {
+        lease->duration_usec = duration_usec;
+        lease->until_usec = until_usec;
+        if (until_usec == 0)
+                return 0;
+
+        return term_new(&lease->term, broker->event, until_usec, term_warning_usec(duration_usec), lease_on_warning,
+                        lease_on_over, lease);
+}
+
 uint64_t broker_lease_expires_usec(const Lease *lease) {
         return lease->until_usec > 0 ? term_wall_usec(lease->until_usec) : 0;
 }
@@ -71,6 +81,7 @@ int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) 
         r = broker_limit_lease(broker, lease, duration_usec);
         if (r < 0)
                 return r;
+        broker_note_lease(broker, lease);
 
         broker_lease_ids(lease, devices, sizeof(devices));
         log_event(&(LogEvent){ .id = LOG_ID_RENEWED,

@@ -92,6 +92,7 @@ Broker *broker_free(Broker *broker) {
                 group_free(group);
 
         hwdb_free(broker->hwdb);
+        journal_free(broker->journal);
         sd_event_unref(broker->event);
         closep(&broker->sys_fd);
         closep(&broker->dev_fd);
@@ -202,6 +203,13 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
                 .done = done,
                 .userdata = task,
         });
+}
+
+void task_plan_store(Task *task) {
+        _Static_assert(sizeof(task->plan.lease) == LEASE_ID_MAX, "one of them has grown");
+
+        if (task->broker->journal)
+                strcpy(task->plan.lease, task->lease->id);
 }
 
 void task_plan_devices(Task *task) {

@@ -50,10 +50,16 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
 Broker *broker_free(Broker *broker);
 DEFINE_CLEANUP(Broker, broker_free)
 
+/* From here on what must survive the daemon is kept in @directory, which nobody else may write into. */
+int broker_keep_state(Broker *broker, const char *directory);
+
 void broker_observe(Broker *broker, const BrokerObserver *observer, void *userdata);
 
 /* Reads all of /sys and follows it from here on. */
 int broker_start(Broker *broker);
+
+/* Takes over what an earlier daemon has left in the directory and in systemd's fd store. After broker_start(). */
+int broker_restore(Broker *broker);
 
 const Config *broker_config(const Broker *broker);
 

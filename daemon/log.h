@@ -23,6 +23,8 @@
 #define LOG_ID_STOPPED      "32828a6410b14423b8d819dba9174b5c"
 #define LOG_ID_CUT          "0322fd3cbc76489cbb366bf0cca5cac2"
 #define LOG_ID_NOT_CUT      "921928166e924b2d9f2697357d513fa0"
+#define LOG_ID_RESTORED     "5ef8ad8a5f0d4fd0a5f2ad45bcb2d2a1"
+#define LOG_ID_STATE        "0d5b3c8f8c4b4c3c9a2f41c67e1be0c4"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
 
 #include <sys/types.h>

@@ -99,6 +99,20 @@ static int event_new(sd_event **ret) {
         return 0;
 }
 
+/* The unit's RuntimeDirectory=. Without it, or if it cannot be used, leases end with us. */
+static void keep_state(Broker *broker) {
+        const char *directory = getenv("RUNTIME_DIRECTORY");
+        int r;
+
+        if (!directory)
+                return;
+
+        r = broker_keep_state(broker, directory);
+        if (r < 0)
+                log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_ERR },
+                          "%s cannot be used, so leases will not survive a restart: %s", directory, strerror(-r));
+}
+
 /* What is needed first comes first; the name, by which others find us, last. */
 static int run(const Options *options) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
@@ -118,9 +132,13 @@ static int run(const Options *options) {
         r = broker_new(&broker, event, &config, options->root);
         if (r < 0)
                 return r;
+        keep_state(broker);
         r = broker_start(broker);
         if (r < 0)
                 return r;
+        r = broker_restore(broker);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot read all of what an earlier service has left: %s", strerror(-r));
         r = server_new(&server, event, broker);
         if (r < 0)
                 return r;

@@ -24,7 +24,8 @@ struct Check {
 };
 
 struct Lifetimes {
-        Broker *broker; /* borrowed */
+        sd_bus *bus;    /* borrowed, like the next */
+        Broker *broker;
         Units *units;
         struct CheckList checks;
 };
@@ -101,6 +102,7 @@ int lifetimes_new(Lifetimes **ret, sd_bus *bus, Broker *broker) {
         if (!lifetimes)
                 return -ENOMEM;
 
+        lifetimes->bus = bus;
         lifetimes->broker = broker;
         LIST_INIT(&lifetimes->checks);
         r = units_new(&lifetimes->units, bus, lifetimes_on_change, lifetimes);
@@ -120,6 +122,62 @@ Lifetimes *lifetimes_free(Lifetimes *lifetimes) {
         units_free(lifetimes->units);
         free(lifetimes);
         return NULL;
+}
+
+/* Asked about one name. Owned by the call's slot. */
+typedef struct NameQuery {
+        Lifetimes *lifetimes;
+        char name[];
+} NameQuery;
+
+static int name_on_known(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        NameQuery *query = userdata;
+        int there = 0;
+
+        /* Without an answer nothing is known, and nothing ends. */
+        if (sd_bus_message_read(m, "b", &there) >= 0 && !there)
+                lifetimes_forget_name(query->lifetimes, query->name);
+        return 1;
+}
+
+static int lifetimes_check_name(Lifetimes *lifetimes, const char *name) {
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        size_t length = strlen(name) + 1;
+        NameQuery *query;
+        int r;
+
+        query = malloc(sizeof(*query) + length);
+        if (!query)
+                return -ENOMEM;
+        query->lifetimes = lifetimes;
+        memcpy(query->name, name, length);
+
+        r = sd_bus_call_method_async(lifetimes->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "NameHasOwner", name_on_known, query, "s", name);
+        if (r >= 0)
+                r = sd_bus_slot_set_destroy_callback(slot, free);
+        if (r < 0) {
+                free(query);
+                return r;
+        }
+
+        /* From here on it is the bus's, which ends before we do. */
+        return sd_bus_slot_set_floating(slot, 1);
+}
+
+int lifetimes_resume(Lifetimes *lifetimes) {
+        const Lease *lease;
+        int r;
+
+        lifetimes_on_change(NULL, lifetimes);
+        TAILQ_FOREACH(lease, &broker_leases(lifetimes->broker)->queue, all) {
+                if (lease->bond != LEASE_BOND_BUS || lease_is_over(lease))
+                        continue;
+                r = lifetimes_check_name(lifetimes, lease->sender);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 Units *lifetimes_units(const Lifetimes *lifetimes) {

@@ -21,5 +21,8 @@ DEFINE_CLEANUP(Lifetimes, lifetimes_free)
 
 Units *lifetimes_units(const Lifetimes *lifetimes);
 
+/* Looks whether what the leases of an earlier service hang on is still there. */
+int lifetimes_resume(Lifetimes *lifetimes);
+
 /* A unique name has left the bus. */
 void lifetimes_forget_name(Lifetimes *lifetimes, const char *name);

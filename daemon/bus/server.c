@@ -238,7 +238,13 @@ Server *server_free(Server *server) {
 }
 
 int server_publish(Server *server) {
+        int r;
+
         broker_observe(server->broker, &observer, server);
+        r = lifetimes_resume(server->lifetimes);
+        if (r < 0)
+                return r;
+
         return sd_bus_request_name(server->bus, VFB_BUS_NAME, 0);
 }
 

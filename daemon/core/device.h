@@ -66,6 +66,7 @@ struct Device {
         bool bus_works;                /* a reset of its bus has worked, likewise */
         char bus_reset[DEVICE_RESET_MAX]; /* what has made it clean since its last user, if that was its bus's; or "" */
         uid_t last_uid;
+        char *record; /* what the journal has of it; NULL: nothing */
 };
 
 /* -EEXIST: there is one of this id. */

@@ -48,6 +48,16 @@ static int lease_pick_id(Lease *lease, const LeaseList *leases) {
         return 0;
 }
 
+static int lease_set_id(Lease *lease, const LeaseList *leases, const char *id) {
+        if (strlen(id) >= sizeof(lease->id))
+                return -EINVAL;
+        if (lease_find(leases, id))
+                return -EEXIST;
+
+        strcpy(lease->id, id);
+        return 0;
+}
+
 static uint64_t now_usec(void) {
         struct timespec ts;
 
@@ -68,7 +78,7 @@ static int lease_allocate(Lease *lease, unsigned n_devices) {
         return 0;
 }
 
-int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices) {
+int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices, const char *id) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         int r;
 
@@ -83,7 +93,7 @@ int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices) {
         if (r < 0)
                 return r;
 
-        r = lease_pick_id(lease, leases);
+        r = id ? lease_set_id(lease, leases, id) : lease_pick_id(lease, leases);
         if (r < 0)
                 return r;
 
@@ -149,16 +159,22 @@ static unsigned lease_add_group(Lease *lease, Group *group) {
         return lease->n_groups++;
 }
 
-void lease_add_device(Lease *lease, Device *device, const char *token) {
+void lease_add_gone(Lease *lease, const char *id, Group *group) {
         LeaseDevice *added = &lease->devices[lease->n_devices];
 
         assert(lease->n_devices < lease->n_devices_max);
 
-        snprintf(added->id, sizeof(added->id), "%s", device_id(device));
+        snprintf(added->id, sizeof(added->id), "%s", id);
+        added->group = lease_add_group(lease, group);
+        lease->n_devices++;
+}
+
+void lease_add_device(Lease *lease, Device *device, const char *token) {
+        LeaseDevice *added = &lease->devices[lease->n_devices];
+
+        lease_add_gone(lease, device_id(device), device->group);
         snprintf(added->token, sizeof(added->token), "%s", token ?: "");
         added->device = device;
-        added->group = lease_add_group(lease, device->group);
-        lease->n_devices++;
 }
 
 bool lease_has_device(const Lease *lease, const Device *device) {

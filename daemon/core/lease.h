@@ -124,8 +124,9 @@ struct Lease {
         bool announced; /* others have heard of it */
 };
 
-/* With room for @n_devices. @user is charged for it from here on. */
-int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices);
+/* With room for @n_devices. @user is charged for it from here on. @id NULL: a new one. -EEXIST: there is one of
+ * that id. */
+int lease_new(Lease **ret, LeaseList *leases, User *user, unsigned n_devices, const char *id);
 
 /* Gives back whatever it still has. Its groups are nobody's from here on. */
 Lease *lease_free(Lease *lease);
@@ -135,6 +136,9 @@ Lease *lease_find(const LeaseList *leases, const char *id);
 
 /* Adds the device and its group. The caller has made sure that both are free and that there is room. */
 void lease_add_device(Lease *lease, Device *device, const char *token);
+
+/* The same for one that has gone already: only its name and its group are left. */
+void lease_add_gone(Lease *lease, const char *id, Group *group);
 
 bool lease_has_device(const Lease *lease, const Device *device);
 

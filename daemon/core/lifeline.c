@@ -25,9 +25,11 @@ static int lifeline_on_hangup(sd_event_source *source, int fd, uint32_t revents,
         return 0;
 }
 
-int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdata, int *ret_fd) {
+/* Takes @fd, also on failure. */
+static int lifeline_watch(Lifeline **ret, sd_event *event, int fd, LifelineCut cut, void *userdata) {
         _cleanup_(lifeline_freep) Lifeline *lifeline = NULL;
-        int r, fds[2];
+        _cleanup_(closep) int ours = fd;
+        int r;
 
         lifeline = calloc(1, sizeof(*lifeline));
         if (!lifeline)
@@ -35,10 +37,6 @@ int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdat
 
         lifeline->cut = cut;
         lifeline->userdata = userdata;
-
-        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-                return -errno;
-        _cleanup_(closep) int ours = fds[0], theirs = fds[1];
 
         /* No EPOLLIN: what a holder writes into it is nobody's concern, and would spin the loop. */
         r = sd_event_add_io(event, &lifeline->source, ours, EPOLLHUP, lifeline_on_hangup, lifeline);
@@ -49,7 +47,6 @@ int lifeline_new(Lifeline **ret, sd_event *event, LifelineCut cut, void *userdat
                 return r;
 
         TAKE_FD(ours);
-        *ret_fd = TAKE_FD(theirs);
         *ret = TAKE_PTR(lifeline);
         return 0;
 }
@@ -62,6 +59,10 @@ void lifeline_identity(const Lifeline *lifeline, uint64_t *ret_dev, uint64_t *re
                 return;
         *ret_dev = status.st_dev;
         *ret_ino = status.st_ino;
+}
+
+int lifeline_fd(const Lifeline *lifeline) {
+        return sd_event_source_get_io_fd(lifeline->source);
 }
 
 void lifeline_rest(Lifeline *lifeline) {
@@ -122,6 +123,78 @@ int pidfd_check(int fd) {
                 return r;
 
         return pid == -1 || poll(&poller, 1, 0) != 0 ? -ESRCH : 0;
+}
+
+/* Our end, then the holder's: opened the other way round it would wait for us. */
+static int fifo_open_ends(int dir, const char *name, int *ret_ours, int *ret_theirs) {
+        _cleanup_(closep) int ours = -EBADF;
+        struct stat st;
+        int fd;
+
+        ours = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+        if (ours < 0)
+                return errno == ELOOP ? -EBADMSG : -errno;
+        if (fstat(ours, &st) < 0)
+                return -errno;
+        if (!S_ISFIFO(st.st_mode))
+                return -EBADMSG;
+
+        fd = openat(dir, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        *ret_ours = TAKE_FD(ours);
+        *ret_theirs = fd;
+        return 0;
+}
+
+static int fifo_new(int dir, const char *name, int fds[2]) {
+        int r;
+
+        /* Of a lease of the same id that is long over, if at all */
+        if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        if (mkfifoat(dir, name, 0600) < 0)
+                return -errno;
+
+        r = fifo_open_ends(dir, name, &fds[0], &fds[1]);
+        if (r < 0)
+                (void) unlinkat(dir, name, 0);
+        return r;
+}
+
+int lifeline_new(Lifeline **ret, sd_event *event, int dir, const char *name, LifelineCut cut, void *userdata,
+                 int *ret_fd) {
+        _cleanup_(closep) int theirs = -EBADF;
+        int fds[2], r;
+
+        if (dir >= 0)
+                r = fifo_new(dir, name, fds);
+        else
+                r = pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+        if (r < 0)
+                return r;
+
+        theirs = fds[1];
+        r = lifeline_watch(ret, event, fds[0], cut, userdata);
+        if (r < 0)
+                return r;
+
+        *ret_fd = TAKE_FD(theirs);
+        return 0;
+}
+
+int lifeline_reopen(Lifeline **ret, sd_event *event, int dir, const char *name, LifelineCut cut, void *userdata) {
+        _cleanup_(closep) int theirs = -EBADF;
+        int ours, r;
+
+        /* A pipe hangs up only if it had a writer since it was opened. The one that we open and close is that: if it
+         * was the last, the holder has gone while nobody looked. */
+        r = fifo_open_ends(dir, name, &ours, &theirs);
+        if (r < 0)
+                return r;
+
+        return lifeline_watch(ret, event, ours, cut, userdata);
 }
 
 Lifeline *lifeline_free(Lifeline *lifeline) {

@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
@@ -113,7 +114,7 @@ static int send_result(int socket, const Header *header, const Result *result, s
         return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void run_child(const JobSpec *spec, int socket) {
+static void run_child(const JobSpec *spec, int socket, pid_t parent) {
         int fds[JOB_FDS_MAX];
         Header header = { 0 };
         Result result = { 0 };
@@ -122,6 +123,9 @@ static void run_child(const JobSpec *spec, int socket) {
         int r;
 
         reset_signals();
+        /* Whatever comes after the daemon finds its groups at rest: nobody who still detaches or resets. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                return;
         if (close_others(spec->keep, spec->n_keep, socket) < 0)
                 return;
         if (recv(socket, &go, 1, 0) != 1)
@@ -283,7 +287,7 @@ static int job_new(Job **ret, sd_event *event, const JobSpec *spec, int *ret_chi
 int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
         _cleanup_(closep) int child_fd = -EBADF;
         _cleanup_(job_freep) Job *job = NULL;
-        pid_t pid;
+        pid_t parent = getpid(), pid;
         int r;
 
         assert(spec->n_keep <= JOB_FDS_MAX);
@@ -297,7 +301,7 @@ int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
         if (pid < 0)
                 return pid;
         if (pid == 0) {
-                run_child(spec, child_fd);
+                run_child(spec, child_fd, parent);
                 _exit(0);
         }
 

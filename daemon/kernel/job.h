@@ -8,7 +8,7 @@
  * reset it and take a minute; a child that hangs in the kernel cannot be killed, and must hold up
  * nobody. So the child gets only the descriptors that it needs (a copy of another lease's group
  * would keep that group busy), sends one message with its result and the descriptors that it
- * opened, and ends; whatever it opened and did not send is undone by its exit.
+ * opened, and ends; whatever it opened and did not send is undone by its exit. It dies with the daemon.
  *
  * The loop's thread must have SIGCHLD blocked.
  */

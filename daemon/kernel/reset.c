@@ -364,8 +364,10 @@ void reset_gate(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], 
         vfio_check_plan(plan);
 
         r = vfio_open_container(plan, gate.result, &gate.container);
-        if (r < 0)
+        if (r < 0) {
+                vfio_unstore(plan);
                 return;
+        }
 
         for (unsigned i = 0; i < plan->n_groups; i++)
                 gate.groups[i] = -EBADF;
@@ -378,4 +380,5 @@ void reset_gate(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], 
         for (unsigned i = 0; r == 0 && i < plan->n_devices; i++)
                 gate_reset_bus(&gate, i);
         gate_end(&gate);
+        vfio_unstore(plan);
 }

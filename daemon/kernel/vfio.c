@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fdstore.h"
 #include "vfio-internal.h"
 
 static const struct {
@@ -243,6 +244,37 @@ static int open_devices(const VfioPlan *plan, VfioResult *result, const int *gro
         return 0;
 }
 
+/* Before anybody is told of the lease: what the daemon's death would close has to be kept by then. */
+static void store_groups(const VfioPlan *plan, const int *fds) {
+        char name[FDSTORE_NAME_MAX];
+
+        if (!plan->lease[0])
+                return;
+
+        fdstore_name_container(name, plan->lease);
+        fdstore_add(name, fds[0]);
+        for (unsigned i = 0; i < plan->n_groups; i++) {
+                fdstore_name_group(name, plan->groups[i], plan->lease);
+                fdstore_add(name, fds[1 + i]);
+        }
+        fdstore_barrier();
+}
+
+void vfio_unstore(const VfioPlan *plan) {
+        char name[FDSTORE_NAME_MAX];
+
+        if (!plan->lease[0])
+                return;
+
+        fdstore_name_container(name, plan->lease);
+        fdstore_remove(name);
+        for (unsigned i = 0; i < plan->n_groups; i++) {
+                fdstore_name_group(name, plan->groups[i], plan->lease);
+                fdstore_remove(name);
+        }
+        fdstore_barrier();
+}
+
 void vfio_open(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
         const VfioPlan *plan = plan_data;
         VfioResult *result = result_data;
@@ -255,6 +287,8 @@ void vfio_open(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], s
                 r = open_devices(plan, result, fds + 1, plan->n_devices, fds, n_fds);
         if (r < 0)
                 close_fds(fds, n_fds);
+        else
+                store_groups(plan, fds);
 }
 
 void vfio_open_more(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
@@ -272,11 +306,22 @@ int vfio_detach_group(int group, VfioResult *result, unsigned i) {
         return errno == EINVAL ? 0 : vfio_fail(result, VFIO_STEP_DETACH, i, errno);
 }
 
+static bool lacks_group(const VfioPlan *plan) {
+        for (unsigned i = 0; i < plan->n_groups; i++)
+                if (plan->group_fds[i] < 0)
+                        return true;
+        return false;
+}
+
 void vfio_detach(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
         const VfioPlan *plan = plan_data;
         VfioResult *result = result_data;
 
         vfio_check_plan(plan);
+
+        /* A group is opened to learn who else has it: not systemd. */
+        if (lacks_group(plan))
+                vfio_unstore(plan);
 
         /* On after a failure: what can be detached writes into nobody's memory any more. */
         for (unsigned i = 0; i < plan->n_groups; i++) {

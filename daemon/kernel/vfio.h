@@ -40,6 +40,7 @@ typedef struct VfioDevicePlan {
 
 typedef struct VfioPlan {
         int dev; /* descriptor of /dev */
+        char lease[16]; /* container and groups are kept in the fd store under its name; "": they are not */
         unsigned n_groups, n_devices;
         unsigned n_pass; /* how many of the devices, from the first, are passed on */
         uint32_t groups[VFIO_GROUPS_MAX];
@@ -88,7 +89,8 @@ typedef struct VfioResult {
 } VfioResult;
 
 /* One fresh container, all groups attached, the best model set, every device opened (and so reset).
- * Passes: container, groups (always: the daemon keeps them), the first n_pass devices. */
+ * Passes: container, groups (always: the daemon keeps them, and so does systemd's fd store), the first n_pass
+ * devices. */
 void vfio_open(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* Opens the first n_pass devices of groups that are attached already (group_fds). Passes the devices. */
@@ -96,9 +98,9 @@ void vfio_open_more(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t
 
 /* The kernel's own word that nobody has a device open: UNSET_CONTAINER of each group of group_fds, EBUSY
  * while somebody has. A group without a container is done already. A negative descriptor stands for
- * a group that the client had in its hands (legacy-raw): it is opened, EBUSY while somebody has it, and
- * passed. Passes: the groups opened here, in order; on failure none. All groups are tried, and the first that fails
- * is named. */
+ * a group that the client had in its hands (legacy-raw), or whose descriptor was lost with an earlier daemon: it
+ * is opened, EBUSY while somebody has it, and passed. Passes: the groups opened here, in order; on failure none. All
+ * groups are tried, and the first that fails is named. */
 void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* "type1v2", "type1" */

@@ -96,12 +96,43 @@ typedef struct Spawn {
         int keep; /* becomes descriptor 3 if it is not negative */
         int out;  /* becomes stdout if it is not negative */
         uid_t uid;
+        const int *stored; /* from 3 on, as systemd passes an fd store */
+        size_t n_stored;
+        const char *stored_names;
 } Spawn;
+
+/* Returns the environment with what sd_listen_fds(3) looks for. */
+static const char *const *pass_stored(const Spawn *spawn) {
+        static const char *environment[64];
+        static char pid[64], n[64], names[KEEPER_MAX * 256];
+        int high[KEEPER_MAX];
+        size_t used = 0;
+
+        for (size_t i = 0; i < spawn->n_stored; i++) {
+                high[i] = fcntl(spawn->stored[i], F_DUPFD_CLOEXEC, 100);
+                if (high[i] < 0)
+                        _exit(126);
+        }
+        for (size_t i = 0; i < spawn->n_stored; i++)
+                if (dup2(high[i], 3 + (int) i) < 0)
+                        _exit(126);
+
+        snprintf(pid, sizeof(pid), "LISTEN_PID=%d", (int) getpid());
+        snprintf(n, sizeof(n), "LISTEN_FDS=%zu", spawn->n_stored);
+        snprintf(names, sizeof(names), "LISTEN_FDNAMES=%s", spawn->stored_names);
+        for (; spawn->environment[used]; used++)
+                environment[used] = spawn->environment[used];
+        environment[used++] = pid;
+        environment[used++] = n;
+        environment[used++] = names;
+        return environment;
+}
 
 /* Nothing of Check's goes along: no descriptor, no handler, no blocked signal; and it ends with the test. */
 static void spawn_child(const Spawn *spawn) {
         int log = spawn->log ? open(spawn->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : STDERR_FILENO;
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC), out = spawn->out >= 0 ? spawn->out : STDERR_FILENO;
+        const char *const *environment = spawn->environment;
         sigset_t none;
 
         sigemptyset(&none);
@@ -111,11 +142,13 @@ static void spawn_child(const Spawn *spawn) {
                 _exit(126);
         if (spawn->keep >= 0 && dup2(spawn->keep, 3) < 0)
                 _exit(126);
-        close_range(spawn->keep >= 0 ? 4 : 3, ~0U, 0);
+        if (spawn->n_stored > 0)
+                environment = pass_stored(spawn);
+        close_range(spawn->keep >= 0 ? 4 : 3 + (unsigned) spawn->n_stored, ~0U, 0);
         if (spawn->uid != ROOT && setresuid(spawn->uid, spawn->uid, spawn->uid) < 0)
                 _exit(126);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execvpe(spawn->argv[0], (char *const *) spawn->argv, (char *const *) spawn->environment);
+        execvpe(spawn->argv[0], (char *const *) spawn->argv, (char *const *) environment);
         _exit(127);
 }
 
@@ -300,16 +333,33 @@ static void start_notify(World *world, char ret_variable[PATH_MAX]) {
         snprintf(ret_variable, PATH_MAX, "NOTIFY_SOCKET=%s", address.sun_path);
 }
 
-/* @spec's daemon: the environment names the bus, the fake kernel and nothing else. */
-static void start_daemon(World *world, const WorldSpec *spec) {
+/* What systemd would pass: a place for state, and a socket to be told what to keep. */
+static void start_keeper(World *world, char ret_directory[PATH_MAX], char ret_notify[PATH_MAX]) {
+        char run[PATH_MAX], path[PATH_MAX];
+
+        make_path(world, run, "run");
+        make_path(world, path, "notify");
+        if (!world->keeper) {
+                ck_assert_int_eq(mkdir(run, 0700), 0);
+                world->keeper = keeper_new(path);
+        }
+        snprintf(ret_directory, PATH_MAX, "RUNTIME_DIRECTORY=%.4000s", run);
+        snprintf(ret_notify, PATH_MAX, "NOTIFY_SOCKET=%.4000s", path);
+}
+
+/* The environment names the bus, the fake kernel, what systemd would pass and nothing else. */
+void world_start_daemon(World *world) {
+        const WorldSpec *spec = &world->spec;
         char root[PATH_MAX], config[PATH_MAX], log[PATH_MAX], bus[PATH_MAX + 64], preload[PATH_MAX + 64], fake[PATH_MAX];
-        char notify[PATH_MAX] = "LANG=C";
+        char notify[PATH_MAX] = "LANG=C", run[PATH_MAX] = "LANG=C", names[KEEPER_MAX * 256] = "";
+        int stored[KEEPER_MAX];
+        size_t n_stored = 0;
         const char *argv[] = { program("VFIO_BROKERD"), root, config, NULL };
         const char *environment[] = {
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                 "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1:exitcode=99:quarantine_size_mb=1",
                 "UBSAN_OPTIONS=print_stacktrace=1",
-                bus, preload, fake, notify, NULL,
+                bus, preload, fake, notify, run, NULL,
         };
 
         ck_assert_int_ge(tree_write(world->tree, "daemon.conf", spec->config ? spec->config : ""), 0);
@@ -320,15 +370,29 @@ static void start_daemon(World *world, const WorldSpec *spec) {
         snprintf(fake, sizeof(fake), FAKE_VFIO_ROOT "=%s", tree_root(world->tree));
         if (spec->notify)
                 start_notify(world, notify);
+        if (spec->keep) {
+                start_keeper(world, run, notify);
+                n_stored = keeper_list(world->keeper, stored, names, sizeof(names));
+        }
         make_path(world, log, "daemon.log");
-        world->daemon_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .log = log, .keep = -1, .out = -1 });
+        world->daemon_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .log = log, .keep = -1, .out = -1,
+                                             .stored = stored, .n_stored = n_stored, .stored_names = names });
         WAIT_FOR(world, name_has_owner(world, VFB_BUS_NAME) || waitpid(world->daemon_pid, NULL, WNOHANG) != 0);
 
         /* What is opened at first use is opened now. */
         ask(world->bus, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
         ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Version");
-        world->n_fds = count_fds(world->daemon_pid, "");
+        if (world->n_fds == 0) /* a later one may have leases from the start */
+                world->n_fds = count_fds(world->daemon_pid, "");
         ck_assert_uint_gt(world->n_fds, 3);
+}
+
+void world_crash_daemon(World *world) {
+        int status = end(&world->daemon_pid, SIGKILL);
+
+        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "The daemon's status was %d", status);
+        WAIT_FOR(world, !name_has_owner(world, VFB_BUS_NAME));
+        world_start_daemon(world);
 }
 
 void world_start(World **ret, const WorldSpec *spec) {
@@ -336,6 +400,7 @@ void world_start(World **ret, const WorldSpec *spec) {
 
         ck_assert_ptr_nonnull(world);
         world->notify_fd = -EBADF;
+        world->spec = *spec;
         world->signals = strdup("");
         ck_assert_int_ge(tree_new(&world->tree), 0);
         ck_assert_int_eq(chmod(tree_root(world->tree), 0755), 0);
@@ -349,7 +414,7 @@ void world_start(World **ret, const WorldSpec *spec) {
         if (!spec->no_polkit)
                 world_start_polkit(world);
         if (!spec->no_daemon)
-                start_daemon(world, spec);
+                world_start_daemon(world);
         *ret = world;
 }
 
@@ -377,6 +442,7 @@ World *world_stop(World *world) {
         sd_bus_flush_close_unref(world->bus);
         end(&world->bus_pid, SIGTERM);
         closep(&world->notify_fd);
+        keeper_free(world->keeper);
         tree_free(world->tree);
         free(world->signals);
         free(world);

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "keeper.h"
 #include "tree.h"
 #include "vfio.h"
 
@@ -31,6 +32,7 @@ typedef struct WorldSpec {
         bool no_polkit;
         bool no_daemon; /* for the fakes' own test */
         bool notify;    /* as systemd starts it: with a NOTIFY_SOCKET */
+        bool keep;      /* and with a runtime directory ("run") and an fd store */
 } WorldSpec;
 
 typedef struct World {
@@ -39,6 +41,8 @@ typedef struct World {
         pid_t bus_pid, polkit_pid, systemd_pid, daemon_pid;
         size_t n_fds; /* the daemon's, after its start */
         int notify_fd;
+        Keeper *keeper;
+        WorldSpec spec;
         char address[PATH_MAX];
         char *signals;
 } World;
@@ -84,6 +88,11 @@ pid_t world_spawn_peer(World *world, uid_t uid, const char *wants, char **ret_le
 int world_kill(pid_t pid, int signal);
 /* SIGTERM; checks the end of the daemon but for its descriptors. */
 void world_end_daemon(World *world);
+
+/* Ends the daemon by SIGKILL, and starts the next one as the first was. */
+void world_crash_daemon(World *world);
+/* Starts it again after world_end_daemon(). */
+void world_start_daemon(World *world);
 
 /* A text file below the root, to be freed; "" if there is none. */
 char *world_read(World *world, const char *name);

@@ -41,7 +41,7 @@ static void make_world(void) {
         ck_assert_ptr_nonnull(device);
         ck_assert_int_eq(user_get(&user, &broker->users, 1000), 0);
         ck_assert_int_eq(user_charge(user, 100), 0);
-        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 1), 0);
+        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 1, NULL), 0);
         lease_add_device(lease, device, NULL);
         snprintf(node, sizeof(node), "%s/dev/vfio/26", tree_root(tree));
 }

@@ -4,6 +4,7 @@
  * as far as the kernel's first answer. */
 
 #include <check.h>
+#include <fcntl.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -165,10 +166,12 @@ static Lease *lease_out(const char *id) {
 
         ck_assert_int_eq(user_get(&user, &broker->users, 1000), 0);
         ck_assert_int_eq(user_charge(user, 100), 0);
-        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3), 0);
+        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3, NULL), 0);
         lease_add_device(lease, find(id), NULL);
         lease_advance(lease, LEASE_ACTIVE);
         lease->announced = true;
+        lease->container_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        ck_assert_int_ge(lease->container_fd, 0);
         return lease;
 }
 

@@ -116,7 +116,7 @@ static Lease *lease_out(const char *id, uid_t uid) {
 
         ck_assert_int_eq(user_get(&user, &broker->users, uid), 0);
         ck_assert_int_eq(user_charge(user, 100), 0);
-        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3), 0);
+        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3, NULL), 0);
         lease_add_device(lease, (Device *) find(id), NULL);
         lease_advance(lease, LEASE_ACTIVE);
         return lease;

@@ -51,7 +51,7 @@ static Lease *new_lease(unsigned n) {
 
         ck_assert_int_eq(user_get(&user, &users, 1000), 0);
         ck_assert_int_eq(user_charge(user, 10000), 0);
-        ck_assert_int_eq(lease_new(&made, &leases, user, n), 0);
+        ck_assert_int_eq(lease_new(&made, &leases, user, n, NULL), 0);
         return made;
 }
 
@@ -190,7 +190,7 @@ START_TEST(freeing_gives_everything_back) {
         lease->group_fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
         lease->label = strdup("label");
         lease->sender = strdup(":1.1");
-        ck_assert_int_eq(lifeline_new(&lifeline, event, count_cut, &cuts, &end), 0);
+        ck_assert_int_eq(lifeline_new(&lifeline, event, -EBADF, NULL, count_cut, &cuts, &end), 0);
         lease_hold_by(lease, lifeline);
         ck_assert_int_ge(sd_event_add_time_relative(event, &lease->timer, CLOCK_MONOTONIC, 0, 0, NULL, NULL), 0);
         ck_assert_int_eq(count_fds(), before + 6); /* the timer is one, too */

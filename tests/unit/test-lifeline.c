@@ -36,7 +36,7 @@ static void on_cut(void *userdata) {
 static void make_world(void) {
         ck_assert_int_ge(sd_event_new(&event), 0);
         n_fds_before = count_fds();
-        ck_assert_int_eq(lifeline_new(&lifeline, event, on_cut, &n_cuts, &fd), 0);
+        ck_assert_int_eq(lifeline_new(&lifeline, event, -EBADF, NULL, on_cut, &n_cuts, &fd), 0);
 }
 
 static void end_world(void) {
@@ -150,7 +150,7 @@ START_TEST(it_may_be_freed_in_the_callback) {
         int end;
 
         for (int i = 0; i < 20; i++) {
-                ck_assert_int_eq(lifeline_new(&mine, event, free_it, &mine, &end), 0);
+                ck_assert_int_eq(lifeline_new(&mine, event, -EBADF, NULL, free_it, &mine, &end), 0);
                 close(end);
                 ck_assert_int_gt(sd_event_run(event, 0), 0);
                 ck_assert_int_eq(n_cuts, i + 1);
@@ -165,7 +165,7 @@ START_TEST(many_hang_on_threads_of_their_own) {
         int ends[100], cuts[100] = {};
 
         for (int i = 0; i < 100; i++)
-                ck_assert_int_eq(lifeline_new(&lines[i], event, free_it, &lines[i], &ends[i]), 0);
+                ck_assert_int_eq(lifeline_new(&lines[i], event, -EBADF, NULL, free_it, &lines[i], &ends[i]), 0);
         for (int i = 0; i < 100; i += 2)
                 close(ends[i]);
         while (sd_event_run(event, 0) > 0)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <vfio-broker.h>
 
@@ -63,6 +64,25 @@ static int cycle(vfb *connection, const char *device, bool *ended) {
         return r;
 }
 
+/* Until the input ends, whatever goes wrong meanwhile: the daemon is killed again and again. */
+static int storm(char **devices, int n) {
+        static const vfb_listener listener = { .lease_ended = on_ended };
+        struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+        vfb *connection = NULL;
+        unsigned good = 0;
+        bool ended;
+
+        if (vfb_open(&connection, &listener, &ended, NULL) < 0)
+                return EXIT_FAILURE;
+
+        for (unsigned i = 0; poll(&input, 1, 0) == 0; i++)
+                good += cycle(connection, devices[i % (unsigned) n], &ended) >= 0;
+
+        printf("%u leases\n", good);
+        vfb_free(connection);
+        return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv) {
         static const vfb_listener listener = { .lease_ended = on_ended };
         struct timespec begin, end;
@@ -72,6 +92,8 @@ int main(int argc, char **argv) {
 
         if (argc < 3)
                 return 2;
+        if (strcmp(argv[1], "storm") == 0)
+                return storm(argv + 2, argc - 2);
 
         r = vfb_open(&connection, &listener, &ended, NULL);
         (void) clock_gettime(CLOCK_MONOTONIC, &begin);

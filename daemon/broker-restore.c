@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: what an earlier daemon has left
+ *
+ * Its leases are in the journal, their groups and containers in systemd's fd store. The kernel decides: a lease
+ * that was active goes on if somebody can still be using it, everything else goes the one way out of
+ * broker-end.c, whatever step of it had been reached. A descriptor that no record explains is a group that
+ * somebody unknown may still use, so it is reserved until the kernel says that nobody does.
+ */
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "broker-internal.h"
+#include "core/journal.h"
+#include "core/record.h"
+#include "kernel/fdstore.h"
+#include "log.h"
+
+typedef struct Restore {
+        Broker *broker;
+        Fdstore store;
+} Restore;
+
+static void log_restored(const Lease *lease, const char *text) {
+        char devices[2048];
+
+        broker_lease_ids(lease, devices, sizeof(devices));
+        log_event(&(LogEvent){ .id = LOG_ID_RESTORED,
+                               .priority = LOG_NOTICE,
+                               .lease = lease->id,
+                               .device = devices,
+                               .uid = &lease->user->uid },
+                  "Lease %s of uid %u, %s, %s", lease->id, (unsigned) lease->user->uid, devices, text);
+}
+
+static const char *why_unreadable(int r) {
+        switch (r) {
+        case -EBADMSG:
+                return "it is damaged";
+        case -EPROTONOSUPPORT:
+                return "a later version has written it";
+        case -EBUSY:
+                return "another lease has its group";
+        default:
+                return strerror(-r);
+        }
+}
+
+static void log_lost(const char *name, int r) {
+        log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_ERR },
+                  "The record %s is not used, %s; what the kernel says is busy stays reserved", name,
+                  why_unreadable(r));
+}
+
+/* The device that the record means, if it is still there and in that group. */
+static Device *find_recorded(Broker *broker, const RecordDevice *recorded) {
+        Device *device = device_find(&broker->devices, recorded->id);
+
+        if (recorded->gone || !device || !device->facts.vfio_driver || !device->group)
+                return NULL;
+        return device->group->number == recorded->group ? device : NULL;
+}
+
+static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *record) {
+        for (unsigned i = 0; i < record->n_devices; i++) {
+                const RecordDevice *recorded = &record->devices[i];
+                Device *device = find_recorded(broker, recorded);
+                Group *group;
+                int r;
+
+                r = group_get(&group, &broker->groups, recorded->group);
+                if (r < 0)
+                        return r;
+                if (group->lease && group->lease != lease)
+                        return -EBUSY;
+
+                if (device)
+                        lease_add_device(lease, device, recorded->token);
+                else
+                        lease_add_gone(lease, recorded->id, group);
+        }
+        return 0;
+}
+
+/* What was being mapped or taken back may be there or not; it is taken back as if it were. */
+static int restore_mappings(Lease *lease, const LeaseRecord *record) {
+        for (unsigned i = 0; i < record->n_mappings; i++) {
+                const RecordRange *range = &record->mappings[i];
+                int r;
+
+                r = lease_add_mapping(lease, range->iova, range->size, UINT_MAX, UINT64_MAX);
+                if (r != 0)
+                        return r < 0 ? r : -EBADMSG;
+                mappings_set_state(&lease->mappings, mappings_find(&lease->mappings, range->iova, range->size),
+                                   MAPPING_THERE);
+        }
+        return 0;
+}
+
+static void restore_descriptors(Restore *restore, Lease *lease) {
+        char name[FDSTORE_NAME_MAX];
+
+        fdstore_name_container(name, lease->id);
+        lease->container_fd = fdstore_take(&restore->store, name);
+        for (unsigned i = 0; i < lease->n_groups; i++) {
+                fdstore_name_group(name, lease->groups[i]->number, lease->id);
+                lease->group_fds[i] = fdstore_take(&restore->store, name);
+        }
+}
+
+static int restore_user(Broker *broker, uid_t uid, User **ret) {
+        int r;
+
+        r = user_get(ret, &broker->users, uid);
+        /* What they have they have, whatever the limit is by now. */
+        return r < 0 ? r : user_charge(*ret, UINT_MAX);
+}
+
+static int restore_lease_new(Restore *restore, const LeaseRecord *record, Lease **ret) {
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        Broker *broker = restore->broker;
+        User *user;
+        int r;
+
+        r = restore_user(broker, record->uid, &user);
+        if (r < 0)
+                return r;
+        r = lease_new(&lease, &broker->leases, user, record->n_devices, record->id);
+        if (r < 0) {
+                user_discharge(user);
+                return r;
+        }
+
+        lease->mode = record->mode;
+        lease->bond = record->bond;
+        lease->pid = record->pid;
+        lease->created_usec = record->created_usec;
+        lease->model = record->model;
+        lease->n_handed_out = record->n_handed_out;
+        lease->announced = true;
+        lease->sender = strdup(record->sender ?: "");
+        lease->label = strdup(record->label ?: "");
+        lease->unit = record->unit ? strdup(record->unit) : NULL;
+        lease->invocation = record->invocation ? strdup(record->invocation) : NULL;
+        if (!lease->sender || !lease->label || (record->unit && !lease->unit) ||
+            (record->invocation && !lease->invocation))
+                return -ENOMEM;
+
+        r = restore_devices(broker, lease, record);
+        if (r >= 0)
+                r = restore_mappings(lease, record);
+        if (r < 0)
+                return r;
+
+        restore_descriptors(restore, lease);
+        *ret = TAKE_PTR(lease);
+        return 0;
+}
+
+static bool lease_has_groups(const Lease *lease) {
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                if (lease->group_fds[i] < 0)
+                        return false;
+
+        return lease->container_fd >= 0;
+}
+
+/* Nobody had a device open, so the kernel dissolved the container with the last daemon's descriptors. */
+static void probe_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        Task *task = userdata;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        const VfioResult *result = data;
+
+        task->job = NULL;
+        task_free(task);
+
+        if (r >= 0 && result->step == VFIO_STEP_NONE && !lease_is_over(lease)) {
+                log_restored(lease, "ends: its container has not outlived the last daemon");
+                broker_end_lease(broker, lease, LEASE_END_FAILED);
+        } else if (lease_is_over(lease)) {
+                broker_continue_end(broker, lease);
+        }
+}
+
+/* The descriptors are lost: not kept by systemd, or it was no restart but a stop. Is anybody there? */
+static int broker_probe_lease(Broker *broker, Lease *lease) {
+        _cleanup_(task_freep) Task *task = NULL;
+        int r;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+
+        task->plan.n_groups = lease->n_groups;
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                task->plan.groups[i] = lease->groups[i]->number;
+
+        r = task_start(task, vfio_detach, probe_on_done, NULL, 0);
+        if (r < 0)
+                return r;
+
+        TAKE_PTR(task);
+        return 0;
+}
+
+/* Without its descriptors the container is nobody's to hand out again, and groups are only opened to ask. */
+static void lease_drop_descriptors(Lease *lease) {
+        lease_close_groups(lease);
+        closep(&lease->container_fd);
+        lease->container_fd = -EBADF;
+}
+
+static void resume_active(Restore *restore, Lease *lease, const LeaseRecord *record) {
+        _cleanup_(closep) int pidfd = -EBADF;
+        Broker *broker = restore->broker;
+        char name[FDSTORE_NAME_MAX];
+        int r;
+
+        lease_advance(lease, LEASE_ACTIVE);
+        fdstore_name_process(name, lease->id);
+        pidfd = fdstore_take(&restore->store, name);
+        r = broker_tie_again(broker, lease, pidfd);
+        if (r < 0) {
+                log_restored(lease, "ends: what it hung on is lost");
+                broker_end_lease(broker, lease, LEASE_END_FAILED);
+                return;
+        }
+
+        r = broker_resume_limit(broker, lease, record->duration_usec, record->until_usec);
+        if (r < 0)
+                log_lost(lease->id, r);
+        if (lease_n_present(lease) == 0) {
+                log_restored(lease, "ends: its devices have gone");
+                broker_end_lease(broker, lease, LEASE_END_REMOVED);
+                return;
+        }
+        if (lease_has_groups(lease)) {
+                log_restored(lease, "goes on");
+                return;
+        }
+
+        lease_drop_descriptors(lease);
+        log_restored(lease, "goes on; its descriptors are lost here, so no further ones can be had");
+        r = broker_probe_lease(broker, lease);
+        if (r < 0)
+                log_lost(lease->id, r);
+}
+
+/* Whatever step of the way out the last daemon had come to, the first is right: what was done is done in no time. */
+static void resume_end(Broker *broker, Lease *lease, LeaseEnd end) {
+        lease->end = end == LEASE_END_NONE ? LEASE_END_FAILED : end;
+        lease_advance(lease, LEASE_LINGERING);
+        log_restored(lease, "is over, and goes on ending");
+        if (lease->mode == LEASE_MODE_LEGACY_RAW)
+                lease_close_groups(lease);
+        broker_note_lease(broker, lease);
+        broker_continue_end(broker, lease);
+}
+
+static void restore_lease(const char *name, void *userdata) {
+        Restore *restore = userdata;
+        Broker *broker = restore->broker;
+        _cleanup_(freep) char *text = NULL;
+        LeaseRecord record = {};
+        Lease *lease;
+        int r;
+
+        r = journal_read(broker->journal, name, &text);
+        if (r >= 0)
+                r = record_read_lease(text, &record);
+        if (r >= 0 && strcmp(name + strlen(RECORD_LEASE_PREFIX), record.id) != 0)
+                r = -EBADMSG;
+        if (r >= 0)
+                r = restore_lease_new(restore, &record, &lease);
+        if (r < 0) {
+                log_lost(name, r);
+                journal_remove(broker->journal, name);
+        } else if (record.state == LEASE_ACTIVE) {
+                resume_active(restore, lease, &record);
+        } else {
+                resume_end(broker, lease, record.end);
+        }
+        lease_record_done(&record);
+}
+
+static void restore_device(const char *name, void *userdata) {
+        Restore *restore = userdata;
+        Broker *broker = restore->broker;
+        Device *device = device_find(&broker->devices, name + strlen(RECORD_DEVICE_PREFIX));
+        _cleanup_(freep) char *text = NULL;
+        DeviceRecord record = {};
+        int r;
+
+        r = journal_read(broker->journal, name, &text);
+        if (r >= 0)
+                r = record_read_device(text, &record);
+        if (r < 0) {
+                log_lost(name, r);
+                /* It had a record, so something was wrong with it: nobody gets it before somebody has looked. */
+                if (device && device_set_quarantine(device, "the record of its state was damaged") >= 0)
+                        broker_note_device(broker, device);
+                else
+                        journal_remove(broker->journal, name);
+                return;
+        }
+
+        if (!device) {
+                journal_remove(broker->journal, name);
+        } else {
+                device->quarantine = TAKE_PTR(record.quarantine);
+                device->unclean = record.unclean;
+                device->reset_works = record.reset_works;
+                device->reset_fails = record.reset_fails;
+                strcpy(device->bus_reset, record.bus_reset);
+                device->last_uid = record.last_uid;
+                device->record = TAKE_PTR(text);
+        }
+        device_record_done(&record);
+}
+
+/* A group in the fd store that no record explains: somebody may have its devices. */
+static int restore_unknown(Restore *restore, unsigned number, const char *id) {
+        Group *group = group_find(&restore->broker->groups, number);
+        LeaseRecord record = { .mode = LEASE_MODE_LEGACY, .uid = (uid_t) -1 };
+        Device *device;
+        Lease *lease;
+        int r;
+
+        if (!group || strlen(id) >= sizeof(record.id))
+                return -ENOENT;
+
+        strcpy(record.id, id);
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->facts.vfio_driver && record.n_devices < LEASE_DEVICES_MAX) {
+                        strcpy(record.devices[record.n_devices].id, device_id(device));
+                        record.devices[record.n_devices++].group = number;
+                }
+        if (record.n_devices == 0)
+                return -ENOENT;
+
+        r = restore_lease_new(restore, &record, &lease);
+        if (r < 0)
+                return r;
+
+        resume_end(restore->broker, lease, LEASE_END_FAILED);
+        return 0;
+}
+
+static void restore_leftovers(Restore *restore) {
+        for (size_t i = 0; i < restore->store.n; i++) {
+                StoredFd *stored = &restore->store.items[i];
+                const char *lease;
+                unsigned group;
+
+                if (stored->fd < 0)
+                        continue;
+                if (fdstore_parse_group(stored->name, &group, &lease) == 0 &&
+                    restore_unknown(restore, group, lease) == 0)
+                        continue;
+
+                log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_WARNING },
+                          "The descriptor \"%s\" belongs to no lease, and is let go", stored->name);
+                fdstore_remove(stored->name);
+        }
+}
+
+/* Of a lease that is no more */
+static void tidy_lifeline(const char *name, void *userdata) {
+        Broker *broker = userdata;
+
+        if (!lease_find(&broker->leases, name + strlen(RECORD_LIFELINE_PREFIX)))
+                journal_remove(broker->journal, name);
+}
+
+int broker_restore(Broker *broker) {
+        Restore restore = { .broker = broker };
+        int r;
+
+        r = fdstore_receive(&restore.store);
+        if (r < 0)
+                return r;
+
+        r = journal_list(broker->journal, RECORD_DEVICE_PREFIX, restore_device, &restore);
+        if (r >= 0)
+                r = journal_list(broker->journal, RECORD_LEASE_PREFIX, restore_lease, &restore);
+        restore_leftovers(&restore);
+        if (r >= 0)
+                r = journal_list(broker->journal, RECORD_LIFELINE_PREFIX, tidy_lifeline, broker);
+
+        fdstore_done(&restore.store);
+        return r;
+}

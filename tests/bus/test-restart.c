@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What outlives the daemon: leases, quarantine, and the truth about both. */
+
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NVME     "0000:03:00.0"
+#define EDU      "0000:01:00.0"
+#define SHARED   "0000:06:0d.0"
+#define COMPANION "0000:06:0d.1"
+#define NO_RESET "0000:00:10.0"
+
+static World *world;
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) { .keep = true });
+}
+
+/* Whatever happened in between, in the end nothing is kept of it. */
+static unsigned count_state(const char *prefix) {
+        _cleanup_(freep) char *path = NULL;
+        struct dirent *entry;
+        unsigned n = 0;
+        DIR *dir;
+
+        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
+        dir = opendir(path);
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir)))
+                n += entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+        closedir(dir);
+        return n;
+}
+
+static void end_world(void) {
+        WAIT_FOR(world, count_state("l") == 0); /* leases and lifelines */
+        WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
+        world = world_stop(world);
+}
+
+static void restart(void) {
+        world_end_daemon(world);
+        world_start_daemon(world);
+}
+
+static bool is_free(const char *address) {
+        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
+}
+
+static void release(const char *lease) {
+        ck_assert_str_eq(ask(world->bus, lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
+}
+
+static const char *facts(const char *lease) {
+        return ask(world->bus, lease, "org.freedesktop.DBus.Properties", "GetAll", "s", VFB_INTERFACE_LEASE);
+}
+
+/* The file of a lease's record, as the tree names it; to be freed. */
+static char *record_of(const Grant *grant) {
+        _cleanup_(freep) char *id = NULL;
+        const char *text = ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id");
+        char *name;
+
+        id = strdup(text);
+        ck_assert_int_gt(asprintf(&name, "run/lease-%s", id), 0);
+        return name;
+}
+
+START_TEST(lease_goes_on_over_deaths_and_restarts) {
+        Grant *grant = NULL;
+        char before[2048];
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME "," SHARED, .label = "näme \"1\"" }), "");
+        snprintf(before, sizeof(before), "%s", facts(grant->lease));
+        ck_assert_ptr_nonnull(strstr(before, "näme"));
+        ck_assert_uint_eq(keeper_count(world->keeper, ""), 3);
+
+        for (int times = 0; times < 5; times++) {
+                if (times % 2)
+                        restart();
+                else
+                        world_crash_daemon(world);
+                ck_assert_str_eq(facts(grant->lease), before);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = COMPANION }), REFUSED("Leased"));
+                ck_assert_uint_eq(keeper_count(world->keeper, ""), 3);
+                ck_assert_uint_eq(count_state("lease-"), 1);
+        }
+        ck_assert_str_eq(grant_get_fds(grant, world->bus, "container,device:" NVME), "");
+
+        vfio_forget(world);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME) && is_free(COMPANION));
+        ck_assert_uint_ge(vfio_called(world, "group-14 unset-container 0"), 1);
+        ck_assert_uint_eq(vfio_called(world, NVME " open 0"), 1); /* the reset gate */
+        check_nothing_held(world);
+}
+END_TEST
+
+START_TEST(holder_that_goes_while_nobody_looks_is_missed) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        unsigned n = vfio_resets(world, NVME);
+
+        world_end_daemon(world);
+        grant_free(grant);
+        world_start_daemon(world);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
+        ck_assert_uint_eq(count_state("lease-"), 0);
+}
+END_TEST
+
+START_TEST(what_is_still_open_after_a_restart_stays_reserved) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        pid_t holder = world_spawn_holder(grant_find(grant, "device:" NVME)->fd);
+        char lease[128];
+
+        snprintf(lease, sizeof(lease), "%s", grant->lease);
+        grant_free(grant);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, lease), "lingering") == 0);
+        for (int times = 0; times < 3; times++) {
+                world_crash_daemon(world);
+                ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        }
+        world_kill(holder, SIGKILL);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(death_in_the_middle_of_a_reset_does_not_skip_it) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char lease[128];
+        unsigned n;
+
+        snprintf(lease, sizeof(lease), "%s", grant->lease);
+        vfio_fail(world, NVME, "open-delay-ms", "300");
+        grant_free(grant);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, lease), "cleaning") == 0);
+        world_crash_daemon(world);
+        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        n = vfio_resets(world, NVME);
+        ck_assert(!is_free(NVME));
+        for (int i = 0; i < 1000 && !is_free(NVME); i++) world_tick(world);
+        ck_assert_msg(is_free(NVME), "%s %s", ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), world_read(world, "daemon.log"));
+        ck_assert_uint_gt(vfio_resets(world, NVME), n);
+}
+END_TEST
+
+START_TEST(death_in_the_middle_of_an_acquire_leaves_nothing) {
+        for (int times = 0; times < 3; times++) {
+                Pending pending = {};
+
+                vfio_fail(world, NVME, "open-delay-ms", "200");
+                vfio_forget(world);
+                pending_start(&pending, world->bus, &(Request) { .wants = NVME });
+                WAIT_FOR(world, vfio_called(world, "group-14 set-container 0") == 1);
+                world_crash_daemon(world);
+                WAIT_FOR(world, pending.answered);
+                ck_assert_str_ne(pending.refusal, "");
+                pending_end(&pending);
+                vfio_fail(world, NVME, "open-delay-ms", NULL);
+                WAIT_FOR(world, is_free(NVME) && keeper_count(world->keeper, "") == 0);
+                ck_assert_uint_eq(count_state("l"), 0);
+                grant_free(must_acquire(world->bus, NVME));
+                WAIT_FOR(world, is_free(NVME));
+        }
+}
+END_TEST
+
+/* A stop by a systemd that keeps no descriptors over it */
+START_TEST(lease_without_its_descriptors_goes_on_for_who_has_them) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        for (int times = 0; times < 3; times++) {
+                world_end_daemon(world);
+                keeper_empty(world->keeper);
+                world_start_daemon(world);
+                WAIT_FOR(world, count_children(world->daemon_pid) == 0);
+                ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+                ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), REFUSED("HeldElsewhere"));
+        }
+        release(grant->lease);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        vfio_forget(world);
+        grant_close_fds(grant);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_eq(vfio_called(world, NVME " open 0"), 1);
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(lease_whose_container_died_with_the_daemon_ends) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        world_end_daemon(world);
+        keeper_empty(world->keeper);
+        for (unsigned i = 0; i < grant->n_fds; i++)
+                closep(&grant->fds[i].fd);
+        grant->n_fds = 0;
+        world_start_daemon(world);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_ge(daemon_logged(world, "has not outlived"), 1);
+        grant_free(grant);
+}
+END_TEST
+
+static void damage_nothing(const char *path) {
+        ck_assert_int_eq(unlink(path), 0);
+}
+
+static void damage_end(const char *path) {
+        ck_assert_int_eq(truncate(path, 100), 0);
+}
+
+static void damage_byte(const char *path) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        char c;
+
+        ck_assert_int_eq(pread(fd, &c, 1, 80), 1);
+        c ^= 1;
+        ck_assert_int_eq(pwrite(fd, &c, 1, 80), 1);
+        close(fd);
+}
+
+static void damage_version(const char *path) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        ck_assert_int_eq(pwrite(fd, "9", 1, strlen("vfio-broker-state ")), 1);
+        close(fd);
+}
+
+static void damage_all(const char *path) {
+        int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+}
+
+static void damage_kind(const char *path) {
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+}
+
+static void (*const damages[])(const char *) = { damage_nothing, damage_end,  damage_byte,
+                                                 damage_version, damage_all, damage_kind };
+
+START_TEST(group_that_no_record_explains_is_nobodys_before_the_kernel_says_so) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        _cleanup_(freep) char *record = record_of(grant), *path = NULL;
+        unsigned n;
+
+        ck_assert_int_gt(asprintf(&path, "%s/%s", tree_root(world->tree), record), 0);
+        world_end_daemon(world);
+        damages[_i](path);
+        world_start_daemon(world);
+
+        ck_assert_uint_eq(daemon_logged(world, "is not used"), _i > 0);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Uid"), "4294967295");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        n = vfio_resets(world, NVME);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
+        ck_assert_uint_eq(count_state("lease-"), 0);
+}
+END_TEST
+
+START_TEST(one_group_has_one_lease_whatever_the_records_say) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        _cleanup_(freep) char *name = record_of(grant), *record = world_read(world, name), *copy = NULL, *text = NULL;
+        char *id;
+
+        /* a record of the same group under another id is not sealed, and one that is does not fit its name */
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-zzzzzz", record), 0);
+        copy = strdup(record);
+        id = strstr(copy, "\"l-");
+        ck_assert_ptr_nonnull(id);
+        memcpy(id, "\"l-yyyyyy", 9);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-yyyyyy", copy), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-xxxxxx.new", "torn"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/lifeline-l-xxxxxx", ""), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/somebody elses", "file"), 0);
+        world_start_daemon(world);
+
+        ck_assert_uint_eq(daemon_logged(world, "is not used"), 2);
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_uint_eq(count_state("l"), 2);
+        text = world_read(world, "run/somebody elses");
+        ck_assert_str_eq(text, "file");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(quarantine_outlives_the_daemon) {
+        const char *path = device_path(NVME);
+
+        ck_assert_str_eq(ask(world->bus, path, VFB_INTERFACE_DEVICE, "Quarantine", "st", "bröken \"\\", UINT64_C(0)), "");
+        for (int times = 0; times < 3; times++) {
+                world_crash_daemon(world);
+                ck_assert_str_eq(ask_property(world->bus, path, VFB_INTERFACE_DEVICE, "Availability"), "quarantined");
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
+                ck_assert_ptr_nonnull(strstr(ask_message(), "bröken \"\\"));
+        }
+        ck_assert_str_eq(ask(world->bus, path, VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
+        ck_assert_uint_eq(count_state("device-"), 0);
+        world_crash_daemon(world);
+        ck_assert(is_free(NVME));
+}
+END_TEST
+
+START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
+        _cleanup_(freep) char *path = NULL;
+
+        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", "broken", UINT64_C(0)), "");
+        ck_assert_int_gt(asprintf(&path, "%s/run/device-" NVME, tree_root(world->tree)), 0);
+        for (unsigned i = 1; i < sizeof(damages) / sizeof(*damages); i++) {
+                world_end_daemon(world);
+                damages[i](path);
+                world_start_daemon(world);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
+                ck_assert_uint_eq(count_state("device-"), 1);
+        }
+        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
+        ck_assert(is_free(NVME));
+}
+END_TEST
+
+START_TEST(device_that_was_not_reset_is_remembered) {
+        sd_bus *other = world_connect(world, OTHER);
+
+        vfio_fail(world, NO_RESET, "reset-fails", "");
+        grant_free(must_acquire(world->bus, NO_RESET));
+        WAIT_FOR(world, is_free(NO_RESET));
+        world_crash_daemon(world);
+        ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
+        grant_free(must_acquire(world->bus, NO_RESET));
+        WAIT_FOR(world, is_free(NO_RESET));
+        sd_bus_flush_close_unref(other);
+}
+END_TEST
+
+START_TEST(raw_lease_goes_on_and_is_proved_over_by_the_group) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .mode = "legacy-raw" }), "");
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_str_eq(grant_get_fds(grant, world->bus, "group:14"), "");
+        release(grant->lease);
+        for (int times = 0; times < 2; times++) {
+                world_crash_daemon(world);
+                ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+                WAIT_FOR(world, keeper_count(world->keeper, "") == 0); /* it would be in the way of the question */
+        }
+        grant_close_fds(grant);
+        WAIT_FOR(world, is_free(NVME));
+        grant_free(grant);
+}
+END_TEST
+
+/* Shared memory of a page that cannot shrink, mapped for the device */
+static void map_page(const Grant *grant, uint64_t iova) {
+        int fd = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        ck_assert_int_eq(ftruncate(fd, 4096), 0);
+        ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+        ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "MapMemory", "htttt", fd, UINT64_C(0), UINT64_C(4096),
+                             iova, UINT64_C(3)), "");
+        close(fd);
+}
+
+START_TEST(memory_of_a_mediated_lease_is_still_the_daemons_to_take) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .mode = "mediated" }), "");
+        map_page(grant, 0x10000);
+        map_page(grant, 0x20000);
+        world_crash_daemon(world);
+        ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "UnmapMemory", "tt", UINT64_C(0x10000), UINT64_C(4096)), "");
+        map_page(grant, 0x10000);
+        world_crash_daemon(world);
+
+        /* the cut comes first, while the holder still has everything */
+        vfio_forget(world);
+        release(grant->lease);
+        WAIT_FOR(world, daemon_logged(world, "2 mappings of 8192 bytes") == 1);
+        ck_assert_uint_eq(vfio_called(world, "container unmap-dma 0"), 1);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(time_goes_on_while_nobody_looks) {
+        Grant *grant = NULL, *other = NULL;
+        char expires[64];
+
+        ck_assert_str_eq(grant_acquire(&other, world->bus, &(Request) { .wants = EDU, .duration_usec = UINT64_C(3600000000) }), "");
+        snprintf(expires, sizeof(expires), "%.10s", ask_property(world->bus, other->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"));
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .duration_usec = 200000 }), "");
+        world_crash_daemon(world);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, grant->lease), "active") != 0);
+        ck_assert_uint_ge(daemon_logged(world, "reason=expired"), 1);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_str_eq(lease_state(world->bus, other->lease), "active");
+        ck_assert_ptr_nonnull(strstr(ask_property(world->bus, other->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), expires));
+        grant_free(other);
+        WAIT_FOR(world, is_free(EDU));
+}
+END_TEST
+
+START_TEST(many_leases_come_back_each_as_it_was) {
+        static const char *const wants[] = { NVME, EDU, SHARED "," COMPANION, NO_RESET };
+        Grant *grants[4];
+
+        for (unsigned i = 0; i < 4; i++)
+                grants[i] = must_acquire(world->bus, wants[i]);
+        for (int times = 0; times < 10; times++) {
+                world_crash_daemon(world);
+                ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "4");
+                for (unsigned i = 0; i < 4; i++)
+                        ck_assert_str_eq(lease_state(world->bus, grants[i]->lease), "active");
+        }
+        for (unsigned i = 0; i < 4; i++)
+                grant_free(grants[i]);
+        WAIT_FOR(world, is_free(NVME) && is_free(EDU) && is_free(SHARED) && is_free(NO_RESET));
+        check_nothing_held(world);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("restart");
+        TCase *tcase = tcase_create("restart");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        tcase_add_test(tcase, lease_goes_on_over_deaths_and_restarts);
+        tcase_add_test(tcase, holder_that_goes_while_nobody_looks_is_missed);
+        tcase_add_test(tcase, what_is_still_open_after_a_restart_stays_reserved);
+        tcase_add_test(tcase, death_in_the_middle_of_a_reset_does_not_skip_it);
+        tcase_add_test(tcase, death_in_the_middle_of_an_acquire_leaves_nothing);
+        tcase_add_test(tcase, lease_without_its_descriptors_goes_on_for_who_has_them);
+        tcase_add_test(tcase, lease_whose_container_died_with_the_daemon_ends);
+        tcase_add_loop_test(tcase, group_that_no_record_explains_is_nobodys_before_the_kernel_says_so, 0,
+                            sizeof(damages) / sizeof(*damages));
+        tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
+        tcase_add_test(tcase, quarantine_outlives_the_daemon);
+        tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
+        tcase_add_test(tcase, raw_lease_goes_on_and_is_proved_over_by_the_group);
+        tcase_add_test(tcase, memory_of_a_mediated_lease_is_still_the_daemons_to_take);
+        tcase_add_test(tcase, time_goes_on_while_nobody_looks);
+        tcase_add_test(tcase, many_leases_come_back_each_as_it_was);
+        if (world_is_root())
+                tcase_add_test(tcase, device_that_was_not_reset_is_remembered);
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
