@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <vfio-broker.h>
@@ -147,11 +148,14 @@ static int device_fd(const Client *client, char **words) {
 
 /* edu [ID]: DMA both ways, the data compared, and an interrupt. */
 static int command_edu(Client *client, char **words) {
-        int container = vfb_lease_container_fd(client->lease), r;
+        vfb_error *error = NULL;
+        int r;
 
         r = edu_new(&client->edu, device_fd(client, words));
         if (r >= 0)
-                r = edu_map_memory(client->edu, container);
+                r = vfb_dma_map(client->lease, edu_memory_fd(client->edu), 0, edu_memory_size(client->edu), edu_iova(client->edu),
+                                VFB_DMA_READ | VFB_DMA_WRITE, &error);
+        say_error(error);
         if (r >= 0)
                 r = edu_check_dma(client->edu);
         if (r >= 0)
@@ -168,6 +172,55 @@ static int command_dma(Client *client, char **words) {
 static int command_dma_forever(Client *client, char **words) {
         say("dma-forever", "begins");
         return edu_check_dma_forever(client->edu);
+}
+
+/* dma-until-cut: goes on until nothing arrives in memory any more, and then tries a few times more. */
+static int command_dma_until_cut(Client *client, char **words) {
+        unsigned arrived = 0, late = 0;
+        int r;
+
+        while ((r = edu_try_write(client->edu)) > 0)
+                if (++arrived == 3)
+                        say("dma-until-cut", "begins");
+        for (int times = 0; r >= 0 && times < 8; times++) {
+                r = edu_try_write(client->edu);
+                late += r > 0;
+        }
+
+        printf("arrived: %u\nlate: %u\n", arrived, late);
+        return r;
+}
+
+/* write: one more try. */
+static int command_write(Client *client, char **words) {
+        int r = edu_try_write(client->edu);
+
+        if (r >= 0)
+                say("arrived", r > 0 ? "yes" : "no");
+        return r;
+}
+
+/* alloc MIB IOVA, unmap MIB IOVA: memory for DMA, that no device uses. */
+static int command_alloc(Client *client, char **words) {
+        size_t size = (size_t) strtoul(words[0], NULL, 10) << 20;
+        vfb_error *error = NULL;
+        void *address;
+        int r;
+
+        r = vfb_dma_alloc(client->lease, size, strtoull(words[1], NULL, 0), VFB_DMA_READ | VFB_DMA_WRITE, &address, &error);
+        say_error(error);
+        if (r >= 0)
+                (void) munmap(address, size);
+        return r;
+}
+
+static int command_unmap(Client *client, char **words) {
+        vfb_error *error = NULL;
+        int r;
+
+        r = vfb_dma_unmap(client->lease, strtoull(words[1], NULL, 0), (size_t) strtoul(words[0], NULL, 10) << 20, &error);
+        say_error(error);
+        return r;
 }
 
 /* mask [VALUE]: what the NVMe's register has, and then gets. */
@@ -222,6 +275,10 @@ static const struct {
         { "edu", command_edu, true },
         { "dma", command_dma, true },
         { "dma-forever", command_dma_forever, true },
+        { "dma-until-cut", command_dma_until_cut, true },
+        { "write", command_write, true },
+        { "alloc", command_alloc, true },
+        { "unmap", command_unmap, true },
         { "mask", command_mask, true },
         { "close", command_close, true },
         { "hide", command_hide, true },

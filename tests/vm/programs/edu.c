@@ -226,6 +226,30 @@ int edu_check_dma(Edu *edu) {
         return memcmp(there, back, DMA_COUNT) == 0 ? 0 : -EBADMSG;
 }
 
+int edu_try_write(Edu *edu) {
+        uint8_t *there = edu->memory, *back = edu->memory + edu->page, before[2 * DMA_COUNT];
+        int r;
+
+        /* Whatever has been done to it meanwhile, the client makes it a bus master again. */
+        r = edu_enable(edu);
+        if (r < 0)
+                return r;
+
+        /* The device's buffer has what edu_check_dma() left there. */
+        memset(back, ~there[0], DMA_COUNT);
+        memcpy(before, there, DMA_COUNT);
+        memcpy(before + DMA_COUNT, back, DMA_COUNT);
+        r = edu_transfer(edu, DMA_BUFFER, DMA_IOVA + (uint32_t) edu->page, DMA_TO_MEMORY);
+        if (r < 0)
+                return r;
+
+        if (memcmp(there, before, DMA_COUNT) != 0)
+                return -EBADMSG;
+        if (memcmp(back, before + DMA_COUNT, DMA_COUNT) == 0)
+                return 0;
+        return memcmp(back, there, DMA_COUNT) == 0 ? 1 : -EBADMSG;
+}
+
 int edu_check_dma_forever(Edu *edu) {
         int r;
 

@@ -32,6 +32,9 @@ int edu_unmap_memory(Edu *edu, int container);
 int edu_check_dma(Edu *edu);
 /* Goes on with that until it fails. */
 int edu_check_dma_forever(Edu *edu);
+/* The pattern once more to the other page: 1: it arrived. 0: nothing has changed in either page, although the device says
+ * that it is done. -EBADMSG: something else has come. */
+int edu_try_write(Edu *edu);
 /* An MSI arrives through an eventfd. -ETIME: it does not. */
 int edu_check_msi(Edu *edu);
 
