@@ -305,8 +305,8 @@ static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, v
 
         if (r < 0 || (result->step == VFIO_STEP_NONE && n_fds != task->plan.n_pass)) {
                 task_refuse(task, r < 0 ? r : -EIO, NULL);
-        } else if (lease_is_over(lease)) {
-                task_refuse(task, VFB_ERROR_NO_SUCH_LEASE, NULL);
+        } else if (lease->state != LEASE_ACTIVE) {
+                task_refuse(task, VFB_ERROR_NO_SUCH_LEASE, NULL); /* over, or to be given back */
         } else if (result->step != VFIO_STEP_NONE) {
                 task_refuse_result(task, result);
         } else if (task->done) {

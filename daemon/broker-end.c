@@ -49,6 +49,7 @@ void broker_finish_lease(Broker *broker, Lease *lease) {
 
         memcpy(groups, lease->groups, n * sizeof(*groups));
         if (lease->announced) {
+                broker_revoke_report(lease);
                 log_lease(lease, LOG_ID_RELEASED, LOG_INFO, "is over");
                 NOTIFY(broker, lease_removed, lease);
         }
@@ -198,12 +199,12 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
         if (lease_is_over(lease))
                 return;
 
-        lease->end = end;
+        lease->end = broker_revoke_end(lease, end);
         if (lease->lifeline)
                 lifeline_rest(lease->lifeline); /* who has it is a holder still */
         lease->process = lifeline_free(lease->process);
         lease->term = term_free(lease->term);
-        if (lease->state == LEASE_ACTIVE) {
+        if (lease->state == LEASE_ACTIVE || lease->state == LEASE_REVOKING) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");
                 broker_move_lease(broker, lease, LEASE_LINGERING);
         }

@@ -152,6 +152,24 @@ int broker_start_gate(Broker *broker, Lease *lease);
 /* The devices are free, or quarantined: forget the lease. */
 void broker_finish_lease(Broker *broker, Lease *lease);
 
+/* Takes back what the holder did not let go. The lease has a revocation. */
+void broker_force(Broker *broker, Lease *lease);
+
+/* Notes a step of the revocation, "word: what it was", where it can be asked for, and tells it. */
+void broker_take_step(Lease *lease, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line about it: "Lease ID @text: @reason" */
+void broker_log_revocation(const Lease *lease, const char *id, int priority, const char *text, const char *reason);
+
+/* Of a lease that an earlier daemon has left: sets the deadline again, which may have passed. */
+int broker_resume_revocation(Broker *broker, Lease *lease);
+
+/* The end that counts, where the lease was to be given back; notes how it came. */
+LeaseEnd broker_revoke_end(Lease *lease, LeaseEnd end);
+
+/* The lease is gone: the journal's last word about its revocation, if there was one. */
+void broker_revoke_report(const Lease *lease);
+
 /* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
 void broker_continue_end(Broker *broker, Lease *lease);
 

@@ -120,7 +120,7 @@ static int restore_user(Broker *broker, uid_t uid, User **ret) {
         return r < 0 ? r : user_charge(*ret, UINT_MAX);
 }
 
-static int restore_lease_new(Restore *restore, const LeaseRecord *record, Lease **ret) {
+static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         Broker *broker = restore->broker;
         User *user;
@@ -155,6 +155,13 @@ static int restore_lease_new(Restore *restore, const LeaseRecord *record, Lease 
                 r = restore_mappings(lease, record);
         if (r < 0)
                 return r;
+
+        lease->revocation = TAKE_PTR(record->revocation);
+        if (lease->revocation) {
+                r = broker_resume_revocation(broker, lease);
+                if (r < 0)
+                        return r;
+        }
 
         restore_descriptors(restore, lease);
         *ret = TAKE_PTR(lease);
@@ -222,6 +229,8 @@ static void resume_active(Restore *restore, Lease *lease, const LeaseRecord *rec
         int r;
 
         lease_advance(lease, LEASE_ACTIVE);
+        if (lease->revocation)
+                lease_advance(lease, LEASE_REVOKING);
         fdstore_name_process(name, lease->id);
         pidfd = fdstore_take(&restore->store, name);
         r = broker_tie_again(broker, lease, pidfd);
@@ -280,7 +289,7 @@ static void restore_lease(const char *name, void *userdata) {
         if (r < 0) {
                 log_lost(name, r);
                 journal_remove(broker->journal, name);
-        } else if (record.state == LEASE_ACTIVE) {
+        } else if (record.state == LEASE_ACTIVE || record.state == LEASE_REVOKING) {
                 resume_active(restore, lease, &record);
         } else {
                 resume_end(broker, lease, record.end);

@@ -38,6 +38,8 @@ typedef struct BrokerObserver {
         void (*group_changed)(const Group *group, void *userdata);
         void (*lease_new)(const Lease *lease, void *userdata);
         void (*lease_changed)(const Lease *lease, void *userdata);
+        void (*lease_revoke_requested)(const Lease *lease, const char *reason, uint64_t deadline_usec, void *userdata);
+        void (*lease_stepped)(const Lease *lease, void *userdata);
         void (*lease_removed)(const Lease *lease, void *userdata);
         void (*n_leases_changed)(unsigned n, void *userdata);
         void (*lease_expiring)(const Lease *lease, void *userdata); /* soon, and not yet */
@@ -219,6 +221,19 @@ int broker_renew(Broker *broker, const Lease *lease, uint64_t duration_usec);
 
 /* As the clock on the wall is set now; 0: never. */
 uint64_t broker_lease_expires_usec(const Lease *lease);
+
+/* revocation */
+
+/* Asks the holder for the lease, and takes it by force once @grace_usec have passed; whatever is more than the
+ * configuration's limit is that limit. For a lease that is over but lingers there is nobody to ask. Again: the
+ * earlier deadline holds. A lease that is being cleaned comes by itself. */
+int broker_revoke(Broker *broker, const Lease *lease, const char *reason, uint64_t grace_usec, uid_t by);
+
+/* Tells the holders once more, whom an earlier daemon may have told or not. */
+void broker_ask_again(Broker *broker);
+
+/* The holder's answer. Nothing if nobody had asked. */
+void broker_revoke_complete(Broker *broker, const Lease *lease);
 
 /* holders */
 

@@ -26,6 +26,8 @@ static const struct {
         { "Limits", "LeasesPerUserMax", offsetof(Config, leases_per_user_max), 0, 100000 },
         { "Limits", "DevicesPerLeaseMax", offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
         { "Limits", "LeaseDurationMaxSec", offsetof(Config, lease_duration_max_sec), 0, 1000000000 },
+        { "Limits", "RevokeDelayMaxSec", offsetof(Config, revoke_delay_max_sec), 0, 1000000 },
+        { "Limits", "RevokeKillSec", offsetof(Config, revoke_kill_sec), 0, 3600 },
         /* 65535 is what a container takes unless vfio_iommu_type1's dma_entry_limit is raised. */
         { "Limits", "MappingsPerLeaseMax", offsetof(Config, mappings_per_lease_max), 0, 65535 },
         { "Limits", "MappingsPerUserMax", offsetof(Config, mappings_per_user_max), 0, 1000000 },
@@ -57,6 +59,8 @@ void config_default(Config *ret) {
                 .leases_max = 4096,
                 .leases_per_user_max = 64,
                 .devices_per_lease_max = LEASE_DEVICES_MAX,
+                .revoke_delay_max_sec = 300,
+                .revoke_kill_sec = 5,
                 .mappings_per_lease_max = 1024,
                 .mappings_per_user_max = 4096,
                 .mediated_bytes_per_lease_max = UINT64_C(1) << 30,

@@ -16,6 +16,8 @@ typedef struct Config {
         unsigned leases_per_user_max;
         unsigned devices_per_lease_max; /* at most LEASE_DEVICES_MAX */
         unsigned lease_duration_max_sec; /* 0: no limit */
+        unsigned revoke_delay_max_sec; /* that a holder may have to give a lease back */
+        unsigned revoke_kill_sec;      /* between SIGTERM and SIGKILL */
         unsigned mappings_per_lease_max; /* these four of mediated leases */
         unsigned mappings_per_user_max;
         uint64_t mediated_bytes_per_lease_max;

@@ -25,6 +25,10 @@
 #define LOG_ID_NOT_CUT      "921928166e924b2d9f2697357d513fa0"
 #define LOG_ID_RESTORED     "5ef8ad8a5f0d4fd0a5f2ad45bcb2d2a1"
 #define LOG_ID_STATE        "0d5b3c8f8c4b4c3c9a2f41c67e1be0c4"
+#define LOG_ID_REVOKING     "68235eadc7be4369879c49856a21bbd5"
+#define LOG_ID_REVOKE_STEP  "e753bde30b3e4d1899badc565011796d"
+#define LOG_ID_STILL_BUSY   "ad24e35556b04b08ba35ff4afa7bbe69"
+#define LOG_ID_REVOKED      "2a25beb770e94b5d80a62115051a6e3f"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
 
 #include <sys/types.h>

@@ -95,6 +95,10 @@ int details_of_request(Ask *ask, const char *mode, const char *label) {
         return ask_add(ask, "lease.label", "%s", label);
 }
 
+int details_of_no_lease(Ask *ask, const char *id) {
+        return ask_add(ask, "lease.id", "%s", id);
+}
+
 int details_of_lease(Ask *ask, const Lease *lease) {
         char ids[2048];
         size_t n = 0;

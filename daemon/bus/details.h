@@ -19,5 +19,7 @@ int details_of_device(Ask *ask, Server *server, const Device *device);
 int details_of_unknown(Ask *ask, const char *selector);
 int details_of_request(Ask *ask, const char *mode, const char *label);
 
+int details_of_no_lease(Ask *ask, const char *id);
+
 /* Its holder may without a question. */
 int details_of_lease(Ask *ask, const Lease *lease);

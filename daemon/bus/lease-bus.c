@@ -16,6 +16,7 @@
 #include "bus/operation.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
+#include "bus/revoke-bus.h"
 #include "bus/server.h"
 #include "errors.h"
 #include "names.h"
@@ -282,6 +283,13 @@ static const sd_bus_vtable lease_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
 
         SD_BUS_SIGNAL_WITH_ARGS("Expiring", SD_BUS_ARGS("t", expires_usec), 0),
+        SD_BUS_METHOD_WITH_ARGS("RevokeComplete",
+                                SD_BUS_NO_ARGS,
+                                SD_BUS_NO_RESULT,
+                                lease_method_revoke_complete,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_SIGNAL_WITH_ARGS("RevokeRequested", SD_BUS_ARGS("s", reason, "t", deadline_usec), 0),
         SD_BUS_SIGNAL_WITH_ARGS("DeviceGone", SD_BUS_ARGS("o", device, "s", cause), 0),
 
         SD_BUS_PROPERTY("Id", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -294,6 +302,7 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("CreatedUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("RevokeSteps", "as", lease_property_revoke_steps, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ExpiresUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
         SD_BUS_VTABLE_END
@@ -346,6 +355,14 @@ void lease_emit_expiring(Server *server, const Lease *lease) {
 
         if (lease_new_signal(server, lease, "Expiring", &m) >= 0 &&
             sd_bus_message_append(m, "t", broker_lease_expires_usec(lease)) >= 0)
+                sd_bus_send(server_bus(server), m, NULL);
+}
+
+void lease_emit_revoke_requested(Server *server, const Lease *lease, const char *reason, uint64_t deadline_usec) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (lease_new_signal(server, lease, "RevokeRequested", &m) >= 0 &&
+            sd_bus_message_append(m, "st", reason, deadline_usec) >= 0)
                 sd_bus_send(server_bus(server), m, NULL);
 }
 

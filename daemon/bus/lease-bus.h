@@ -3,6 +3,8 @@
 
 /* Leases on the bus. */
 
+#include <stdint.h>
+
 typedef struct Device Device;
 typedef struct Lease Lease;
 typedef struct Server Server;
@@ -13,4 +15,5 @@ void lease_emit_renewed(Server *server, const Lease *lease);
 
 /* To the bus name that acquired it, and to nobody else. */
 void lease_emit_expiring(Server *server, const Lease *lease);
+void lease_emit_revoke_requested(Server *server, const Lease *lease, const char *reason, uint64_t deadline_usec);
 void lease_emit_device_gone(Server *server, const Lease *lease, const Device *device, const char *cause);

@@ -10,6 +10,7 @@
 #include "bus/manager-bus.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
+#include "bus/revoke-bus.h"
 #include "bus/server.h"
 #include "config.h"
 #include "errors.h"
@@ -272,6 +273,13 @@ static int manager_property_lease_duration_max(sd_bus *bus, const char *path, co
         return sd_bus_message_append(m, "t", sec * 1000000);
 }
 
+static int manager_property_revoke_delay_max(sd_bus *bus, const char *path, const char *interface,
+                                             const char *property, sd_bus_message *m, void *userdata,
+                                             sd_bus_error *error) {
+        return sd_bus_message_append(
+                m, "t", (uint64_t) broker_config(server_broker(userdata))->revoke_delay_max_sec * 1000000);
+}
+
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
@@ -311,6 +319,12 @@ static const sd_bus_vtable manager_vtable[] = {
                                 manager_method_acquire,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
 
+        SD_BUS_METHOD_WITH_ARGS("Revoke",
+                                SD_BUS_ARGS("s", id, "s", reason, "t", grace_usec, "t", flags),
+                                SD_BUS_NO_RESULT,
+                                manager_method_revoke,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
         SD_BUS_SIGNAL_WITH_ARGS("LeaseNew", SD_BUS_ARGS("s", id, "o", lease), 0),
         SD_BUS_SIGNAL_WITH_ARGS("LeaseRemoved", SD_BUS_ARGS("s", id, "o", lease, "s", reason), 0),
         SD_BUS_SIGNAL_WITH_ARGS("DeviceNew", SD_BUS_ARGS("s", id, "o", device), 0),
@@ -326,6 +340,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("LeasesPerUserMax", "u", manager_property_leases_per_user_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("LeaseDurationMaxUSec", "t", manager_property_lease_duration_max, 0,
                         SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("RevokeDelayMaxUSec", "t", manager_property_revoke_delay_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 
         SD_BUS_VTABLE_END
 };

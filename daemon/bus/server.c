@@ -14,6 +14,7 @@
 #include "bus/lifetimes.h"
 #include "bus/manager-bus.h"
 #include "bus/operation.h"
+#include "bus/revoke-bus.h"
 #include "bus/server.h"
 #include "names.h"
 
@@ -96,6 +97,15 @@ static void server_on_lease_removed(const Lease *lease, void *userdata) {
         sd_bus_emit_object_removed(server->bus, path);
 }
 
+static void server_on_lease_revoke_requested(const Lease *lease, const char *reason, uint64_t deadline_usec,
+                                             void *userdata) {
+        lease_emit_revoke_requested(userdata, lease, reason, deadline_usec);
+}
+
+static void server_on_lease_stepped(const Lease *lease, void *userdata) {
+        lease_emit_revoke_steps(userdata, lease);
+}
+
 static void server_on_n_leases_changed(unsigned n, void *userdata) {
         manager_emit_n_leases(userdata);
 }
@@ -121,6 +131,8 @@ static const BrokerObserver observer = {
         .group_changed = server_on_group_changed,
         .lease_new = server_on_lease_new,
         .lease_changed = server_on_lease_changed,
+        .lease_revoke_requested = server_on_lease_revoke_requested,
+        .lease_stepped = server_on_lease_stepped,
         .lease_removed = server_on_lease_removed,
         .n_leases_changed = server_on_n_leases_changed,
         .lease_expiring = server_on_lease_expiring,
@@ -245,7 +257,12 @@ int server_publish(Server *server) {
         if (r < 0)
                 return r;
 
-        return sd_bus_request_name(server->bus, VFB_BUS_NAME, 0);
+        r = sd_bus_request_name(server->bus, VFB_BUS_NAME, 0);
+        if (r < 0)
+                return r;
+
+        broker_ask_again(server->broker);
+        return 0;
 }
 
 Broker *server_broker(const Server *server) {

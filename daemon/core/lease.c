@@ -18,7 +18,8 @@
 /* From (row) to (column). A lease may end (be freed) while preparing, after cleaning, and as failed. */
 static const bool moves[_LEASE_STATE_MAX][_LEASE_STATE_MAX] = {
         [LEASE_PREPARING] = { [LEASE_ACTIVE] = true, [LEASE_LINGERING] = true },
-        [LEASE_ACTIVE] = { [LEASE_LINGERING] = true },
+        [LEASE_ACTIVE] = { [LEASE_REVOKING] = true, [LEASE_LINGERING] = true },
+        [LEASE_REVOKING] = { [LEASE_LINGERING] = true },
         [LEASE_LINGERING] = { [LEASE_CLEANING] = true, [LEASE_FAILED] = true },
         [LEASE_CLEANING] = { [LEASE_FAILED] = true },
 };
@@ -122,6 +123,7 @@ Lease *lease_free(Lease *lease) {
         lifeline_free(lease->lifeline);
         lifeline_free(lease->process);
         term_free(lease->term);
+        revocation_free(lease->revocation);
         lease_close_groups(lease);
         closep(&lease->container_fd);
 
@@ -249,6 +251,7 @@ const char *lease_state_name(LeaseState state) {
         static const char *const names[_LEASE_STATE_MAX] = {
                 [LEASE_PREPARING] = "preparing",
                 [LEASE_ACTIVE] = "active",
+                [LEASE_REVOKING] = "revoking",
                 [LEASE_LINGERING] = "lingering",
                 [LEASE_CLEANING] = "cleaning",
                 [LEASE_FAILED] = "failed",
@@ -294,6 +297,7 @@ const char *lease_end_name(LeaseEnd end) {
                 [LEASE_END_RELEASED] = "released",
                 [LEASE_END_HOLDER_GONE] = "holder-gone",
                 [LEASE_END_EXPIRED] = "expired",
+                [LEASE_END_REVOKED] = "revoked",
                 [LEASE_END_REMOVED] = "removed",
                 [LEASE_END_FAILED] = "failed",
         };

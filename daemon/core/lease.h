@@ -19,6 +19,7 @@
 
 #include "core/lifeline.h"
 #include "core/mapping.h"
+#include "core/revocation.h"
 #include "core/term.h"
 #include "core/user.h"
 
@@ -41,6 +42,7 @@ typedef struct LeaseList {
 typedef enum LeaseState {
         LEASE_PREPARING,
         LEASE_ACTIVE,
+        LEASE_REVOKING,
         LEASE_LINGERING,
         LEASE_CLEANING,
         LEASE_FAILED,
@@ -68,6 +70,7 @@ typedef enum LeaseEnd {
         LEASE_END_RELEASED,
         LEASE_END_HOLDER_GONE,
         LEASE_END_EXPIRED,
+        LEASE_END_REVOKED,
         LEASE_END_REMOVED,
         LEASE_END_FAILED,
         _LEASE_END_MAX,
@@ -118,6 +121,7 @@ struct Lease {
         char *unit, *invocation; /* likewise, to a unit */
         Term *term; /* NULL: it has no end of time */
         uint64_t duration_usec, until_usec; /* the latter of CLOCK_BOOTTIME; 0: none */
+        Revocation *revocation; /* NULL: nobody has asked for it */
         sd_event_source *timer; /* until the next look whether it is still open somewhere */
         uint64_t wait_usec;
         unsigned n_tasks; /* actions of the kernel that are under way for it; it is not freed before */

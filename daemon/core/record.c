@@ -114,6 +114,10 @@ static bool add_term(json_object *object, const Lease *lease) {
                (add_number(object, "duration", lease->duration_usec) && add_number(object, "until", lease->until_usec));
 }
 
+static bool add_revocation(json_object *object, const Lease *lease) {
+        return !lease->revocation || add(object, "revocation", revocation_to_json(lease->revocation));
+}
+
 int record_of_lease(const Lease *lease, char **ret) {
         _cleanup_(jsonp) json_object *object = json_object_new_object();
 
@@ -127,7 +131,7 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_number(object, "pid", (uint64_t) lease->pid) || !add_text(object, "sender", lease->sender ?: "") ||
             !add_text(object, "label", lease->label ?: "") || !add_number(object, "created", lease->created_usec) ||
             !add_number(object, "model", lease->model) || !add_number(object, "handed-out", lease->n_handed_out) ||
-            !add_term(object, lease) || !add_devices(object, lease) || !add_mappings(object, &lease->mappings))
+            !add_term(object, lease) || !add_revocation(object, lease) || !add_devices(object, lease) || !add_mappings(object, &lease->mappings))
                 return -ENOMEM;
 
         return take_text(object, ret);
@@ -332,6 +336,16 @@ static int read_numbers(json_object *object, LeaseRecord *record) {
         return 0;
 }
 
+static int read_revocation(json_object *object, LeaseRecord *record) {
+        json_object *revocation;
+
+        if (!json_object_object_get_ex(object, "revocation", &revocation))
+                return 0;
+        if (!json_object_is_type(revocation, json_type_object))
+                return -EBADMSG;
+        return revocation_from_json(&record->revocation, revocation);
+}
+
 static int read_texts(json_object *object, LeaseRecord *record) {
         const char *sender = get_text(object, "sender", SENDER_MAX);
         const char *label = get_text(object, "label", 4 * LEASE_LABEL_MAX);
@@ -379,6 +393,9 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
         if (r < 0)
                 return r;
         r = read_mappings(object, &record);
+        if (r < 0)
+                return r;
+        r = read_revocation(object, &record);
         if (r < 0)
                 return r;
         r = read_unit(object, &record);
@@ -432,6 +449,7 @@ void lease_record_done(LeaseRecord *record) {
         free(record->unit);
         free(record->invocation);
         free(record->mappings);
+        record->revocation = revocation_free(record->revocation);
         record->sender = record->label = record->unit = record->invocation = NULL;
         record->mappings = NULL;
 }

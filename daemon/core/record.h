@@ -45,6 +45,7 @@ typedef struct LeaseRecord {
         unsigned model, n_handed_out;
         RecordDevice devices[LEASE_DEVICES_MAX];
         unsigned n_devices;
+        Revocation *revocation; /* ours; NULL: none, so its absence is no error */
         RecordRange *mappings; /* ours */
         unsigned n_mappings;
 } LeaseRecord;

@@ -334,3 +334,25 @@ void vfio_detach(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX],
         if (result->step != VFIO_STEP_NONE)
                 close_fds(fds, n_fds);
 }
+
+void vfio_request(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
+        struct vfio_irq_set set = {
+                .argsz = sizeof(set),
+                .flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+                .index = VFIO_PCI_REQ_IRQ_INDEX,
+                .count = 1,
+        };
+        const VfioPlan *plan = plan_data;
+        VfioResult *result = result_data;
+
+        vfio_check_plan(plan);
+
+        for (unsigned i = 0; i < plan->n_devices; i++) {
+                int fd = vfio_open_device_quietly(plan->group_fds[plan->devices[i].group], &plan->devices[i]);
+
+                if (fd < 0)
+                        continue;
+                result->told[i] = ioctl(fd, VFIO_DEVICE_SET_IRQS, &set) == 0;
+                close(fd);
+        }
+}

@@ -84,6 +84,7 @@ typedef struct VfioResult {
         int error;     /* errno, positive */
         unsigned index; /* of the group or the device that failed */
         unsigned model; /* VFIO_TYPE1v2_IOMMU or VFIO_TYPE1_IOMMU */
+        bool told[VFIO_DEVICES_MAX]; /* vfio_request(): somebody listens */
         bool reset_works[VFIO_DEVICES_MAX]; /* VFIO_DEVICE_FLAGS_RESET at this open: a reset has just succeeded */
         VfioReset resets[VFIO_DEVICES_MAX]; /* of the gate: what it has come to */
 } VfioResult;
@@ -102,6 +103,11 @@ void vfio_open_more(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t
  * is opened, EBUSY while somebody has it, and passed. Passes: the groups opened here, in order; on failure none. All
  * groups are tried, and the first that fails is named. */
 void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
+
+/* Fires the interrupt by which the kernel itself asks for a device back (VFIO_PCI_REQ_IRQ_INDEX), as its holder has
+ * set it up; told says where that is so. The devices are open already, or this opens and so resets them.
+ * Passes nothing. */
+void vfio_request(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
 /* "type1v2", "type1" */
 const char *vfio_model_name(unsigned model);

@@ -399,6 +399,18 @@ static int device_get_region_info(const Object *object, void *argument) {
         return 0;
 }
 
+/* Only the interrupt that asks for the device, fired as a test: somebody listens where the test says so. */
+static int device_set_irqs(const Object *object, void *argument) {
+        const struct vfio_irq_set *set = argument;
+        char path[PATH_MAX];
+
+        if (set->argsz < sizeof(*set) || set->index != VFIO_PCI_REQ_IRQ_INDEX ||
+            set->flags != (VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER))
+                return -EINVAL;
+        state_path(path, "fail/%s/listens", object->name);
+        return path_exists(path) ? 0 : -EINVAL;
+}
+
 static int device_do_reset(const Object *object, void *argument) {
         _cleanup_(closep) int fd = -EBADF;
         char path[PATH_MAX];
@@ -465,6 +477,7 @@ static const Call calls[] = {
         { KIND_GROUP, VFIO_GROUP_GET_DEVICE_FD, "open", group_get_device_fd },
         { KIND_DEVICE, VFIO_DEVICE_GET_INFO, "get-info", device_get_info },
         { KIND_DEVICE, VFIO_DEVICE_GET_REGION_INFO, "get-region-info", device_get_region_info },
+        { KIND_DEVICE, VFIO_DEVICE_SET_IRQS, "set-irqs", device_set_irqs },
         { KIND_DEVICE, VFIO_DEVICE_RESET, "reset", device_do_reset },
         { KIND_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, "bus-info", reset_get_bus_info },
         { KIND_DEVICE, VFIO_DEVICE_PCI_HOT_RESET, "bus-reset", reset_bus },

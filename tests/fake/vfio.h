@@ -30,6 +30,7 @@
  * fail/ADDRESS/reset-fails: no reset of the device works, but for its bus's, whose call is "bus-reset". After that one
  * fail/ADDRESS/silent-after-reset, other-after-reset, master-after-reset, bars-after-reset: its "config" in /sys is all
  * ones, another device's, with the bus master on, without its first BAR. fail/ADDRESS/vf-token: the UUID that opens it.
+ * fail/ADDRESS/listens: the holder has set up the interrupt that asks for the device.
  * fail/container/is-iommufd: it answers a request that only an iommufd knows.
  * fail/container/extensions: the models and extensions there are, instead of "1 3 4 9".
  *

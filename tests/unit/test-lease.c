@@ -233,12 +233,13 @@ START_TEST(again_and_again_leaves_nothing) {
 END_TEST
 
 static const bool allowed[_LEASE_STATE_MAX][_LEASE_STATE_MAX] = {
-        /*                     preparing active lingering cleaning failed */
-        [LEASE_PREPARING] = { false, true, true, false, false },
-        [LEASE_ACTIVE] = { false, false, true, false, false },
-        [LEASE_LINGERING] = { false, false, false, true, true },
-        [LEASE_CLEANING] = { false, false, false, false, true },
-        [LEASE_FAILED] = { false, false, false, false, false },
+        /*                     preparing active revoking lingering cleaning failed */
+        [LEASE_PREPARING] = { false, true, false, true, false, false },
+        [LEASE_ACTIVE] = { false, false, true, true, false, false },
+        [LEASE_REVOKING] = { false, false, false, true, false, false },
+        [LEASE_LINGERING] = { false, false, false, false, true, true },
+        [LEASE_CLEANING] = { false, false, false, false, false, true },
+        [LEASE_FAILED] = { false, false, false, false, false, false },
 };
 
 START_TEST(an_allowed_move_is_made) {

@@ -113,6 +113,36 @@ START_TEST(a_lease_is_read_as_it_was_written) {
 }
 END_TEST
 
+START_TEST(a_revocation_is_kept_with_what_was_done) {
+        LeaseRecord record;
+        char *text;
+
+        ck_assert_int_eq(revocation_new(&lease->revocation, "wärtung"), 0);
+        ck_assert_int_eq(revocation_add_step(lease->revocation, "asked: the holder has 1 s"), 0);
+        ck_assert_int_eq(revocation_add_step(lease->revocation, "deadline: somebody still has it"), 0);
+        lease->revocation->until_usec = 77;
+        lease->revocation->stage = REVOCATION_KILL;
+        lease_advance(lease, LEASE_REVOKING);
+        text = text_of_lease();
+        ck_assert_int_eq(record_read_lease(text, &record), 0);
+        ck_assert_int_eq(record.state, LEASE_REVOKING);
+        ck_assert_ptr_nonnull(record.revocation);
+        ck_assert_str_eq(record.revocation->reason, "wärtung");
+        ck_assert_uint_eq(record.revocation->until_usec, 77);
+        ck_assert_uint_eq(record.revocation->n_steps, 2);
+        ck_assert_str_eq(record.revocation->steps[1], "deadline: somebody still has it");
+        ck_assert_int_eq(record.revocation->stage, REVOCATION_ASKED); /* force begins anew */
+        lease_record_done(&record);
+
+        /* one that makes no sense makes no lease */
+        memcpy(strstr(text, "\"until\":77"), "\"until\":-7", strlen("\"until\":-7"));
+        ck_assert_int_eq(record_read_lease(text, &record), -EBADMSG);
+        memcpy(strstr(text, "\"until\":-7"), "\"untie\":77", strlen("\"untie\":77"));
+        ck_assert_int_eq(record_read_lease(text, &record), -EBADMSG);
+        free(text);
+}
+END_TEST
+
 START_TEST(every_state_end_and_loss_comes_back) {
         LeaseRecord record;
 
@@ -235,6 +265,7 @@ int main(void) {
         suite_add_tcase(suite, tcase);
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_lease_is_read_as_it_was_written);
+        tcase_add_test(tcase, a_revocation_is_kept_with_what_was_done);
         tcase_add_test(tcase, every_state_end_and_loss_comes_back);
         tcase_add_loop_test(tcase, what_this_program_could_not_have_written_is_not_believed, 0,
                             sizeof(spoils) / sizeof(*spoils));

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Revocation on the bus */
+
+#include "broker.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/details.h"
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "bus/revoke-bus.h"
+#include "bus/server.h"
+#include "errors.h"
+#include "names.h"
+
+/* Whether there is such a lease is known only to who may do it, as with everything that is asked for by name. */
+static int revoke_authorize(Server *server, sd_bus_message *m, const char *id, Sender *ret_sender,
+                            sd_bus_error *error) {
+        const Lease *lease = broker_find_lease(server_broker(server), id);
+        Ask ask = {};
+        int r;
+
+        r = ask_about(&ask, VFB_ACTION_REVOKE, id, 0);
+        if (r >= 0)
+                r = lease ? details_of_lease(&ask, lease) : details_of_no_lease(&ask, id);
+        if (r >= 0)
+                r = authorizer_check(server_authorizer(server), m, &ask, 1, ret_sender, error);
+        ask_done(&ask);
+        return r;
+}
+
+int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *id, *reason;
+        Server *server = userdata;
+        uint64_t grace_usec;
+        const Lease *lease;
+        Sender sender;
+        int r;
+
+        r = sd_bus_message_read(m, "sst", &id, &reason, &grace_usec);
+        if (r < 0)
+                return r;
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+        if (text_length(reason) > REVOCATION_REASON_MAX)
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is too long");
+
+        r = revoke_authorize(server, m, id, &sender, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        lease = broker_find_lease(server_broker(server), id);
+        if (!lease)
+                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, id);
+        r = broker_revoke(server_broker(server), lease, reason, grace_usec, sender.uid);
+        if (r != 0)
+                return bus_refuse(error, r, id);
+
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+int lease_method_revoke_complete(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Server *server = userdata;
+        const Lease *lease;
+        Sender sender;
+        int r;
+
+        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return 1;
+
+        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!lease)
+                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
+        if (sender.uid != lease->user->uid)
+                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
+
+        r = sd_bus_reply_method_return(m, NULL);
+        broker_revoke_complete(server_broker(server), lease);
+        return r;
+}
+
+int lease_property_revoke_steps(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Lease *lease = lease_of_path(server_broker(userdata), path);
+        int r;
+
+        if (!lease)
+                return -ENOENT;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (unsigned i = 0; r >= 0 && lease->revocation && i < lease->revocation->n_steps; i++)
+                r = sd_bus_message_append(m, "s", lease->revocation->steps[i]);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+void lease_emit_revoke_steps(Server *server, const Lease *lease) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "RevokeSteps", NULL);
+}
