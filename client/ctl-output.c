@@ -105,3 +105,20 @@ int fail_usage(const char *format, ...) {
         fputs("\n  hint: vfio-broker --help\n", stderr);
         return EXIT_USAGE;
 }
+
+char *join_words(char **words) {
+        _cleanup_(freep) char *text = NULL;
+        size_t size = 1;
+
+        for (size_t i = 0; words[i]; i++)
+                size += strlen(words[i]) + 1;
+
+        text = calloc(1, size);
+        for (size_t i = 0; text && words[i]; i++) {
+                if (i > 0)
+                        strcat(text, " ");
+                strcat(text, words[i]);
+        }
+
+        return TAKE_PTR(text);
+}

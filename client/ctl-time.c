@@ -77,6 +77,60 @@ int time_parse_span(const char *text, uint64_t *ret_usec) {
         return 0;
 }
 
+static int parse_date(const char *text, struct tm *ret) {
+        static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
+
+        for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+                const char *end;
+
+                *ret = (struct tm){ .tm_isdst = -1 };
+                end = strptime(text, formats[i], ret);
+                if (end && !*end)
+                        return 0;
+        }
+
+        return -EINVAL;
+}
+
+/* Midnight, so many days before today's. */
+static void days_ago(int days, struct tm *ret) {
+        time_t now = time(NULL);
+
+        localtime_r(&now, ret);
+        *ret = (struct tm){ .tm_year = ret->tm_year, .tm_mon = ret->tm_mon, .tm_mday = ret->tm_mday - days, .tm_isdst = -1 };
+}
+
+int time_parse_past(const char *text, uint64_t *ret_usec) {
+        uint64_t usec, now = time_now_usec();
+        struct tm tm;
+        time_t seconds;
+
+        if (time_parse_span(text, &usec) == 0) {
+                *ret_usec = usec < now ? now - usec : 1;
+                return 0;
+        }
+        if (*text == '@') {
+                /* as the shell's date +%s says it */
+                if (time_parse_span(text + 1, &usec) < 0 || text[1 + strspn(text + 1, "0123456789")] != '\0')
+                        return -EINVAL;
+                *ret_usec = usec > 0 ? usec : 1;
+                return 0;
+        }
+
+        if (strcmp(text, "today") == 0)
+                days_ago(0, &tm);
+        else if (strcmp(text, "yesterday") == 0)
+                days_ago(1, &tm);
+        else if (parse_date(text, &tm) < 0)
+                return -EINVAL;
+
+        seconds = mktime(&tm);
+        if (seconds <= 0)
+                return -EINVAL;
+        *ret_usec = (uint64_t) seconds * 1000000;
+        return 0;
+}
+
 void time_format_span(uint64_t usec, char ret[TIME_TEXT_MAX]) {
         unsigned n_parts = 0;
         size_t n = 0;

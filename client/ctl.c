@@ -17,6 +17,7 @@ enum {
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
         OPTION_VERBOSE = 16,
+        OPTION_LOG = 32, /* lease, since, lines, follow */
 };
 
 typedef struct Command {
@@ -79,6 +80,12 @@ static const Command commands[] = {
         { "quarantine", "DEVICE --reason TEXT", "let nobody have the device", OPTION_REASON, 1, 1,
           ctl_quarantine },
         { "unquarantine", "DEVICE", "let it be had again: it is clean", 0, 1, 1, ctl_unquarantine },
+        { "log", "[-d DEVICE] [--lease LEASE]",
+          "what has happened: who had what, and how it ended\n\n"
+          "From the journal: time, lease, user, devices, what happened. Whoever is in the group systemd-journal may.\n\n"
+          "--json: a line for each: time_usec, event (acquired, refused, renewed, ended, lingering, reset, released,\n"
+          "quarantined, returned, device-gone, ...), message_id, lease, devices, drivers, uid, reset, reason, error, text.",
+          OPTION_DEVICE | OPTION_LOG, 0, -1, ctl_log },
         { "monitor", "",
           "what happens, as it happens\n\n"
           "--json: a line for each event: time_usec, event (device-new, device-removed, lease-new, lease-removed,\n"
@@ -95,10 +102,12 @@ enum {
         ARG_JSON,
         ARG_KEEP_LIFELINE,
         ARG_LABEL,
+        ARG_LEASE,
         ARG_LIFETIME,
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
         ARG_REASON,
+        ARG_SINCE,
         ARG_TIME,
         ARG_VERSION,
         ARG_VF_TOKEN,
@@ -107,15 +116,19 @@ enum {
 static const struct option long_options[] = {
         { "color", required_argument, NULL, ARG_COLOR },
         { "device", required_argument, NULL, 'd' },
+        { "follow", no_argument, NULL, 'f' },
         { "full", no_argument, NULL, ARG_FULL },
         { "help", no_argument, NULL, 'h' },
         { "json", no_argument, NULL, ARG_JSON },
         { "keep-lifeline", no_argument, NULL, ARG_KEEP_LIFELINE },
         { "label", required_argument, NULL, ARG_LABEL },
+        { "lease", required_argument, NULL, ARG_LEASE },
         { "lifetime", required_argument, NULL, ARG_LIFETIME },
+        { "lines", required_argument, NULL, 'n' },
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "reason", required_argument, NULL, ARG_REASON },
+        { "since", required_argument, NULL, ARG_SINCE },
         { "time", required_argument, NULL, ARG_TIME },
         { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, ARG_VERSION },
@@ -138,6 +151,13 @@ static const char request_help[] =
         "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
+
+static const char log_help[] =
+        "  -d --device=SELECTOR   of this device\n"
+        "     --lease=LEASE       of this lease\n"
+        "     --since=TIME        from then on: 2h, yesterday, 2026-11-26, '2026-11-26 20:15', @1700000000\n"
+        "  -n --lines=N           the last N lines; with -f 10 unless said otherwise\n"
+        "  -f --follow            and what happens from now on\n";
 
 static const char overview_tail[] =
         "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed,\n"
@@ -162,6 +182,8 @@ static int help_command(const Command *command) {
                 puts("     --keep-lifeline     the program inherits the lifeline");
         if (command->options & OPTION_REASON)
                 puts("     --reason=TEXT       why");
+        if (command->options & OPTION_LOG)
+                fputs(log_help, stdout);
         if (command->options & OPTION_VERBOSE)
                 puts("  -v --verbose           the processes, too, that have something of the lease");
         return EXIT_SUCCESS;
@@ -224,6 +246,66 @@ static bool is_number(const char *text) {
         return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
+static int parse_lines(const char *text, size_t *ret) {
+        unsigned long n = strtoul(text, NULL, 10);
+
+        if (!is_number(text) || strlen(text) > 6 || n == 0)
+                return fail_usage("--lines=%s: a number from 1 to 999999", text);
+
+        *ret = n;
+        return 0;
+}
+
+static int parse_log_option(Parser *parser, int c) {
+        Ctl *ctl = &parser->ctl;
+
+        parser->options |= OPTION_LOG;
+        switch (c) {
+        case 'f':
+                ctl->follow = true;
+                return 0;
+        case 'n':
+                return parse_lines(optarg, &ctl->n_lines);
+        case ARG_LEASE:
+                ctl->lease = optarg;
+                return 0;
+        case ARG_SINCE:
+                return time_parse_past(optarg, &ctl->since_usec) < 0
+                               ? fail_usage("--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg)
+                               : 0;
+        default:
+                return EXIT_USAGE;
+        }
+}
+
+static int parse_request_option(Parser *parser, int c) {
+        Ctl *ctl = &parser->ctl;
+
+        parser->options |= OPTION_REQUEST;
+        switch (c) {
+        case ARG_MODE:
+                ctl->mode = optarg;
+                return 0;
+        case ARG_LABEL:
+                ctl->label = optarg;
+                return 0;
+        case ARG_VF_TOKEN:
+                ctl->vf_token = optarg;
+                return 0;
+        case ARG_LIFETIME:
+                ctl->lifetime = optarg;
+                if (strncmp(optarg, "pid:", 4) == 0 && !is_number(optarg + 4))
+                        return fail_usage("--lifetime=%s: no number of a process", optarg);
+                return 0;
+        case ARG_TIME:
+                if (time_parse_span(optarg, &ctl->duration_usec) < 0 || ctl->duration_usec == 0)
+                        return fail_usage("--time=%s: no time; try 90s, 30min, 2h or 1d", optarg);
+                return 0;
+        default:
+                return EXIT_USAGE;
+        }
+}
+
 static int parse_option(Parser *parser, int c) {
         Ctl *ctl = &parser->ctl;
 
@@ -248,29 +330,6 @@ static int parse_option(Parser *parser, int c) {
         case 'd':
                 parser->options |= OPTION_DEVICE;
                 return add_device(ctl, optarg);
-        case ARG_MODE:
-                parser->options |= OPTION_REQUEST;
-                ctl->mode = optarg;
-                return 0;
-        case ARG_LABEL:
-                parser->options |= OPTION_REQUEST;
-                ctl->label = optarg;
-                return 0;
-        case ARG_VF_TOKEN:
-                parser->options |= OPTION_REQUEST;
-                ctl->vf_token = optarg;
-                return 0;
-        case ARG_LIFETIME:
-                parser->options |= OPTION_REQUEST;
-                ctl->lifetime = optarg;
-                if (strncmp(optarg, "pid:", 4) == 0 && !is_number(optarg + 4))
-                        return fail_usage("--lifetime=%s: no number of a process", optarg);
-                return 0;
-        case ARG_TIME:
-                parser->options |= OPTION_REQUEST;
-                if (time_parse_span(optarg, &ctl->duration_usec) < 0 || ctl->duration_usec == 0)
-                        return fail_usage("--time=%s: no time; try 90s, 30min, 2h or 1d", optarg);
-                return 0;
         case ARG_REASON:
                 parser->options |= OPTION_REASON;
                 ctl->reason = optarg;
@@ -283,8 +342,13 @@ static int parse_option(Parser *parser, int c) {
                 parser->options |= OPTION_KEEP_LIFELINE;
                 ctl->keep_lifeline = true;
                 return 0;
+        case 'f':
+        case 'n':
+        case ARG_LEASE:
+        case ARG_SINCE:
+                return parse_log_option(parser, c);
         default:
-                return EXIT_USAGE;
+                return parse_request_option(parser, c);
         }
 }
 
@@ -304,7 +368,7 @@ static int parse_options(Parser *parser, int argc, char **argv, const char *shor
 static int parse(Parser *parser, int argc, char **argv) {
         int r;
 
-        r = parse_options(parser, argc, argv, "+d:hv");
+        r = parse_options(parser, argc, argv, "+d:fhn:v");
         if (r != 0 || optind >= argc)
                 return r;
 
@@ -314,7 +378,7 @@ static int parse(Parser *parser, int argc, char **argv) {
         if (!parser->command)
                 return fail_usage("%s: no such command", argv[0]);
 
-        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:hv" : "d:hv");
+        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:fhn:v" : "d:fhn:v");
         parser->args = argv + optind;
         parser->n_args = argc - optind;
         return r;
@@ -334,6 +398,9 @@ static int check(const Parser *parser) {
                 return n_args == 0 ? fail_usage("run needs a program") : 0;
         }
 
+        if (command->run == ctl_log && n_args > 0)
+                return fail_usage("log takes no arguments but: %s", command->synopsis);
+
         n_args += (int) parser->ctl.n_devices;
         if (n_args < command->n_min)
                 return fail_usage("%s needs: %s", command->name, command->synopsis);
@@ -344,23 +411,6 @@ static int check(const Parser *parser) {
                 return fail_usage("quarantine needs: --reason TEXT");
 
         return 0;
-}
-
-char *join_words(char **words) {
-        _cleanup_(freep) char *text = NULL;
-        size_t size = 1;
-
-        for (size_t i = 0; words[i]; i++)
-                size += strlen(words[i]) + 1;
-
-        text = calloc(1, size);
-        for (size_t i = 0; text && words[i]; i++) {
-                if (i > 0)
-                        strcat(text, " ");
-                strcat(text, words[i]);
-        }
-
-        return TAKE_PTR(text);
 }
 
 int main(int argc, char **argv) {

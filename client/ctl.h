@@ -39,6 +39,10 @@ typedef struct Ctl {
         const char *reason;
         uint64_t duration_usec; /* 0: not said */
         const char *lifetime;   /* as in the option */
+        const char *lease;      /* of log */
+        uint64_t since_usec;    /* since the epoch; 0: not said */
+        size_t n_lines;         /* 0: all */
+        bool follow;
         const char **devices; /* of -d */
         size_t n_devices;
 } Ctl;
@@ -68,6 +72,7 @@ int ctl_acquire(Ctl *ctl, char **args);
 int ctl_explain(Ctl *ctl, char **args);
 int ctl_leases(Ctl *ctl, char **args);
 int ctl_list(Ctl *ctl, char **args);
+int ctl_log(Ctl *ctl, char **args);
 int ctl_monitor(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
@@ -82,6 +87,9 @@ void say(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3
 void say_in_color(const Ctl *ctl, const char *sequence, const char *word);
 void print_json(const Ctl *ctl, json_object *object);
 void print_json_line(json_object *object);
+
+/* "a b c" of words with NULL at the end. */
+char *join_words(char **words);
 
 /* Says what failed and what to do, and returns the exit status. @error may be NULL: then @r is all there is. */
 int fail(const Ctl *ctl, int r, const vfb_error *error);
@@ -156,5 +164,3 @@ int hold_wait(vfb *connection, int signal_fd, bool *ret_from_terminal);
 pid_t agent_open(const Ctl *ctl);
 void agent_close(pid_t *agent);
 
-/* "a b c" of the arguments. */
-char *join_words(char **args);

@@ -97,13 +97,20 @@ static void lease_take_groups(Lease *lease, int *fds) {
 }
 
 static void log_acquired(const Lease *lease) {
-        char devices[2048];
+        char devices[2048], drivers[2048];
+        size_t n = 0;
 
         broker_lease_ids(lease, devices, sizeof(devices));
+        drivers[0] = '\0';
+        for (unsigned i = 0; i < lease->n_devices && n < sizeof(drivers); i++)
+                if (lease->devices[i].device)
+                        n += (size_t) snprintf(drivers + n, sizeof(drivers) - n, "%s%s", n > 0 ? " " : "",
+                                               lease->devices[i].device->facts.driver);
         log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED,
                                .priority = LOG_INFO,
                                .lease = lease->id,
                                .device = devices,
+                               .driver = drivers,
                                .uid = &lease->user->uid },
                   "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
 }

@@ -16,7 +16,7 @@
 
 #include "log.h"
 
-#define FIELDS_MAX    80
+#define FIELDS_MAX    160
 #define MESSAGE_BYTES 2048
 
 typedef struct LogFields {
@@ -71,6 +71,7 @@ static void log_to_stderr(const LogEvent *event, const char *message) {
         } shown[] = {
                 { "lease", offsetof(LogEvent, lease) },
                 { "device", offsetof(LogEvent, device) },
+                { "driver", offsetof(LogEvent, driver) },
                 { "error", offsetof(LogEvent, error) },
                 { "reset", offsetof(LogEvent, reset) },
                 { "reason", offsetof(LogEvent, reason) },
@@ -98,13 +99,14 @@ static void log_send(const LogEvent *event, int priority, const char *message) {
         fields_add_number(&fields, "PRIORITY", (unsigned) priority);
         if (event) {
                 fields_add_string(&fields, "MESSAGE_ID", event->id);
-                fields_add_string(&fields, "VFIO_BROKER_LEASE", event->lease);
-                fields_add_string(&fields, "VFIO_BROKER_ERROR", event->error);
-                fields_add_string(&fields, "VFIO_BROKER_RESET", event->reset);
-                fields_add_string(&fields, "VFIO_BROKER_REASON", event->reason);
-                fields_add_words(&fields, "VFIO_BROKER_DEVICE", event->device);
+                fields_add_string(&fields, LOG_FIELD_LEASE, event->lease);
+                fields_add_string(&fields, LOG_FIELD_ERROR, event->error);
+                fields_add_string(&fields, LOG_FIELD_RESET, event->reset);
+                fields_add_string(&fields, LOG_FIELD_REASON, event->reason);
+                fields_add_words(&fields, LOG_FIELD_DEVICE, event->device);
+                fields_add_words(&fields, LOG_FIELD_DRIVER, event->driver);
                 if (event->uid)
-                        fields_add_number(&fields, "VFIO_BROKER_UID", *event->uid);
+                        fields_add_number(&fields, LOG_FIELD_UID, *event->uid);
         }
 
         sd_journal_sendv(fields.iov, fields.n);

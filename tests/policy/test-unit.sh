@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What systemd makes of the unit and the message catalog: test-unit.sh UNIT CATALOG LOG.H
+# What systemd makes of the unit and the message catalog: test-unit.sh UNIT CATALOG EVENTS.H
 
 set -eu
-unit=$1 catalog=$2 log_h=$3
+unit=$1 catalog=$2 events_h=$3
 
 EXPOSURE_MAX=22 # tenths, as "systemd-analyze security" counts
 
@@ -16,15 +16,15 @@ fail() {
         exit 1
 }
 
-# Each id of log.h once, and no other. The catalog has its comment lines before the first entry only.
-grep -o '"[0-9a-f]\{32\}"' "$log_h" | tr -d '"' | sort >"$dir/log.h"
+# Each id of events.h once, and no other. The catalog has its comment lines before the first entry only.
+grep -o '"[0-9a-f]\{32\}"' "$events_h" | tr -d '"' | sort >"$dir/events.h"
 sed -n 's/^-- //p' "$catalog" | sort >"$dir/catalog"
-[ -s "$dir/log.h" ] || fail "no ids in $log_h"
-diff "$dir/log.h" "$dir/catalog" || fail "message ids differ: < $log_h, > $catalog"
+[ -s "$dir/events.h" ] || fail "no ids in $events_h"
+diff "$dir/events.h" "$dir/catalog" || fail "message ids differ: < $events_h, > $catalog"
 [ "$(grep -c '^Subject: .' "$catalog")" -eq "$(wc -l <"$dir/catalog")" ] || fail "an entry has no subject"
 
 # Placeholders name fields that the broker writes, and nothing else has an @.
-if sed 's/@VFIO_BROKER_\(LEASE\|DEVICE\|UID\|ERROR\|RESET\|REASON\)@//g' "$catalog" | grep '@'; then
+if sed 's/@VFIO_BROKER_\(LEASE\|DEVICE\|DRIVER\|UID\|ERROR\|RESET\|REASON\)@//g' "$catalog" | grep '@'; then
         fail "unknown placeholder in $catalog"
 fi
 

@@ -94,6 +94,39 @@ START_TEST(dates_are_written) {
 }
 END_TEST
 
+START_TEST(points_in_the_past_are_understood) {
+        uint64_t usec, now = time_now_usec();
+
+        setenv("TZ", "UTC", 1);
+        ck_assert_int_eq(time_parse_past("2h", &usec), 0);
+        ck_assert(usec + 2 * HOUR >= now && usec + 2 * HOUR < now + 10 * SEC);
+        ck_assert_int_eq(time_parse_past("@1700000000", &usec), 0);
+        ck_assert_uint_eq(usec, 1700000000 * SEC);
+        ck_assert_int_eq(time_parse_past("2023-11-14", &usec), 0);
+        ck_assert_uint_eq(usec, 1699920000 * SEC);
+        ck_assert_int_eq(time_parse_past("2023-11-14 22:13", &usec), 0);
+        ck_assert_uint_eq(usec, 1699999980 * SEC);
+        ck_assert_int_eq(time_parse_past("2023-11-14 22:13:20", &usec), 0);
+        ck_assert_uint_eq(usec, 1700000000 * SEC);
+        ck_assert_int_eq(time_parse_past("today", &usec), 0);
+        ck_assert(usec % (24 * HOUR) == 0 && now - usec < 25 * HOUR);
+        ck_assert_int_eq(time_parse_past("yesterday", &usec), 0);
+        ck_assert(usec % (24 * HOUR) == 0 && now - usec < 49 * HOUR);
+        ck_assert_int_eq(time_parse_past("100000d", &usec), 0);
+        ck_assert_uint_eq(usec, 1); /* 0 would be all of it, too, but is no time */
+}
+END_TEST
+
+static const char *const no_past[] = { "", "tomorrow", "@", "@x", "@1h", "2023-11-14x", "2023-13-14", "22:13", "1960-01-01" };
+
+START_TEST(what_is_no_point_in_the_past_is_refused) {
+        uint64_t usec;
+
+        setenv("TZ", "UTC", 1);
+        ck_assert_int_eq(time_parse_past(no_past[_i], &usec), -EINVAL);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("times");
         TCase *tcase = tcase_create("times");
@@ -106,6 +139,8 @@ int main(void) {
         tcase_add_loop_test(tcase, spans_are_written_with_two_units, 0, sizeof(written) / sizeof(*written));
         tcase_add_test(tcase, the_largest_number_fits);
         tcase_add_test(tcase, dates_are_written);
+        tcase_add_test(tcase, points_in_the_past_are_understood);
+        tcase_add_loop_test(tcase, what_is_no_point_in_the_past_is_refused, 0, sizeof(no_past) / sizeof(*no_past));
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);

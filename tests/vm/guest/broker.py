@@ -21,7 +21,7 @@ SAMPLES = '/usr/share/doc/vfio-broker/rules'
 DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
 INVALID_ARGS = 'org.freedesktop.DBus.Error.InvalidArgs'
 
-# As in daemon/log.h
+# As in protocol/events.h
 ACQUIRED = '32fa23b17b5740248a57b32340692268'
 REFUSED = '52ad674a91124ad99139d612eaeb61b8'
 ENDED = '41a56754a8054554aa29e5b02900d75c'

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <vfio-broker.h>
@@ -53,6 +54,11 @@ static void on_gone(vfb_lease *lease, const char *device_id, const char *cause, 
         (void) fflush(stdout);
 }
 
+static void on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata) {
+        printf("expiring: %" PRIu64 "\n", expires_usec);
+        (void) fflush(stdout);
+}
+
 static void on_disconnected(vfb *connection, void *userdata) {
         say("disconnected", "yes");
 }
@@ -73,14 +79,46 @@ static void print_lease(const vfb_lease *lease) {
                 printf("reset %s: %s\n", vfb_lease_device_id(lease, i), vfb_lease_reset_used(lease, i));
 }
 
-/* acquire SELECTOR...; words that begin with "mode=" or "label=" are options. */
+/* The options of "acquire" that say when the lease ends: time=SECONDS, lifetime=WHAT, unit=NAME, pid=NUMBER. */
+static int set_end(vfb_request *request, const char *word, bool *ret_found) {
+        int r, fd;
+
+        *ret_found = true;
+        if (strncmp(word, "time=", 5) == 0) {
+                vfb_request_set_duration(request, strtoull(word + 5, NULL, 10) * 1000000);
+                return 0;
+        }
+        if (strncmp(word, "lifetime=", 9) == 0)
+                return vfb_request_set_lifetime(request, word + 9);
+        if (strncmp(word, "unit=", 5) == 0) {
+                r = vfb_request_set_unit(request, word + 5);
+                return r < 0 ? r : vfb_request_set_lifetime(request, "unit");
+        }
+        if (strncmp(word, "pid=", 4) == 0) {
+                fd = (int) syscall(SYS_pidfd_open, (pid_t) atoi(word + 4), 0);
+                if (fd < 0)
+                        return -errno;
+                r = vfb_request_set_pidfd(request, fd);
+                (void) close(fd);
+                return r < 0 ? r : vfb_request_set_lifetime(request, "pidfd");
+        }
+
+        *ret_found = false;
+        return 0;
+}
+
+/* acquire SELECTOR...; words that begin with "mode=" or "label=" are options, and those of set_end(). */
 static int command_acquire(Client *client, char **words) {
         vfb_request *request = NULL;
         vfb_error *error = NULL;
+        bool found;
         int r;
 
         r = vfb_request_new(&request);
         for (; r >= 0 && *words; words++) {
+                r = set_end(request, *words, &found);
+                if (r < 0 || found)
+                        continue;
                 if (strncmp(*words, "mode=", 5) == 0)
                         r = vfb_request_set_mode(request, *words + 5);
                 else if (strncmp(*words, "label=", 6) == 0)
@@ -252,6 +290,13 @@ static int command_close(Client *client, char **words) {
         return close(fd) < 0 ? -errno : 0;
 }
 
+/* close-lifeline: and nothing else. */
+static int command_close_lifeline(Client *client, char **words) {
+        int fd = vfb_lease_take_fd(client->lease, VFB_ROLE_LIFELINE);
+
+        return fd < 0 ? fd : close(fd) < 0 ? -errno : 0;
+}
+
 /* hide HOW: leaves the first device with a child that has nothing else of the lease. */
 static int command_hide(Client *client, char **words) {
         pid_t pid;
@@ -281,6 +326,7 @@ static const struct {
         { "unmap", command_unmap, true },
         { "mask", command_mask, true },
         { "close", command_close, true },
+        { "close-lifeline", command_close_lifeline, true },
         { "hide", command_hide, true },
 };
 
@@ -306,6 +352,7 @@ int main(void) {
                 .lease_ended = on_ended,
                 .device_gone = on_gone,
                 .disconnected = on_disconnected,
+                .expiring = on_expiring,
         };
         Client client = {};
         vfb_error *error = NULL;
