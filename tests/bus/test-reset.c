@@ -157,7 +157,8 @@ END_TEST
 START_TEST(idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile) {
         vfio_fail(world, NIC, "bus-reset-delay-ms", "500");
         grant_free(must_acquire(world->bus, NIC));
-        WAIT_FOR(world, strcmp(refusal_of(other, &(Request) { .wants = NEIGHBOUR }), REFUSED("HeldElsewhere")) == 0);
+        WAIT_FOR(world, world_signals(world, "{State cleaning}") == 1); /* before, the neighbour is still to be had */
+        ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NEIGHBOUR }), REFUSED("HeldElsewhere"));
         ck_assert_ptr_nonnull(strstr(ask_message(), "is being reset"));
         vfio_fail(world, NIC, "bus-reset-delay-ms", NULL);
         WAIT_FOR(world, is_free(NIC));
