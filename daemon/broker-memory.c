@@ -24,7 +24,7 @@ static int find_lease_state(const Lease *lease, bool map, Findings *findings) {
 
         if (lease->mode != LEASE_MODE_MEDIATED) {
                 r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, "",
-                                       "The memory of lease %s is its holder's to map, in the container: its mode is %s",
+                                       "The memory of lease %s is its holder's to map in the container: its mode is %s",
                                        lease->id, lease_mode_name(lease->mode));
                 return r < 0 ? r : finding_set_fix(finding, "acquire it with mode=" VFB_MODE_MEDIATED);
         }
@@ -33,6 +33,10 @@ static int find_lease_state(const Lease *lease, bool map, Findings *findings) {
         if (lease->state == LEASE_PREPARING || lease_is_over(lease) || lease->dma_stopped ||
             (map && lease->state != LEASE_ACTIVE))
                 return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_LEASE, "", "Lease %s is over", lease->id);
+        if (lease->container_fd < 0)
+                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, "",
+                                          "The container of lease %s was lost with an earlier run of the service: what "
+                                          "is mapped stays so until the devices are closed", lease->id);
         if (lease->n_tasks >= LEASE_TASKS_MAX)
                 return findings_add_error(findings, NULL, VFB_ERROR_RATE_LIMITED, "",
                                           "%u calls for lease %s are waiting already", lease->n_tasks, lease->id);
@@ -56,7 +60,7 @@ static int find_flags(uint64_t flags, Findings *findings) {
                 return 0;
 
         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_OPTION, "",
-                                  "Flags are 0x%" PRIx64 ", and may be 1 (the device may read), 2 (it may write) or both",
+                                  "Flags are 0x%" PRIx64 "; they may be 1 (the device may read), 2 (it may write), both",
                                   flags);
 }
 
@@ -416,9 +420,11 @@ static void cut_on_done(int r, const void *data, int *fds, size_t n_fds, void *u
         if (r >= 0 && result->step != DMA_STEP_NONE)
                 r = -result->error;
         lease->cut = r < 0 ? LEASE_CUT_FAILED : LEASE_CUT_NONE;
-        if (r >= 0)
+        if (r >= 0) {
                 lease_clear_mappings(lease);
-        if (n > 0)
+                broker_note_lease(task->broker, lease);
+        }
+        if (n > 0 && (r >= 0 || lease->wait_usec == 0)) /* and not each time it is tried again */
                 log_cut(lease, n, bytes, r < 0 ? -r : 0);
 
         if (task->cut)

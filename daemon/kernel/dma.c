@@ -93,13 +93,16 @@ void dma_unmap(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], s
 
 void dma_unmap_all(const void *plan_data, void *result_data, int fds[JOB_FDS_MAX], size_t *n_fds) {
         const DmaPlan *plan = plan_data;
-        int r;
+        int r = -ENOTSUP;
 
         /* since Linux 5.12 */
-        if (ioctl(plan->container, VFIO_CHECK_EXTENSION, VFIO_UNMAP_ALL) > 0 &&
-            unmap(plan->container, VFIO_DMA_UNMAP_FLAG_ALL, &(DmaRange){}) == 0)
+        if (ioctl(plan->container, VFIO_CHECK_EXTENSION, VFIO_UNMAP_ALL) > 0)
+                r = unmap(plan->container, VFIO_DMA_UNMAP_FLAG_ALL, &(DmaRange){});
+        if (r == 0)
                 return;
 
+        if (plan->n_ranges == 0)
+                fail(result_data, DMA_STEP_UNMAP, -r); /* who knows what is mapped */
         for (unsigned i = 0; i < plan->n_ranges; i++) {
                 r = unmap(plan->container, 0, &plan->ranges[i]);
                 if (r < 0)

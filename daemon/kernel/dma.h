@@ -54,5 +54,6 @@ void dma_map(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds
 /* A range that is not mapped is none to complain about. */
 void dma_unmap(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
-/* All that is mapped in the container, by whomever. Goes on after a failure. */
+/* All that is mapped in the container, by whomever; where the kernel cannot do that, the ranges. Goes on after a
+ * failure. */
 void dma_unmap_all(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);

@@ -413,7 +413,7 @@ START_TEST(cut_that_fails_is_tried_again_and_holds_up_nothing) {
         release(grant);
         WAIT_FOR(world, strcmp(mapped(), "") == 0);
         WAIT_FOR(world, daemon_logged(world, "is cut") == 1);
-        ck_assert_uint_eq(daemon_logged(world, "is not cut"), 2);
+        ck_assert_uint_eq(daemon_logged(world, "is not cut"), 1); /* not each time */
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
 
         vfio_fail(world, "container", "unmap-dma-errno", NULL);

@@ -406,6 +406,22 @@ START_TEST(memory_of_a_mediated_lease_is_still_the_daemons_to_take) {
 }
 END_TEST
 
+START_TEST(memory_whose_container_is_lost_is_nobodys_to_take) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .mode = "mediated" }), "");
+        map_page(grant, 0x10000);
+        keeper_empty(world->keeper);
+        world_crash_daemon(world);
+        ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "UnmapMemory", "tt", UINT64_C(0x10000), UINT64_C(4096)),
+                         REFUSED("HeldElsewhere"));
+        release(grant->lease);
+        WAIT_FOR(world, daemon_logged(world, "is not cut: 1 mappings of 4096 bytes stay") == 1);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
 START_TEST(time_goes_on_while_nobody_looks) {
         Grant *grant = NULL, *other = NULL;
         char expires[64];
@@ -467,6 +483,7 @@ int main(void) {
         tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
         tcase_add_test(tcase, raw_lease_goes_on_and_is_proved_over_by_the_group);
         tcase_add_test(tcase, memory_of_a_mediated_lease_is_still_the_daemons_to_take);
+        tcase_add_test(tcase, memory_whose_container_is_lost_is_nobodys_to_take);
         tcase_add_test(tcase, time_goes_on_while_nobody_looks);
         tcase_add_test(tcase, many_leases_come_back_each_as_it_was);
         if (world_is_root())

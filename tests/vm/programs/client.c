@@ -25,6 +25,8 @@
 
 #define WORDS_MAX   16
 #define PATIENCE_MS 60000
+/* Ten a second */
+#define CUT_TRIES_MAX 300
 
 typedef struct Client {
         vfb *connection;
@@ -217,9 +219,11 @@ static int command_dma_until_cut(Client *client, char **words) {
         unsigned arrived = 0, late = 0;
         int r;
 
-        while ((r = edu_try_write(client->edu)) > 0)
+        while ((r = edu_try_write(client->edu)) > 0 && arrived < CUT_TRIES_MAX)
                 if (++arrived == 3)
                         say("dma-until-cut", "begins");
+        if (arrived == CUT_TRIES_MAX)
+                return -ETIME;
         for (int times = 0; r >= 0 && times < 8; times++) {
                 r = edu_try_write(client->edu);
                 late += r > 0;
