@@ -47,6 +47,10 @@ static void make_world_of_small_limits(void) {
         world_start(&world, &(WorldSpec) { .config = SMALL });
 }
 
+static void make_world_of_patience(void) {
+        world_start(&world, &(WorldSpec) { .config = "[Limits]\nRevokeKillSec=60\n" });
+}
+
 static void end_world(void) {
         world = world_stop(world);
 }
@@ -463,6 +467,32 @@ START_TEST(map_that_is_under_way_at_the_end_is_cut_as_well) {
 }
 END_TEST
 
+START_TEST(revocation_maps_no_more_and_cuts_at_its_deadline) {
+        Grant *grant = acquire_mediated(world->bus, EDU);
+        const char *id = ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id");
+
+        /* who keeps the device is this process */
+        signal(SIGTERM, SIG_IGN);
+        ck_assert_str_eq(map_page(grant, IOVA), "");
+        ck_assert_str_eq(map_page(grant, IOVA + PAGE), "");
+        ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id, "", UINT64_C(60000000), UINT64_C(0)), "");
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "revoking");
+        ck_assert_str_eq(map_page(grant, IOVA + 2 * PAGE), REFUSED("NoSuchLease"));
+        ck_assert_str_eq(unmap(grant, IOVA, PAGE), ""); /* to tidy up is what the time is for */
+        ck_assert_str_eq(mapped(), "101000 1000 3\n");
+
+        ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id, "", UINT64_C(0), UINT64_C(0)), "");
+        WAIT_FOR(world, world_signals(world, "dma-unmapped: for good, 1 mappings of 4096 bytes") > 0);
+        ck_assert_str_eq(mapped(), "");
+        ck_assert(!is_free(EDU));
+        ck_assert_str_eq(unmap(grant, IOVA + PAGE, PAGE), REFUSED("NoSuchLease"));
+
+        grant_free(grant);
+        WAIT_FOR(world, is_free(EDU));
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(refusals_of_the_kernel_are_told_and_record_nothing) {
         static const struct {
                 const char *fault, *refusal;
@@ -650,6 +680,8 @@ int main(void) {
         tcase_add_test(tcase, cut_that_fails_is_tried_again_and_holds_up_nothing);
         tcase_add_test(tcase, lease_whose_dma_cannot_be_cut_ends_with_its_last_descriptor);
         tcase_add_test(tcase, map_that_is_under_way_at_the_end_is_cut_as_well);
+        tcase = add_case(suite, "revocation", make_world_of_patience);
+        tcase_add_test(tcase, revocation_maps_no_more_and_cuts_at_its_deadline);
         tcase = add_case(suite, "limits", make_world_of_small_limits);
         tcase_add_test(tcase, lease_and_user_have_limits);
         tcase_add_test(tcase, refused_maps_cost_nothing);
