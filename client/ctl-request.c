@@ -38,12 +38,15 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
                 return r;
 
         vfb_request_set_interactive(request, ctl->interactive);
+        vfb_request_set_one_time(request, ctl->one_time);
         vfb_request_set_duration(request, ctl->duration_usec);
         r = vfb_request_set_mode(request, ctl->mode);
         if (r >= 0)
                 r = vfb_request_set_label(request, ctl->label);
         if (r >= 0)
                 r = set_lifetime(request, ctl->lifetime);
+        if (r >= 0)
+                r = vfb_request_set_reset(request, ctl->reset);
 
         for (size_t i = 0; r >= 0 && i < ctl->n_devices; i++)
                 r = vfb_request_add_device(request, ctl->devices[i], ctl->vf_token);

@@ -13,11 +13,12 @@
 /* Options that not every subcommand takes. */
 enum {
         OPTION_DEVICE = 1,
-        OPTION_REQUEST = 2, /* mode, label, lifetime, time, vf-token */
+        OPTION_REQUEST = 2, /* mode, label, lifetime, reset, time, vf-token */
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
         OPTION_VERBOSE = 16,
         OPTION_LOG = 32, /* lease, since, lines, follow */
+        OPTION_ONE_TIME = 64,
 };
 
 typedef struct Command {
@@ -56,7 +57,7 @@ static const Command commands[] = {
           "Exits with 1 when the lease ends by itself.\n\n"
           "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
           "\"device-gone\" (device, cause), \"expiring\" (expires_usec) and \"lease-ended\" (reason).",
-          OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_acquire },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME, 1, -1, ctl_acquire },
         { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
           "run a program that has devices\n\n"
           "The program inherits the descriptors from 3 on, as sd_listen_fds_with_names(3) expects them: container,\n"
@@ -65,7 +66,7 @@ static const Command commands[] = {
           "The lease ends with the program; or, with --keep-lifeline, when nobody has the lifeline any more.\n"
           "Exits as the program does, with 128 + N if signal N ended it, 126 if it cannot be executed, 127 if there\n"
           "is no such program.",
-          OPTION_DEVICE | OPTION_REQUEST | OPTION_KEEP_LIFELINE, 1, -1, ctl_run },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME | OPTION_KEEP_LIFELINE, 1, -1, ctl_run },
         { "leases", "[-v]",
           "who has what\n\n"
           "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...;\n"
@@ -106,7 +107,9 @@ enum {
         ARG_LIFETIME,
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
+        ARG_ONE_TIME,
         ARG_REASON,
+        ARG_RESET,
         ARG_SINCE,
         ARG_TIME,
         ARG_VERSION,
@@ -127,7 +130,9 @@ static const struct option long_options[] = {
         { "lines", required_argument, NULL, 'n' },
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
+        { "one-time", no_argument, NULL, ARG_ONE_TIME },
         { "reason", required_argument, NULL, ARG_REASON },
+        { "reset", required_argument, NULL, ARG_RESET },
         { "since", required_argument, NULL, ARG_SINCE },
         { "time", required_argument, NULL, ARG_TIME },
         { "verbose", no_argument, NULL, 'v' },
@@ -149,6 +154,7 @@ static const char request_help[] =
         "     --mode=MODE         auto (default), legacy, legacy-raw or mediated\n"
         "     --label=TEXT        what the lease is for\n"
         "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
+        "     --reset=POLICY      required, preferred or none; no less than what is configured\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
@@ -178,6 +184,8 @@ static int help_command(const Command *command) {
                *command->synopsis ? " " : "", command->synopsis, command->help, options_help);
         if (command->options & OPTION_REQUEST)
                 fputs(request_help, stdout);
+        if (command->options & OPTION_ONE_TIME)
+                puts("     --one-time          afterwards nobody gets the devices before an administrator says so");
         if (command->options & OPTION_KEEP_LIFELINE)
                 puts("     --keep-lifeline     the program inherits the lifeline");
         if (command->options & OPTION_REASON)
@@ -289,6 +297,9 @@ static int parse_request_option(Parser *parser, int c) {
         case ARG_LABEL:
                 ctl->label = optarg;
                 return 0;
+        case ARG_RESET:
+                ctl->reset = optarg;
+                return 0;
         case ARG_VF_TOKEN:
                 ctl->vf_token = optarg;
                 return 0;
@@ -330,6 +341,10 @@ static int parse_option(Parser *parser, int c) {
         case 'd':
                 parser->options |= OPTION_DEVICE;
                 return add_device(ctl, optarg);
+        case ARG_ONE_TIME:
+                parser->options |= OPTION_ONE_TIME;
+                ctl->one_time = true;
+                return 0;
         case ARG_REASON:
                 parser->options |= OPTION_REASON;
                 ctl->reason = optarg;

@@ -35,6 +35,8 @@ typedef struct Ctl {
         bool verbose;
         const char *mode;
         const char *label;
+        const char *reset;
+        bool one_time;
         const char *vf_token;
         const char *reason;
         uint64_t duration_usec; /* 0: not said */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib.h"
+#include "names.h"
 
 /* Attributes that are no strings are of a later version and left out. */
 static int read_attributes(sd_bus_message *m, Descriptor *descriptor) {
@@ -132,7 +133,7 @@ static int call_acquire(vfb *connection, const vfb_request *request, sd_bus_mess
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
-        r = sd_bus_message_append(m, "t", UINT64_C(0));
+        r = sd_bus_message_append(m, "t", (uint64_t) (request->one_time ? VFB_ACQUIRE_ONE_TIME : 0));
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 

@@ -41,6 +41,7 @@ vfb_request *vfb_request_free(vfb_request *request) {
         free(request->lifetime);
         free(request->unit);
         close_pidfd(request);
+        free(request->reset);
         free(request);
         return NULL;
 }
@@ -111,6 +112,14 @@ int vfb_request_set_pidfd(vfb_request *request, int pidfd) {
         close_pidfd(request);
         request->pidfd = copy;
         return 0;
+}
+
+int vfb_request_set_reset(vfb_request *request, const char *policy) {
+        return replace_string(&request->reset, policy);
+}
+
+void vfb_request_set_one_time(vfb_request *request, bool one_time) {
+        request->one_time = one_time;
 }
 
 void vfb_request_set_duration(vfb_request *request, uint64_t usec) {
@@ -193,6 +202,10 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
                 if (r < 0)
                         return r;
         }
+
+        r = append_option(m, "reset", request->reset);
+        if (r < 0)
+                return r;
 
         if (request->duration_usec > 0) {
                 r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);

@@ -44,6 +44,8 @@ struct vfb_request {
         size_t n_wants;
         char *mode;
         char *label;
+        char *reset;
+        bool one_time;
         uint64_t duration_usec;
         char *lifetime;
         char *unit;

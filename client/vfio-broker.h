@@ -178,6 +178,20 @@ int vfb_request_set_pidfd(vfb_request *request, int pidfd);
 int vfb_request_set_unit(vfb_request *request, const char *unit);
 
 /*
+ * What has to be proved of the devices' reset after the lease, before anybody else may have them: "required" (without
+ * that nobody may), "preferred" (what has a reset that works is reset, what has none stays with its last user), "none"
+ * (they are not reset). NULL, as if never set, is what the service's configuration says of each device, and less than
+ * that is refused (InvalidOption).
+ */
+int vfb_request_set_reset(vfb_request *request, const char *policy);
+
+/*
+ * Whether nobody is to get the devices afterwards before an administrator brings them back. vfb_explain() does not
+ * look at it.
+ */
+void vfb_request_set_one_time(vfb_request *request, bool one_time);
+
+/*
  * For how long to have the lease, in microseconds: then it ends, unless it is renewed before. 0, as if never set, is
  * for as long as the service's configuration allows, which may be for ever.
  */

@@ -222,6 +222,8 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
 
         lease->mode = request->mode;
         lease->pid = request->pid;
+        lease->reset = request->reset;
+        lease->one_time = request->one_time;
         lease->duration_usec = request->duration_usec;
         lease->label = strdup(request->label);
         lease->sender = strdup(request->sender);

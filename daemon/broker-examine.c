@@ -183,19 +183,55 @@ static int find_remains(const Device *device, uid_t uid, Findings *findings) {
                                device_id(device));
 }
 
-static int find_notes(const Device *device, Findings *findings) {
-        const Device *sibling;
+/* Nobody gets less than what is configured, and who asks for it is told so. */
+static int find_weaker_reset(const BrokerRequest *request, const Device *device, ResetPolicy configured,
+                             Findings *findings) {
+        if (request->reset == RESET_POLICY_UNSET || request->reset >= configured)
+                return 0;
+
+        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_OPTION, device_id(device),
+                                  "Option \"reset\" asks for less than what is configured for %s: %s",
+                                  device_id(device), reset_policy_name(configured));
+}
+
+static int find_reset_notes(const Device *device, ResetPolicy policy, bool one_time, Findings *findings) {
+        static const char *const afterwards[_RESET_POLICY_MAX] = {
+                [RESET_POLICY_NONE] = "what you leave in it is there for the next",
+                [RESET_POLICY_PREFERRED] = "afterwards nobody but you may have it",
+                [RESET_POLICY_REQUIRED] = "afterwards nobody may have it",
+        };
+        int r = 0;
+
+        if (device->facts.vfio_driver && !device_has_reset(device))
+                r = findings_add_note(findings, SEVERITY_WARNING, "NoReset", device_id(device),
+                                      "%s has no reset that works: what its last user left in it is still there, "
+                                      "and %s",
+                                      device_id(device), afterwards[policy]);
+        if (r < 0 || !one_time)
+                return r;
+
+        return findings_add_note(findings, SEVERITY_INFO, "OneTime", device_id(device),
+                                 "%s is for one use: it stays reserved afterwards, until an administrator says so",
+                                 device_id(device));
+}
+
+static int find_about_reset(Broker *broker, const BrokerRequest *request, const Device *device, Findings *findings) {
+        ResetPolicy configured;
+        bool one_time;
         int r;
 
-        if (device->facts.vfio_driver && !device_has_reset(device)) {
-                r = findings_add_note(
-                        findings, SEVERITY_WARNING, "NoReset", device_id(device),
-                        "%s has no reset that works: what its last user left in it is still there, "
-                        "and afterwards nobody but you may have it",
-                        device_id(device));
-                if (r < 0)
-                        return r;
-        }
+        configured = broker_reset_policy(broker, device, &one_time);
+        r = find_weaker_reset(request, device, configured, findings);
+        if (r < 0)
+                return r;
+
+        return find_reset_notes(device, reset_policy_stricter(configured, request->reset),
+                                one_time || request->one_time, findings);
+}
+
+static int find_companions(const Device *device, Findings *findings) {
+        const Device *sibling;
+        int r;
 
         if (!device->group)
                 return 0;
@@ -226,7 +262,7 @@ static int find_missing(const BrokerTarget *target, Findings *findings) {
                                   target->n_matches, target->selector);
 }
 
-static int find_about_target(const BrokerRequest *request, unsigned i, Findings *findings) {
+static int find_about_target(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
         const Device *device = request->targets[i].device;
         int r;
 
@@ -246,7 +282,11 @@ static int find_about_target(const BrokerRequest *request, unsigned i, Findings 
         if (r < 0)
                 return r;
 
-        return find_notes(device, findings);
+        r = find_about_reset(broker, request, device, findings);
+        if (r < 0)
+                return r;
+
+        return find_companions(device, findings);
 }
 
 static int find_limits(Broker *broker, const BrokerRequest *request, Findings *findings) {
@@ -279,7 +319,7 @@ int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findi
         int r;
 
         for (unsigned i = 0; i < request->n_targets; i++) {
-                r = find_about_target(request, i, findings);
+                r = find_about_target(broker, request, i, findings);
                 if (r < 0)
                         return r;
         }

@@ -16,7 +16,26 @@
 #include "kernel/reset.h"
 #include "log.h"
 
-static void set_quarantine(Device *device, const Lease *lease, const char *reason) {
+ResetPolicy broker_reset_policy(Broker *broker, const Device *device, bool *ret_one_time) {
+        const ResetRules *rules = &broker->config.reset;
+        ResetPolicy policy;
+
+        if (rules->n > 0)
+                (void) broker_device_is_vf(broker, device); /* selectors may ask for it */
+        reset_rules_apply(rules, device, &policy, ret_one_time);
+        return policy;
+}
+
+/* What is configured for the device and what the lease's holder has asked for, whichever is the stricter. */
+static ResetPolicy lease_reset_policy(const Lease *lease, const Device *device, bool *ret_one_time) {
+        ResetPolicy policy = broker_reset_policy(broker_of(lease), device, ret_one_time);
+
+        /* One that nobody has got was not used. */
+        *ret_one_time = (*ret_one_time || lease->one_time) && lease->announced;
+        return reset_policy_stricter(policy, lease->reset);
+}
+
+static void set_quarantine(Device *device, const Lease *lease, int priority, const char *reason) {
         /* Without memory for the reason the device must not slip through: then it is what nobody may have. */
         if (device_set_quarantine(device, reason) < 0)
                 device->last_uid = (uid_t) -1;
@@ -24,7 +43,7 @@ static void set_quarantine(Device *device, const Lease *lease, const char *reaso
         broker_note_device(broker_of(lease), device);
 
         log_event(&(LogEvent){ .id = LOG_ID_QUARANTINED,
-                               .priority = LOG_ERR,
+                               .priority = priority,
                                .lease = lease->id,
                                .device = device_id(device),
                                .reason = reason },
@@ -45,13 +64,25 @@ void broker_device_reset_scope(Broker *broker, const Device *device, const Devic
         }
 }
 
+/* After its last use. */
+static void use_up(Device *device, const Lease *lease) {
+        char reason[96];
+
+        snprintf(reason, sizeof(reason), "one-time use, and that was lease %s of uid %u", lease->id,
+                 (unsigned) lease->user->uid);
+        set_quarantine(device, lease, LOG_NOTICE, reason);
+}
+
 /* Whether a reset of the device's bus may hit @neighbour, which then is in one of the lease's groups, or in an idle
  * one that is put into the plan. */
-static bool plan_neighbour(VfioPlan *plan, const Lease *lease, const Device *neighbour) {
+static bool plan_neighbour(Broker *broker, VfioPlan *plan, const Lease *lease, const Device *neighbour) {
         const Group *group = neighbour ? neighbour->group : NULL;
+        bool one_time;
 
         if (!group || !neighbour->facts.vfio_driver)
                 return false;
+        if (broker_reset_policy(broker, neighbour, &one_time) == RESET_POLICY_NONE)
+                return false; /* there will be a reason why it must not be reset */
         if (group->lease == lease)
                 return true;
         if (group->lease || neighbour->quarantine || (group->reset_for && group->reset_for != lease))
@@ -76,7 +107,7 @@ static void plan_bus(Broker *broker, const Lease *lease, VfioPlan *plan, VfioDev
 
         planned->bus = true;
         for (unsigned i = 0; i < scope.n && planned->bus; i++)
-                planned->bus = plan_neighbour(plan, lease, device_find(&broker->devices, scope.addresses[i]));
+                planned->bus = plan_neighbour(broker, plan, lease, device_find(&broker->devices, scope.addresses[i]));
         if (!planned->bus)
                 plan->n_idle = n_idle;
 }
@@ -93,7 +124,7 @@ static void task_plan_companions(Task *task) {
                                 continue;
 
                         if (plan->n_devices == VFIO_DEVICES_MAX) {
-                                set_quarantine(device, lease, "so many devices of one lease cannot be reset");
+                                set_quarantine(device, lease, LOG_ERR, "so many devices of one lease cannot be reset");
                                 continue;
                         }
 
@@ -112,19 +143,14 @@ static void reserve_idle(Broker *broker, const VfioPlan *plan, const Lease *leas
         }
 }
 
-static void log_reset(const Lease *lease, const Device *device, bool clean) {
-        char reset[DEVICE_RESET_MAX];
-
-        broker_reset_name(device, clean && !device->bus_reset[0], reset, sizeof(reset));
+static void log_reset(const Lease *lease, const Device *device, const char *reset, int priority, const char *text) {
         log_event(&(LogEvent){ .id = LOG_ID_RESET,
-                               .priority = clean ? LOG_INFO : LOG_WARNING,
+                               .priority = priority,
                                .lease = lease->id,
                                .device = device_id(device),
                                .reset = reset,
                                .uid = &lease->user->uid },
-                  clean ? "%s was reset after lease %s: reset=%s"
-                        : "%s was not reset after lease %s, it has no reset that works: reset=%s",
-                  device_id(device), lease->id, reset);
+                  "%s was %s: reset=%s", device_id(device), text, reset);
 }
 
 static const char *defect_text(VfioDefect defect) {
@@ -139,28 +165,48 @@ static const char *defect_text(VfioDefect defect) {
         return texts[defect];
 }
 
-/* What the gate says about one device. Returns false if nobody may have it now. */
+/* Why the device must not go to anybody, "" if it may. */
+static void reset_objection(const Device *device, const VfioReset *reset, ResetPolicy policy, char *ret, size_t size) {
+        *ret = '\0';
+        if (reset->how == VFIO_RESET_FUNCTION || reset->how == VFIO_RESET_BUS)
+                return;
+
+        if (reset->how == VFIO_RESET_BROKEN)
+                snprintf(ret, size, "after the reset of its bus %s", defect_text(reset->defect));
+        else if (device_has_reset(device))
+                snprintf(ret, size, "its reset after the last lease failed");
+        else if (policy != RESET_POLICY_REQUIRED)
+                return;
+        else if (reset->how == VFIO_RESET_FAILED)
+                snprintf(ret, size, "its reset is required, and that of its bus failed: %s", strerror(reset->error));
+        else
+                snprintf(ret, size, "its reset is required, and none of its own works; nor can its bus be reset");
+}
+
+/* What the gate says about one device. Returns false if nobody may have it now, since it is not clean. */
 static bool lease_judge_device(Lease *lease, Device *device, const VfioReset *reset) {
-        bool clean = reset->how == VFIO_RESET_FUNCTION || reset->how == VFIO_RESET_BUS;
-        char reason[128];
+        bool clean = reset->how == VFIO_RESET_FUNCTION || reset->how == VFIO_RESET_BUS, one_time;
+        ResetPolicy policy = lease_reset_policy(lease, device, &one_time);
+        char name[DEVICE_RESET_MAX], reason[160], text[96];
 
         device_note_reset(device, reset->how == VFIO_RESET_FUNCTION);
         device_note_bus_reset(device, reset->how == VFIO_RESET_BUS ? reset->scope : 0);
         device->last_uid = lease->user->uid;
         device->unclean = !clean;
 
-        if (reset->how == VFIO_RESET_BROKEN) {
-                snprintf(reason, sizeof(reason), "after the reset of its bus %s", defect_text(reset->defect));
-                set_quarantine(device, lease, reason);
-                return false;
-        }
-        if (!clean && device_has_reset(device)) {
-                set_quarantine(device, lease, "its reset after the last lease failed");
+        reset_objection(device, reset, policy, reason, sizeof(reason));
+        if (reason[0]) {
+                set_quarantine(device, lease, LOG_ERR, reason);
                 return false;
         }
 
         broker_note_device(broker_of(lease), device);
-        log_reset(lease, device, clean);
+        broker_reset_name(device, reset->how == VFIO_RESET_FUNCTION, name, sizeof(name));
+        snprintf(text, sizeof(text), "%sreset after lease %s%s", clean ? "" : "not ", lease->id,
+                 clean ? "" : ", it has no reset that works");
+        log_reset(lease, device, name, clean ? LOG_INFO : LOG_WARNING, text);
+        if (one_time)
+                use_up(device, lease);
         return true;
 }
 
@@ -176,6 +222,35 @@ static Device *find_cleaned(Broker *broker, const char *address) {
         return device && device->facts.vfio_driver ? device : NULL;
 }
 
+/* Not even looked at: whatever is in it is for the next. */
+static void lease_pass_over(const Lease *lease, Device *device) {
+        char text[96];
+        bool one_time;
+
+        device_note_bus_reset(device, 0);
+        device->last_uid = lease->user->uid;
+        device->unclean = false;
+        broker_note_device(broker_of(lease), device);
+
+        snprintf(text, sizeof(text), "not reset after lease %s, as it is configured", lease->id);
+        log_reset(lease, device, "not wanted", LOG_INFO, text);
+        (void) lease_reset_policy(lease, device, &one_time);
+        if (one_time)
+                use_up(device, lease);
+}
+
+void broker_judge_lost(Broker *broker, const Lease *lease, Device *device) {
+        bool one_time;
+
+        if (!lease->announced)
+                return;
+        if (lease_reset_policy(lease, device, &one_time) == RESET_POLICY_REQUIRED)
+                set_quarantine(device, lease, LOG_ERR,
+                               "its reset is required, and it left its driver before one could be proved");
+        else if (one_time)
+                use_up(device, lease);
+}
+
 static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result) {
         bool clean = true;
 
@@ -186,13 +261,17 @@ static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *re
                 if (!device)
                         continue;
 
+                if (plan->devices[i].closed) {
+                        lease_pass_over(lease, device);
+                        continue;
+                }
                 if (result->step == VFIO_STEP_NONE) {
                         clean &= lease_judge_device(lease, device, &result->resets[i]);
                         continue;
                 }
 
                 snprintf(reason, sizeof(reason), "it could not be opened for its reset: %s", strerror(result->error));
-                set_quarantine(device, lease, reason);
+                set_quarantine(device, lease, LOG_ERR, reason);
                 clean = false;
         }
 
@@ -216,6 +295,21 @@ static void gate_on_done(int r, const void *data, int *fds, size_t n_fds, void *
         broker_finish_lease(broker, lease);
 }
 
+/* A device that is not to be reset is not opened. */
+static void task_plan_resets(Task *task) {
+        VfioPlan *plan = &task->plan;
+
+        for (unsigned i = 0; i < plan->n_devices; i++) {
+                const Device *device = device_find(&task->broker->devices, plan->devices[i].address);
+                bool one_time;
+
+                plan->devices[i].closed = device && lease_reset_policy(task->lease, device, &one_time) ==
+                                                            RESET_POLICY_NONE;
+                if (!plan->devices[i].closed)
+                        plan_bus(task->broker, task->lease, plan, &plan->devices[i]);
+        }
+}
+
 int broker_start_gate(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         int r;
@@ -228,8 +322,7 @@ int broker_start_gate(Broker *broker, Lease *lease) {
         task_plan_devices(task);
         if (lease->mode == LEASE_MODE_LEGACY_RAW)
                 task_plan_companions(task);
-        for (unsigned i = 0; i < task->plan.n_devices; i++)
-                plan_bus(broker, lease, &task->plan, &task->plan.devices[i]);
+        task_plan_resets(task);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
 
         r = task_start(task, reset_gate, gate_on_done, lease->group_fds, lease->n_groups);

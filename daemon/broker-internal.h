@@ -146,6 +146,12 @@ int broker_limit_lease(Broker *broker, Lease *lease, uint64_t duration_usec);
 /* Along the table of allowed moves, and tells who is told of it. */
 void broker_move_lease(Broker *broker, Lease *lease, LeaseState state);
 
+/* What is configured about the reset of the device. */
+ResetPolicy broker_reset_policy(Broker *broker, const Device *device, bool *ret_one_time);
+
+/* The device has left the lease and is still there: what is to be said about it without a gate. */
+void broker_judge_lost(Broker *broker, const Lease *lease, Device *device);
+
 /* Nobody has a device of it open any more: resets them in a child, judges what came of it, and finishes the lease. */
 int broker_start_gate(Broker *broker, Lease *lease);
 

@@ -67,7 +67,7 @@ void broker_tidy_group(Broker *broker, Group *group) {
 }
 
 /* A device that left its lease's hands while it was leased: gone, or taken from its driver. */
-static void broker_lose_device(Broker *broker, Device *device, const char *cause) {
+static void broker_lose_device(Broker *broker, Device *device, const char *cause, bool stays) {
         Lease *lease = device->group ? device->group->lease : NULL;
 
         if (!lease || lease_drop_device(lease, device) < 0)
@@ -84,6 +84,8 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
                 broker_note_lease(broker, lease);
         }
+        if (stays)
+                broker_judge_lost(broker, lease, device);
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }
@@ -91,7 +93,7 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
 static void broker_remove(Broker *broker, Device *device) {
         Group *group = device->group;
 
-        broker_lose_device(broker, device, "unplug");
+        broker_lose_device(broker, device, "unplug", false);
         NOTIFY(broker, device_removed, device);
         broker_forget_device(broker, device);
         device_free(device);
@@ -116,7 +118,7 @@ static int broker_regroup(Broker *broker, Device *device, int number) {
         if (device_is_in_group(device, number))
                 return 0;
 
-        broker_lose_device(broker, device, "unplug");
+        broker_lose_device(broker, device, "unplug", true);
         fresh = number >= 0 && !group_find(&broker->groups, (unsigned) number);
         if (number >= 0) {
                 r = group_get(&new, &broker->groups, (unsigned) number);
@@ -160,8 +162,10 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
         int r;
 
         device->seen = true;
-        if (strcmp(device->facts.driver, facts->driver) != 0)
+        if (strcmp(device->facts.driver, facts->driver) != 0) {
                 device_note_bus_reset(device, 0); /* somebody else has had it */
+                broker_note_device(broker, device);
+        }
         device->facts = *facts;
 
         r = broker_regroup(broker, device, group);
@@ -170,7 +174,7 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
 
         NOTIFY(broker, device_changed, device);
         if (!facts->vfio_driver)
-                broker_lose_device(broker, device, "driver");
+                broker_lose_device(broker, device, "driver", true);
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
         return 0;

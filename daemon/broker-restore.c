@@ -137,6 +137,8 @@ static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret)
 
         lease->mode = record->mode;
         lease->bond = record->bond;
+        lease->reset = record->reset;
+        lease->one_time = record->one_time;
         lease->pid = record->pid;
         lease->created_usec = record->created_usec;
         lease->model = record->model;
@@ -325,6 +327,7 @@ static void restore_device(const char *name, void *userdata) {
                 device->unclean = record.unclean;
                 device->reset_works = record.reset_works;
                 device->reset_fails = record.reset_fails;
+                device->bus_works = record.bus_works;
                 strcpy(device->bus_reset, record.bus_reset);
                 device->last_uid = record.last_uid;
                 device->record = TAKE_PTR(text);

@@ -132,6 +132,8 @@ typedef struct BrokerRequest {
         unsigned n_targets;
         LeaseMode mode;
         const char *label;
+        ResetPolicy reset; /* RESET_POLICY_UNSET: as it is configured */
+        bool one_time;
         uint64_t duration_usec; /* 0: as long as anybody may */
         LeaseBond bond;
         int pidfd;                    /* of LEASE_BOND_PIDFD; borrowed, and checked */

@@ -17,6 +17,9 @@
 #include "core/lease.h"
 #include "log.h"
 
+/* inih cuts a longer one off and says nothing; so one that may have been cut is refused. */
+#define SECTION_MAX 48
+
 static const struct {
         const char *section, *key;
         size_t offset;
@@ -122,9 +125,58 @@ static int config_set_size(ConfigParse *parse, const char *section, const char *
         return 1;
 }
 
+static int parse_policy(const char *text) {
+        ResetPolicy policy = reset_policy_from_name(text);
+
+        return policy == RESET_POLICY_UNSET ? -EINVAL : (int) policy;
+}
+
+static int parse_yes_no(const char *text) {
+        return strcmp(text, "yes") == 0 ? 1 : strcmp(text, "no") == 0 ? 0 : -EINVAL;
+}
+
+static const struct {
+        const char *section, *key;
+        size_t offset;
+        int (*parse)(const char *text);
+        const char *wants;
+} resets[] = { /* also in sections with a selector behind the name */
+        { "Reset", "Policy", offsetof(ResetRule, policy), parse_policy, "required, preferred or none" },
+        { "Reset", "OneTime", offsetof(ResetRule, one_time), parse_yes_no, "yes or no" },
+};
+
+/* 1: it is none of them. -EINVAL: wrong, and *@ret_wants says what is wanted. */
+static int config_set_reset(ConfigParse *parse, const char *section, const char *key, const char *value,
+                            const char **ret_wants) {
+        size_t n = strcspn(section, " ");
+        ResetRule *rule;
+        int parsed;
+
+        for (size_t i = 0; i < sizeof(resets) / sizeof(*resets); i++) {
+                if (strncmp(resets[i].section, section, n) != 0 || resets[i].section[n] ||
+                    strcmp(resets[i].key, key) != 0)
+                        continue;
+
+                *ret_wants = "below a selector that is one, of 40 characters at most, nor in one of 64 sections";
+                if (strlen(section) > SECTION_MAX ||
+                    reset_rules_take(&parse->config.reset, section + n + strspn(section + n, " "), &rule) != 0)
+                        return -EINVAL;
+
+                *ret_wants = resets[i].wants;
+                parsed = resets[i].parse(value);
+                if (parsed < 0)
+                        return -EINVAL;
+                *(int *) ((char *) rule + resets[i].offset) = parsed;
+                return 0;
+        }
+
+        return 1;
+}
+
 /* inih's convention: 1 is fine, 0 is an error on this line. */
 static int config_on_setting(void *userdata, const char *section, const char *key, const char *value) {
         ConfigParse *parse = userdata;
+        const char *wants;
         int r;
 
         for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
@@ -149,6 +201,16 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
         if (r < 0) {
                 log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                           "%s: %s=%s is not a number of bytes; K, M, G or T may follow it", parse->path, key, value);
+                parse->wrong = true;
+                return 0;
+        }
+
+        r = config_set_reset(parse, section, key, value, &wants);
+        if (r == 0)
+                return 1;
+        if (r < 0) {
+                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                          "%s: [%s] %s=%s is not %s", parse->path, section, key, value, wants);
                 parse->wrong = true;
                 return 0;
         }

@@ -4,12 +4,14 @@
 /*
  * Config
  *
- * The few things that are neither policy (polkit) nor the service's surroundings (the unit): limits.
+ * The few things that are neither policy (polkit) nor the service's surroundings (the unit): limits, and resets.
  * vfio-broker.conf and the drop-ins in vfio-broker.conf.d/ beside it, in order of name. A value that
  * makes no sense makes the whole new configuration void, so that no half of it is ever in force.
  */
 
 #include <stdint.h>
+
+#include "core/reset-policy.h"
 
 typedef struct Config {
         unsigned leases_max;
@@ -22,6 +24,7 @@ typedef struct Config {
         unsigned mappings_per_user_max;
         uint64_t mediated_bytes_per_lease_max;
         uint64_t mediated_bytes_per_user_max;
+        ResetRules reset;
 } Config;
 
 void config_default(Config *ret);

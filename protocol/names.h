@@ -39,6 +39,14 @@
 #define VFB_ROLE_GROUP     "group:"
 #define VFB_ROLE_DEVICE    "device:"
 
+/* flags of Acquire: afterwards nobody gets the devices before an administrator says so */
+#define VFB_ACQUIRE_ONE_TIME 8
+
+/* reset policies */
+#define VFB_RESET_NONE      "none"
+#define VFB_RESET_PREFERRED "preferred"
+#define VFB_RESET_REQUIRED  "required"
+
 /* flags of MapMemory: what the device may do with the memory */
 #define VFB_MAP_READ  1
 #define VFB_MAP_WRITE 2

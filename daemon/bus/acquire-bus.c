@@ -19,6 +19,7 @@
 #include "bus/wish.h"
 #include "errors.h"
 #include "log.h"
+#include "names.h"
 
 static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_error *error) {
         char devices[2048];
@@ -190,7 +191,7 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = wish_read(&wish, m, error);
         if (r < 0)
                 return r;
-        r = flags_read_none(m, error);
+        r = flags_read(m, VFB_ACQUIRE_ONE_TIME, &wish->flags, error);
         if (r < 0)
                 return r;
 

@@ -222,7 +222,8 @@ static int manager_property_features(sd_bus *bus, const char *path, const char *
                                      sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw mode:mediated option:mode option:label "
                                "option:lifetime lifetime:lifeline lifetime:bus lifetime:pidfd lifetime:unit "
-                               "option:pidfd option:unit option:duration-usec device-option:vf-token");
+                               "option:pidfd option:unit option:duration-usec option:reset "
+                               "flag:one-time device-option:vf-token");
 }
 
 static int manager_property_backends(sd_bus *bus, const char *path, const char *interface, const char *property,

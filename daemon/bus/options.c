@@ -96,16 +96,23 @@ size_t text_length(const char *text) {
         return n;
 }
 
-int flags_read_none(sd_bus_message *m, sd_bus_error *error) {
+int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
         uint64_t flags;
         int r;
 
         r = sd_bus_message_read(m, "t", &flags);
         if (r < 0)
                 return r;
-        if (flags != 0)
+        if (flags & ~known)
                 return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_INVALID_OPTION)->name,
-                                         "Unknown flags 0x%" PRIx64, flags);
+                                         "Unknown flags 0x%" PRIx64, flags & ~known);
 
+        *ret = flags;
         return 0;
+}
+
+int flags_read_none(sd_bus_message *m, sd_bus_error *error) {
+        uint64_t flags;
+
+        return flags_read(m, 0, &flags, error);
 }

@@ -31,5 +31,8 @@ int option_refuse(sd_bus_error *error, const char *key, const char *what);
 /* In characters; the bus vouches for UTF-8. */
 size_t text_length(const char *text);
 
+/* Reads a "t" of which only the bits of @known are defined. */
+int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error);
+
 /* Reads a "t" of which no bit is defined. */
 int flags_read_none(sd_bus_message *m, sd_bus_error *error);

@@ -129,6 +129,9 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
 
         if (!label_is_valid(wish->label))
                 return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
+        wish->reset = wish->reset_name ? reset_policy_from_name(wish->reset_name) : RESET_POLICY_UNSET;
+        if (wish->reset_name && wish->reset == RESET_POLICY_UNSET)
+                return option_refuse(error, "reset", "is none of required, preferred, none");
         if (wish->duration_usec > TERM_USEC_MAX)
                 return option_refuse(error, "duration-usec", "is longer than a hundred years");
         return wish_check_lifetime(wish, error);
@@ -153,8 +156,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
                                      { "lifetime", &wish->lifetime },
                                      { "duration-usec", .number = &wish->duration_usec },
                                      { "pidfd", .fd = &wish->pidfd },
-                                     { "unit", &wish->unit } },
-                         6, error);
+                                     { "unit", &wish->unit },
+                                     { "reset", &wish->reset_name } },
+                         7, error);
         if (r < 0)
                 return r;
 
@@ -272,6 +276,8 @@ BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *se
                 .n_targets = wish->n_targets,
                 .mode = wish->mode,
                 .label = wish->label,
+                .reset = wish->reset,
+                .one_time = wish->flags & VFB_ACQUIRE_ONE_TIME,
                 .duration_usec = wish->duration_usec,
                 .bond = wish->bond,
                 .pidfd = wish->pidfd,

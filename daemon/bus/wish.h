@@ -19,8 +19,10 @@ typedef struct Server Server;
 typedef struct Wish {
         BrokerWant wants[BROKER_WANTS_MAX];
         unsigned n_wants;
-        const char *mode_name, *label, *lifetime;
+        const char *mode_name, *label, *reset_name, *lifetime;
         LeaseMode mode;
+        ResetPolicy reset;
+        uint64_t flags; /* VFB_ACQUIRE_*; Explain has none */
         uint64_t duration_usec;
         LeaseBond bond;
         int pidfd; /* borrowed from the message */

@@ -19,6 +19,7 @@
 
 #include "core/lifeline.h"
 #include "core/mapping.h"
+#include "core/reset-policy.h"
 #include "core/revocation.h"
 #include "core/term.h"
 #include "core/user.h"
@@ -102,6 +103,8 @@ struct Lease {
         pid_t pid;
         char *sender; /* unique bus name */
         uint64_t created_usec;
+        ResetPolicy reset; /* what its holder has asked for; RESET_POLICY_UNSET: nothing */
+        bool one_time;     /* likewise: nobody gets the devices afterwards, before an administrator says so */
 
         Group **groups; /* borrowed; each has this lease */
         int *group_fds; /* ours; negative: not open */

@@ -127,6 +127,8 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_text(object, "bound-to", lease_bond_name(lease->bond)) ||
             (lease->unit && !add_text(object, "unit", lease->unit)) ||
             (lease->invocation && !add_text(object, "invocation", lease->invocation)) ||
+            (lease->reset != RESET_POLICY_UNSET && !add_text(object, "reset", reset_policy_name(lease->reset))) ||
+            !add_flag(object, "one-time", lease->one_time) ||
             !add_text(object, "end", lease_end_name(lease->end)) || !add_number(object, "uid", lease->user->uid) ||
             !add_number(object, "pid", (uint64_t) lease->pid) || !add_text(object, "sender", lease->sender ?: "") ||
             !add_text(object, "label", lease->label ?: "") || !add_number(object, "created", lease->created_usec) ||
@@ -141,7 +143,7 @@ int record_of_device(const Device *device, char **ret) {
         _cleanup_(jsonp) json_object *object = NULL;
 
         if (!device->quarantine && !device->unclean && !device->reset_works && !device->reset_fails &&
-            !device->bus_reset[0]) {
+            !device->bus_works) {
                 *ret = NULL;
                 return 0;
         }
@@ -150,6 +152,7 @@ int record_of_device(const Device *device, char **ret) {
         if (!object || (device->quarantine && !add_text(object, "quarantine", device->quarantine)) ||
             !add_flag(object, "unclean", device->unclean) || !add_flag(object, "reset-works", device->reset_works) ||
             !add_flag(object, "reset-fails", device->reset_fails) ||
+            !add_flag(object, "bus-works", device->bus_works) ||
             (device->bus_reset[0] && !add_text(object, "bus-reset", device->bus_reset)) ||
             (device->unclean && !add_number(object, "last-uid", device->last_uid)))
                 return -ENOMEM;
@@ -301,7 +304,7 @@ static int read_names(json_object *object, LeaseRecord *record) {
         int state = find_name(get_text(object, "state", 32), state_name, _LEASE_STATE_MAX);
         int mode = find_name(get_text(object, "mode", 32), mode_name, _LEASE_MODE_MAX);
         int end = find_name(get_text(object, "end", 32), end_name, _LEASE_END_MAX);
-        const char *bond = get_text(object, "bound-to", 32);
+        const char *bond = get_text(object, "bound-to", 32), *reset;
 
         if (!id_is_valid(id) || state < 0 || mode < 0 || end < 0 || !bond ||
             lease_bond_from_name(bond, &record->bond) < 0)
@@ -311,6 +314,14 @@ static int read_names(json_object *object, LeaseRecord *record) {
         record->state = (LeaseState) state;
         record->mode = (LeaseMode) mode;
         record->end = (LeaseEnd) end;
+        record->one_time = get_flag(object, "one-time");
+        if (!json_object_object_get_ex(object, "reset", NULL))
+                return 0;
+
+        reset = get_text(object, "reset", 32);
+        record->reset = reset ? reset_policy_from_name(reset) : RESET_POLICY_UNSET;
+        if (record->reset == RESET_POLICY_UNSET)
+                return -EBADMSG; /* one that is not known may be stricter than all that are */
         return 0;
 }
 
@@ -424,6 +435,7 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         record.unclean = get_flag(object, "unclean");
         record.reset_works = get_flag(object, "reset-works");
         record.reset_fails = get_flag(object, "reset-fails");
+        record.bus_works = get_flag(object, "bus-works");
         if (record.unclean && !get_number(object, "last-uid", UINT32_MAX, &uid))
                 return -EBADMSG;
         record.last_uid = (uid_t) uid;

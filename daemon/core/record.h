@@ -36,6 +36,8 @@ typedef struct LeaseRecord {
         LeaseMode mode;
         LeaseBond bond;
         LeaseEnd end;
+        ResetPolicy reset; /* not there: RESET_POLICY_UNSET */
+        bool one_time;
         uid_t uid;
         pid_t pid;
         char *sender, *label; /* ours; NULL is "" */
@@ -53,7 +55,7 @@ typedef struct LeaseRecord {
 /* What a device has to be told apart by from one that is as it should be. */
 typedef struct DeviceRecord {
         char *quarantine; /* ours; NULL: it is not */
-        bool unclean, reset_works, reset_fails;
+        bool unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];
         uid_t last_uid;
 } DeviceRecord;

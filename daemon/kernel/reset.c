@@ -142,7 +142,7 @@ static int gate_reset_device(Gate *gate, unsigned i) {
         _cleanup_(closep) int fd = -EBADF;
         int r;
 
-        if (gate->groups[device->group] < 0)
+        if (gate->groups[device->group] < 0 || device->closed)
                 return 0;
         fd = vfio_open_device_quietly(gate->groups[device->group], device);
         if (fd == -ENODEV)

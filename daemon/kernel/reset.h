@@ -25,9 +25,9 @@ typedef struct ResetScope {
  * such device. -E2BIG: more than there is room for, and @ret has some of them. */
 int reset_scope(int sysfs, const char *address, ResetScope *ret);
 
-/* As JobWork. In a container of its own opens every device of the plan, which resets it, and notes in reset_works
- * whether that worked; where it did not, resets its bus if the plan allows that for the device and if the kernel says
- * that it hits nothing but the plan's groups and its idle ones, and looks at the device afterwards. What it has come to
- * is in resets. A device that has gone is passed over, and so is a group that has. Detaches before it ends,
- * also after a failure. Passes nothing. */
+/* As JobWork. In a container of its own opens every device of the plan that is not to stay closed, which resets it,
+ * and notes in reset_works whether that worked; where it did not, resets its bus if the plan allows that for the
+ * device and if the kernel says that it hits nothing but the plan's groups and its idle ones, and looks at the device
+ * afterwards. What it has come to is in resets. A device that has gone is passed over, and so is a group that has.
+ * Detaches before it ends, also after a failure. Passes nothing. */
 void reset_gate(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);

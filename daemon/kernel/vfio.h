@@ -35,7 +35,8 @@ typedef struct VfioDevicePlan {
         char address[32];
         char token[40]; /* VF token, a UUID; "" for none */
         unsigned group; /* index into groups */
-        bool bus; /* for the gate: its bus may be reset, as far as /sys tells */
+        bool bus;    /* for the gate: its bus may be reset, as far as /sys tells */
+        bool closed; /* likewise: it is not to be opened at all */
 } VfioDevicePlan;
 
 typedef struct VfioPlan {

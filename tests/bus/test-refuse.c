@@ -187,7 +187,8 @@ START_TEST(every_unknown_flag_is_refused) {
         for (int bit = 0; bit < 64; bit++) {
                 uint64_t flag = UINT64_C(1) << bit;
 
-                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .flags = flag }), REFUSED("InvalidOption"));
+                if (flag != VFB_ACQUIRE_ONE_TIME)
+                        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .flags = flag }), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListDevices", "a{sv}t", 0, flag), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListLeases", "t", flag), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, device, VFB_INTERFACE_DEVICE, "Quarantine", "st", "no", flag), REFUSED("InvalidOption"));

@@ -39,6 +39,15 @@ static void make_world_with_neighbour(void) {
         other = world_connect(world, OTHER);
 }
 
+/* The configuration says something about each device that the tests use. */
+static void make_world_with_rules(void) {
+        world_start(&world, &(WorldSpec) { .config = "[Reset]\nPolicy=required\n"
+                                                     "[Reset class=nvme]\nOneTime=yes\n"
+                                                     "[Reset 0000:06:0d.0]\nPolicy=none\n"
+                                                     "[Reset 0000:04:00.0]\nPolicy=preferred\n" });
+        other = world_connect(world, OTHER);
+}
+
 static void end_world(void) {
         sd_bus_flush_close_unref(other);
         world = world_stop(world);
@@ -203,15 +212,174 @@ START_TEST(reset_of_the_bus_that_has_worked_must_go_on_working) {
 }
 END_TEST
 
+/* With that option or flag; whether it has @failed */
+static void use_with(const Request *request, bool failed) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, request), "");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
+        ck_assert_int_eq(world_signals(world, " failed") > 0, failed);
+        world_forget_signals(world);
+}
+
+START_TEST(required_and_not_proved_is_quarantined) {
+        use_with(&(Request) { .wants = NO_RESET, .reset = "required" }, true);
+        check_quarantined(NO_RESET, "required, and none of its own works");
+        unquarantine(NO_RESET);
+        use(world->bus, NO_RESET); /* and that was as ever */
+        ck_assert(is_free(NO_RESET));
+        ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
+
+        vfio_fail(world, NIC, "bus-reset-errno", "25");
+        use_with(&(Request) { .wants = NIC, .reset = "required" }, true);
+        check_quarantined(NIC, "that of its bus failed");
+}
+END_TEST
+
+START_TEST(required_and_proved_is_free) {
+        use_with(&(Request) { .wants = NVME "," NIC, .reset = "required" }, false);
+        ck_assert(is_free(NVME) && is_free(NIC));
+        ck_assert_uint_eq(daemon_logged(world, "reset=flr"), 1);
+        ck_assert_uint_eq(daemon_logged(world, "reset=" BUS), 1);
+        use(other, NVME "," NIC);
+}
+END_TEST
+
+START_TEST(required_and_taken_from_its_driver_is_quarantined) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .reset = "required" }), "");
+        ck_assert_int_ge(tree_set_driver(world->tree, NVME, "nvme"), 0);
+        udev_send(world, "bind", NVME);
+        WAIT_FOR(world, world_signals(world, "DeviceGone") > 0);
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
+        ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
+        udev_send(world, "bind", NVME);
+        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci") == 0);
+        check_quarantined(NVME, "left its driver");
+}
+END_TEST
+
+START_TEST(nobody_gets_less_than_what_is_configured) {
+        static const struct {
+                const char *device, *reset;
+                bool less;
+        } cases[] = {
+                { NO_RESET, "none", true },          { NO_RESET, "preferred", true },        { NO_RESET, "required", false },
+                { "0000:04:00.0", "none", true },    { "0000:04:00.0", "preferred", false }, { "0000:04:00.0", "required", false },
+                { EDU, "none", false },              { EDU, "preferred", false },            { EDU, "required", false },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                Request request = { .wants = cases[i].device, .reset = cases[i].reset };
+
+                if (!cases[i].less) {
+                        use_with(&request, strcmp(cases[i].device, NO_RESET) == 0);
+                        if (strcmp(cases[i].device, NO_RESET) == 0)
+                                unquarantine(NO_RESET);
+                        continue;
+                }
+                ck_assert_str_eq(refusal_of(world->bus, &request), REFUSED("InvalidOption"));
+                ck_assert_ptr_nonnull(strstr(ask_message(), "less than what is configured"));
+                polkit_set(world, "SetAnswer", "s", "no");
+                ck_assert_str_eq(refusal_of(world->bus, &request), DENIED); /* and is not told what that is */
+                polkit_set(world, "SetAnswer", "s", "yes");
+        }
+        check_nothing_held(world);
+        for (size_t i = 0; i < 4; i++)
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = EDU, .reset = (const char *[]){ "", "must", "None", "bus" }[i] }), REFUSED("InvalidOption"));
+}
+END_TEST
+
+START_TEST(configured_as_required_needs_no_asking) {
+        use(world->bus, NO_RESET);
+        check_quarantined(NO_RESET, "required");
+}
+END_TEST
+
+/* Nor must the reset of its neighbour hit it, so that one fails. */
+START_TEST(none_is_not_reset_and_for_anybody) {
+        unsigned n = vfio_resets(world, EDU);
+
+        use(world->bus, EDU);
+        ck_assert_uint_eq(vfio_resets(world, EDU), n + 1); /* as it was opened for the client */
+        ck_assert_uint_eq(daemon_logged(world, "reset=not wanted"), 1);
+        ck_assert(is_free(EDU));
+        use(other, EDU);
+
+        use(world->bus, NIC);
+        ck_assert_uint_eq(bus_resets(EDU), 0);
+        check_quarantined(NIC, "nor can its bus be reset");
+}
+END_TEST
+
+START_TEST(one_time_stays_reserved) {
+        use_with(&(Request) { .wants = NVME "," EDU, .flags = VFB_ACQUIRE_ONE_TIME }, false);
+        ck_assert_uint_eq(daemon_logged(world, "reset=flr"), 1);
+        check_quarantined(NVME, "one-time use");
+        check_quarantined(EDU, "one-time use");
+        ck_assert(is_free(NIC)); /* of the same group, and nobody had it */
+
+        unquarantine(NVME);
+        use(other, NVME);
+        ck_assert(is_free(NVME));
+}
+END_TEST
+
+START_TEST(one_time_may_be_configured) {
+        sd_bus *leaver = world_connect(world, world_user());
+        Pending slow;
+
+        vfio_fail(world, NVME, "open-delay-ms", "300");
+        pending_start(&slow, leaver, &(Request) { .wants = NVME });
+        WAIT_FOR(world, count_children(world->daemon_pid) > 0);
+        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        pending_end(&slow);
+        sd_bus_flush_close_unref(leaver);
+        WAIT_FOR(world, is_free(NVME)); /* that was no use */
+        use(world->bus, NVME);
+        check_quarantined(NVME, "one-time use");
+        unquarantine(NVME);
+        ck_assert(is_free(NVME));
+}
+END_TEST
+
+START_TEST(one_time_and_failed_is_told_as_failed) {
+        Grant *grant = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .flags = VFB_ACQUIRE_ONE_TIME }), "");
+        vfio_fail(world, NVME, "reset-fails", "");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, " failed") > 0);
+        check_quarantined(NVME, "reset after the last lease failed");
+}
+END_TEST
+
+static void add_policy_tests(TCase *plain, TCase *rules) {
+        tcase_add_test(plain, required_and_not_proved_is_quarantined);
+        tcase_add_test(plain, required_and_proved_is_free);
+        tcase_add_test(plain, required_and_taken_from_its_driver_is_quarantined);
+        tcase_add_test(plain, one_time_stays_reserved);
+        tcase_add_test(plain, one_time_and_failed_is_told_as_failed);
+        tcase_add_test(rules, nobody_gets_less_than_what_is_configured);
+        tcase_add_test(rules, configured_as_required_needs_no_asking);
+        tcase_add_test(rules, none_is_not_reset_and_for_anybody);
+        tcase_add_test(rules, one_time_may_be_configured);
+}
+
 int main(void) {
         Suite *suite = suite_create("reset");
-        TCase *ladder = tcase_create("ladder"), *neighbour = tcase_create("neighbour");
+        TCase *ladder = tcase_create("ladder"), *neighbour = tcase_create("neighbour"), *rules = tcase_create("rules");
         SRunner *runner = srunner_create(suite);
         int n;
 
         tcase_add_checked_fixture(ladder, make_world, end_world);
         tcase_add_checked_fixture(neighbour, make_world_with_neighbour, end_world);
+        tcase_add_checked_fixture(rules, make_world_with_rules, end_world);
         if (world_is_root()) {
+                add_policy_tests(ladder, rules);
                 tcase_add_test(ladder, bus_is_reset_where_the_device_cannot_be);
                 tcase_add_test(ladder, what_the_bus_has_done_is_forgotten_with_the_driver);
                 tcase_add_loop_test(ladder, device_that_is_not_as_before_is_quarantined, 0, 4);
@@ -222,6 +390,7 @@ int main(void) {
         }
         suite_add_tcase(suite, ladder);
         suite_add_tcase(suite, neighbour);
+        suite_add_tcase(suite, rules);
         srunner_run_all(runner, CK_ENV);
         n = srunner_ntests_failed(runner);
         srunner_free(runner);

@@ -323,6 +323,26 @@ START_TEST(quarantine_outlives_the_daemon) {
 }
 END_TEST
 
+START_TEST(what_was_asked_for_is_kept_over_a_death) {
+        Grant *once = NULL, *required = NULL;
+
+        ck_assert_str_eq(grant_acquire(&once, world->bus, &(Request) { .wants = NVME, .flags = VFB_ACQUIRE_ONE_TIME }), "");
+        ck_assert_str_eq(grant_acquire(&required, world->bus, &(Request) { .wants = NO_RESET, .reset = "required" }), "");
+        world_crash_daemon(world);
+        grant_free(once);
+        grant_free(required);
+        WAIT_FOR(world, count_state("lease-") == 0);
+        for (int times = 0; times < 3; times++) {
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
+                ck_assert_ptr_nonnull(strstr(ask_message(), "one-time use"));
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NO_RESET }), REFUSED("Quarantined"));
+                ck_assert_ptr_nonnull(strstr(ask_message(), "is required"));
+                restart();
+        }
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
         _cleanup_(freep) char *path = NULL;
 
@@ -480,6 +500,7 @@ int main(void) {
                             sizeof(damages) / sizeof(*damages));
         tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
         tcase_add_test(tcase, quarantine_outlives_the_daemon);
+        tcase_add_test(tcase, what_was_asked_for_is_kept_over_a_death);
         tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
         tcase_add_test(tcase, raw_lease_goes_on_and_is_proved_over_by_the_group);
         tcase_add_test(tcase, memory_of_a_mediated_lease_is_still_the_daemons_to_take);

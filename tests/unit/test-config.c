@@ -154,6 +154,57 @@ START_TEST(mappings_are_limited_by_lease_and_user) {
 }
 END_TEST
 
+static void check_rule(unsigned i, const char *text, ResetPolicy policy, int one_time) {
+        ck_assert_uint_gt(config.reset.n, i);
+        ck_assert_str_eq(config.reset.rules[i].text, text);
+        ck_assert_int_eq(config.reset.rules[i].policy, policy);
+        ck_assert_int_eq(config.reset.rules[i].one_time, one_time);
+}
+
+START_TEST(resets_have_rules_for_all_and_for_some) {
+        set("", "[Reset]\nPolicy=none\n[Reset class=nvme]\nPolicy=required\nOneTime=yes\n");
+        set("10.conf", "[Reset class=nvme]\nOneTime=no\n[Reset 0000:06:0d.0]\nPolicy=preferred\n");
+        ck_assert_int_eq(config_load(&config, path), 0);
+        ck_assert_uint_eq(config.reset.n, 3);
+        check_rule(0, "", RESET_POLICY_NONE, -1);
+        check_rule(1, "class=nvme", RESET_POLICY_REQUIRED, 0); /* the drop-in goes on where the file has ended */
+        check_rule(2, "0000:06:0d.0", RESET_POLICY_PREFERRED, -1);
+        check_log("");
+}
+END_TEST
+
+static const char *const wrong_resets[] = {
+        "[Reset]\nPolicy=must\n",
+        "[Reset]\nPolicy=\n",
+        "[Reset]\nOneTime=1\n",
+        "[Reset class=unheard-of]\nPolicy=none\n",
+        "[Reset vendor=1234 device=11e8 driver=vfio-pci-of-mine]\nPolicy=none\n" /* which inih cuts off */,
+};
+
+START_TEST(a_wrong_reset_makes_all_of_it_void) {
+        set("", wrong_resets[_i]);
+        ck_assert_int_eq(config_load(&config, path), -EINVAL);
+        ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
+        check_log("vfio-broker.conf: [Reset");
+}
+END_TEST
+
+START_TEST(more_resets_than_there_is_room_for_make_all_of_it_void) {
+        char text[RESET_RULES_MAX * 40 + 80] = "";
+
+        for (unsigned i = 0; i < RESET_RULES_MAX; i++)
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), "[Reset group:%u]\nPolicy=none\n", i);
+        set("", text);
+        ck_assert_int_eq(config_load(&config, path), 0);
+        ck_assert_uint_eq(config.reset.n, RESET_RULES_MAX);
+        config = untouched;
+        strcat(text, "[Reset]\nPolicy=none\n");
+        set("", text);
+        ck_assert_int_eq(config_load(&config, path), -EINVAL);
+        ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
+}
+END_TEST
+
 START_TEST(drop_ins_come_after_the_file_in_order_of_name) {
         set("", "[Limits]\nLeasesMax=1\nLeasesPerUserMax=1\nDevicesPerLeaseMax=1\n");
         set("90-c.conf", "[Limits]\nLeasesMax=90\n");
@@ -364,6 +415,9 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, what_the_file_says_is_so);
         tcase_add_test(tcase, sizes_may_have_a_suffix);
         tcase_add_test(tcase, mappings_are_limited_by_lease_and_user);
+        tcase_add_test(tcase, resets_have_rules_for_all_and_for_some);
+        tcase_add_loop_test(tcase, a_wrong_reset_makes_all_of_it_void, 0, N_ELEMENTS(wrong_resets));
+        tcase_add_test(tcase, more_resets_than_there_is_room_for_make_all_of_it_void);
         tcase_add_test(tcase, drop_ins_come_after_the_file_in_order_of_name);
         tcase_add_test(tcase, drop_ins_need_no_file);
         tcase_add_test(tcase, what_is_no_drop_in_is_passed_over);

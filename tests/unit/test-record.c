@@ -51,6 +51,8 @@ static void make_world(void) {
         lease->label = strdup("näme \"\\ \x01");
         lease->model = 3;
         lease->n_handed_out = 5;
+        lease->reset = RESET_POLICY_REQUIRED;
+        lease->one_time = true;
         lease->bond = LEASE_BOND_UNIT;
         lease->unit = strdup("a.service");
         lease->invocation = strdup("0123");
@@ -99,6 +101,8 @@ START_TEST(a_lease_is_read_as_it_was_written) {
         ck_assert(!record.devices[0].gone);
         ck_assert_str_eq(record.devices[1].token, TOKEN);
         ck_assert_uint_eq(record.devices[1].group, 14);
+        ck_assert_int_eq(record.reset, RESET_POLICY_REQUIRED);
+        ck_assert(record.one_time);
         ck_assert_int_eq(record.bond, LEASE_BOND_UNIT);
         ck_assert_str_eq(record.unit, "a.service");
         ck_assert_str_eq(record.invocation, "0123");
@@ -244,7 +248,7 @@ START_TEST(a_device_is_read_as_it_was_written) {
         ck_assert_int_eq(record_of_device(first, &text), 0);
         ck_assert_int_eq(record_read_device(text, &record), 0);
         ck_assert_str_eq(record.quarantine, "bröken \"x\"");
-        ck_assert(record.unclean && record.reset_works && !record.reset_fails);
+        ck_assert(record.unclean && record.reset_works && !record.reset_fails && record.bus_works);
         ck_assert_uint_eq(record.last_uid, (uid_t) -1);
         ck_assert_str_eq(record.bus_reset, "bus (scope: 2 devices)");
         device_record_done(&record);
