@@ -73,9 +73,9 @@ static void use_up(Device *device, const Lease *lease) {
         set_quarantine(device, lease, LOG_NOTICE, reason);
 }
 
-/* Whether a reset of the device's bus may hit @neighbour, which then is in one of the lease's groups, or in an idle
- * one that is put into the plan. */
-static bool plan_neighbour(Broker *broker, VfioPlan *plan, const Lease *lease, const Device *neighbour) {
+/* Whether a reset of the device's bus may hit @neighbour, which then is in one of the lease's groups, or, if
+ * @idle, in an idle one that is put into the plan. */
+static bool plan_neighbour(Broker *broker, VfioPlan *plan, const Lease *lease, const Device *neighbour, bool idle) {
         const Group *group = neighbour ? neighbour->group : NULL;
         bool one_time;
 
@@ -85,7 +85,7 @@ static bool plan_neighbour(Broker *broker, VfioPlan *plan, const Lease *lease, c
                 return false; /* there will be a reason why it must not be reset */
         if (group->lease == lease)
                 return true;
-        if (group->lease || neighbour->quarantine || (group->reset_for && group->reset_for != lease))
+        if (!idle || group->lease || neighbour->quarantine || (group->reset_for && group->reset_for != lease))
                 return false;
 
         for (unsigned i = 0; i < plan->n_idle; i++)
@@ -99,15 +99,21 @@ static bool plan_neighbour(Broker *broker, VfioPlan *plan, const Lease *lease, c
 
 /* Only where every device on the bus is ours. The kernel has the last word on that. */
 static void plan_bus(Broker *broker, const Lease *lease, VfioPlan *plan, VfioDevicePlan *planned) {
+        const Device *device = device_find(&broker->devices, planned->address);
         unsigned n_idle = plan->n_idle;
         ResetScope scope;
+        bool idle;
 
         if (reset_scope(broker->sys_fd, planned->address, &scope) < 0 || scope.n == 0)
                 return;
 
+        /* Others are kept from an idle group meanwhile, so not for one that most likely will not need it: a bus may
+         * be full of virtual functions. */
+        idle = device && !device_has_own_reset(device);
         planned->bus = true;
         for (unsigned i = 0; i < scope.n && planned->bus; i++)
-                planned->bus = plan_neighbour(broker, plan, lease, device_find(&broker->devices, scope.addresses[i]));
+                planned->bus = plan_neighbour(broker, plan, lease, device_find(&broker->devices, scope.addresses[i]),
+                                              idle);
         if (!planned->bus)
                 plan->n_idle = n_idle;
 }

@@ -178,6 +178,19 @@ START_TEST(idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile) {
 }
 END_TEST
 
+START_TEST(device_with_a_reset_of_its_own_keeps_nobody_from_its_neighbour) {
+        Grant *grant = must_acquire(world->bus, EDU);
+
+        vfio_fail(world, EDU, "open-delay-ms", "500");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "{State cleaning}") == 1);
+        grant_free(must_acquire(other, NEIGHBOUR));
+        vfio_fail(world, EDU, "open-delay-ms", NULL);
+        WAIT_FOR(world, is_free(EDU) && is_free(NEIGHBOUR));
+        ck_assert_uint_eq(bus_resets(EDU), 0);
+}
+END_TEST
+
 START_TEST(device_that_is_not_as_before_is_quarantined) {
         static const struct {
                 const char *fault, *why;
@@ -386,6 +399,7 @@ int main(void) {
                 tcase_add_test(ladder, reset_of_the_bus_that_has_worked_must_go_on_working);
                 tcase_add_test(neighbour, bus_is_left_alone_if_it_has_somebody_elses_device);
                 tcase_add_test(neighbour, bus_is_left_alone_if_it_has_a_device_of_the_host_or_in_quarantine);
+                tcase_add_test(neighbour, device_with_a_reset_of_its_own_keeps_nobody_from_its_neighbour);
                 tcase_add_test(neighbour, idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile);
         }
         suite_add_tcase(suite, ladder);
