@@ -166,9 +166,9 @@ static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error 
         if (r == 0)
                 return 1;
 
-        r = sd_bus_reply_method_return(m, NULL);
+        /* The answer comes last: by then it is written down, and no death of ours can take it back. */
         broker_release(server_broker(server), lease, LEASE_END_RELEASED);
-        return r;
+        return sd_bus_reply_method_return(m, NULL);
 }
 
 static int lease_method_renew(sd_bus_message *m, void *userdata, sd_bus_error *error) {
