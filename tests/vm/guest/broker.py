@@ -34,6 +34,10 @@ RESTORED = '5ef8ad8a5f0d4fd0a5f2ad45bcb2d2a1'
 STATE = '0d5b3c8f8c4b4c3c9a2f41c67e1be0c4'
 GONE = '6cab0c52f2724823b5dbc815343c7efd'
 CUT = '0322fd3cbc76489cbb366bf0cca5cac2'
+REVOKING = '68235eadc7be4369879c49856a21bbd5'
+REVOKE_STEP = 'e753bde30b3e4d1899badc565011796d'
+STILL_BUSY = 'ad24e35556b04b08ba35ff4afa7bbe69'
+REVOKED = '2a25beb770e94b5d80a62115051a6e3f'
 
 ALICE, BOB, CAROL = 1000, 1001, 1002
 
@@ -163,8 +167,8 @@ def acquire_as(user, *selectors):
 class Client:
     """The program "client", told what to do."""
 
-    def __init__(self, user):
-        self.process = subprocess.Popen(lib.as_user(['client'], user), text=True, bufsize=1,
+    def __init__(self, user, *prefix):
+        self.process = subprocess.Popen(lib.as_user([*prefix, 'client'], user), text=True, bufsize=1,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.process.pid
         assert self.read('open')['open'] == 'ok'

@@ -33,6 +33,7 @@ typedef struct Client {
         vfb_lease *lease;
         Edu *edu;
         bool ended;
+        bool asked; /* for the lease, back */
 } Client;
 
 static void say(const char *word, const char *value) {
@@ -59,6 +60,11 @@ static void on_gone(vfb_lease *lease, const char *device_id, const char *cause, 
 static void on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata) {
         printf("expiring: %" PRIu64 "\n", expires_usec);
         (void) fflush(stdout);
+}
+
+static void on_revoke_requested(vfb_lease *lease, const char *reason, uint64_t deadline_usec, void *userdata) {
+        ((Client *) userdata)->asked = true;
+        say("revoke", reason);
 }
 
 static void on_disconnected(vfb *connection, void *userdata) {
@@ -163,6 +169,29 @@ static int command_release(Client *client, char **words) {
                         r = vfb_dispatch(client->connection);
         }
 
+        client->lease = vfb_lease_free(client->lease);
+        return r;
+}
+
+/* comply: waits until the lease is to be given back, and gives it back. */
+static int command_comply(Client *client, char **words) {
+        vfb_error *error = NULL;
+        int r;
+
+        while (!client->asked) {
+                struct pollfd poller = { .fd = vfb_get_fd(client->connection), .events = (short) vfb_get_events(client->connection) };
+
+                if (poll(&poller, 1, PATIENCE_MS) <= 0)
+                        return -ETIME;
+                r = vfb_dispatch(client->connection);
+                if (r < 0)
+                        return r;
+        }
+
+        client->edu = edu_free(client->edu);
+        r = vfb_lease_revoke_complete(client->lease, &error);
+        say_error(error);
+        client->asked = false;
         client->lease = vfb_lease_free(client->lease);
         return r;
 }
@@ -321,6 +350,7 @@ static const struct {
 } commands[] = {
         { "acquire", command_acquire, false },
         { "release", command_release, true },
+        { "comply", command_comply, true },
         { "free", command_free, true },
         { "dispatch", command_dispatch, false },
         { "edu", command_edu, true },
@@ -357,6 +387,7 @@ int main(void) {
                 .lease_state = on_state,
                 .lease_ended = on_ended,
                 .device_gone = on_gone,
+                .revoke_requested = on_revoke_requested,
                 .disconnected = on_disconnected,
                 .expiring = on_expiring,
         };
