@@ -12,6 +12,7 @@
 
 typedef struct Holding {
         const Ctl *ctl;
+        bool asked; /* somebody wants it back */
         bool over; /* the service said so: keep nothing that could hold up the devices */
         bool ended;
 } Holding;
@@ -27,7 +28,7 @@ static json_object *event_json(const char *event, const vfb_lease *lease) {
 static void holding_on_state(vfb_lease *lease, const char *state, void *userdata) {
         Holding *holding = userdata;
 
-        if (strcmp(state, "active") != 0)
+        if (strcmp(state, "active") != 0 && strcmp(state, "revoking") != 0)
                 holding->over = true;
 }
 
@@ -38,6 +39,8 @@ static const char *reason_text(const char *reason) {
                 return "has ended: its devices are gone";
         if (strcmp(reason, "expired") == 0)
                 return "has ended: its time is over";
+        if (strcmp(reason, "revoked") == 0)
+                return "was taken back";
         if (strcmp(reason, "failed") == 0)
                 return "has ended, and not all devices could be cleaned";
 
@@ -90,6 +93,24 @@ static void holding_on_expiring(vfb_lease *lease, uint64_t expires_usec, void *u
 
         object = event_json("expiring", lease);
         json_object_object_add(object, "expires_usec", json_object_new_uint64(expires_usec));
+        print_json_line(object);
+}
+
+static void holding_on_revoke_requested(vfb_lease *lease, const char *reason, uint64_t deadline_usec,
+                                        void *userdata) {
+        _cleanup_(json_putp) json_object *object = NULL;
+        Holding *holding = userdata;
+
+        holding->asked = true;
+        if (!holding->ctl->json) {
+                say(stdout, "lease %s is to be given back%s%s\n", vfb_lease_id(lease), *reason ? ": " : "", reason);
+                fflush(stdout);
+                return;
+        }
+
+        object = event_json("revoke-requested", lease);
+        json_object_object_add(object, "reason", json_object_new_string(reason));
+        json_object_object_add(object, "deadline_usec", json_object_new_uint64(deadline_usec));
         print_json_line(object);
 }
 
@@ -152,6 +173,10 @@ static int hold(Holding *holding, vfb *connection, vfb_lease *lease, int signal_
         int r;
 
         while (!holding->ended) {
+                if (holding->asked && !closed) {
+                        (void) vfb_lease_revoke_complete(lease, NULL);
+                        closed = true;
+                }
                 if (holding->over && !closed) {
                         (void) vfb_lease_release(lease, NULL);
                         closed = true;
@@ -177,6 +202,7 @@ int ctl_acquire(Ctl *ctl, char **args) {
                 .lease_ended = holding_on_ended,
                 .device_gone = holding_on_device_gone,
                 .expiring = holding_on_expiring,
+                .revoke_requested = holding_on_revoke_requested,
                 .disconnected = holding_on_disconnected,
         };
         Holding holding = { .ctl = ctl };

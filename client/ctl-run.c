@@ -128,8 +128,16 @@ static void __attribute__((noreturn)) execute(const Launch *launch, const sigset
         _exit(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE);
 }
 
+/* What goes on while the program runs. */
+typedef struct Running {
+        const Ctl *ctl;
+        const sigset_t *mask; /* that it was started with */
+        pid_t pid;            /* the program; 0: not yet */
+        pid_t hook;           /* of --on-revoke; 0: none */
+} Running;
+
 static void run_on_state(vfb_lease *lease, const char *state, void *userdata) {
-        if (strcmp(state, "active") != 0)
+        if (strcmp(state, "active") != 0 && strcmp(state, "revoking") != 0)
                 say(stderr,
                     "vfio-broker: lease %s is over (%s); the program keeps its descriptors until it ends\n",
                     vfb_lease_id(lease), state);
@@ -147,6 +155,51 @@ static void run_on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userd
             text, vfb_lease_id(lease));
 }
 
+static void __attribute__((noreturn)) execute_hook(const Running *running, const vfb_lease *lease, const char *reason,
+                                                   uint64_t deadline_usec) {
+        int r;
+
+        r = setenv("VFIO_BROKER_LEASE", vfb_lease_id(lease), 1) < 0 ? -errno : 0;
+        if (r >= 0)
+                r = setenv("VFIO_BROKER_REASON", reason, 1) < 0 ? -errno : 0;
+        if (r >= 0)
+                r = set_number("VFIO_BROKER_DEADLINE", (intmax_t) (deadline_usec / 1000000));
+        if (r >= 0)
+                r = sigprocmask(SIG_SETMASK, running->mask, NULL) < 0 ? -errno : 0;
+        if (r >= 0) {
+                execl("/bin/sh", "sh", "-c", running->ctl->on_revoke, NULL);
+                r = -errno;
+        }
+
+        say(stderr, "vfio-broker: %s: %s\n", running->ctl->on_revoke, strerror(-r));
+        _exit(EXIT_CANNOT_EXECUTE);
+}
+
+/* The program has the devices, so it is the one to let go; the lease ends with it. */
+static void run_on_revoke_requested(vfb_lease *lease, const char *reason, uint64_t deadline_usec, void *userdata) {
+        Running *running = userdata;
+
+        say(stderr, "vfio-broker: lease %s is to be given back%s%s\n", vfb_lease_id(lease), *reason ? ": " : "",
+            reason);
+        if (running->pid == 0)
+                return;
+
+        if (!running->ctl->on_revoke) {
+                (void) kill(running->pid, SIGTERM);
+                return;
+        }
+        if (running->hook > 0)
+                return; /* it is at it */
+
+        running->hook = fork();
+        if (running->hook == 0)
+                execute_hook(running, lease, reason, deadline_usec);
+        if (running->hook < 0) {
+                running->hook = 0;
+                (void) kill(running->pid, SIGTERM);
+        }
+}
+
 /* 1 and the exit status once the program has ended. */
 static int reap(pid_t pid, int *ret_status) {
         int status;
@@ -159,21 +212,23 @@ static int reap(pid_t pid, int *ret_status) {
 }
 
 /* Hands signals on until the program has ended. Its exit status. */
-static int attend(const Ctl *ctl, vfb *connection, int signal_fd, pid_t pid) {
+static int attend(Running *running, vfb *connection, int signal_fd) {
         int r, status = EXIT_FAILURE;
         bool from_terminal;
 
         for (;;) {
                 r = hold_wait(connection, signal_fd, &from_terminal);
                 if (r < 0)
-                        return fail(ctl, r, NULL);
+                        return fail(running->ctl, r, NULL);
 
-                if (r == SIGCHLD && reap(pid, &status))
+                if (r == SIGCHLD && reap(running->pid, &status))
                         return status;
+                if (r == SIGCHLD && running->hook > 0 && waitpid(running->hook, NULL, WNOHANG) == running->hook)
+                        running->hook = 0;
 
                 /* The terminal sends its signals to the program as well. */
                 if (r > 0 && r != SIGCHLD && !from_terminal)
-                        (void) kill(pid, r);
+                        (void) kill(running->pid, r);
         }
 }
 
@@ -185,9 +240,10 @@ static void close_all_but_lifeline(vfb_lease *lease) {
                 close(vfb_lease_take_fd(lease, role));
 }
 
-static int run(const Ctl *ctl, vfb *connection, vfb_lease *lease, char **args) {
+static int run(Running *running, vfb *connection, vfb_lease *lease, char **args) {
         _cleanup_(launch_done) Launch launch = {};
         int r, status, signal_fd;
+        const Ctl *ctl = running->ctl;
         sigset_t mask;
         pid_t pid;
 
@@ -210,7 +266,9 @@ static int run(const Ctl *ctl, vfb *connection, vfb_lease *lease, char **args) {
                 execute(&launch, &mask);
 
         close_all_but_lifeline(lease);
-        status = attend(ctl, connection, signal_fd, pid);
+        running->mask = &mask;
+        running->pid = pid;
+        status = attend(running, connection, signal_fd);
 
         /* Who asked for the lifeline to be kept may have left it to a process in the background. */
         if (!ctl->keep_lifeline)
@@ -227,14 +285,16 @@ int ctl_run(Ctl *ctl, char **args) {
                 .lease_state = run_on_state,
                 .device_gone = run_on_device_gone,
                 .expiring = run_on_expiring,
+                .revoke_requested = run_on_revoke_requested,
         };
+        Running running = { .ctl = ctl };
         int r;
 
         r = request_new_from(&request, ctl, /* args= */ NULL);
         if (r < 0)
                 return fail(ctl, r, NULL);
 
-        r = vfb_open(&connection, &listener, NULL, &error);
+        r = vfb_open(&connection, &listener, &running, &error);
         if (r < 0)
                 return fail(ctl, r, error);
 
@@ -242,5 +302,5 @@ int ctl_run(Ctl *ctl, char **args) {
         if (r != 0)
                 return r;
 
-        return run(ctl, connection, lease, args);
+        return run(&running, connection, lease, args);
 }

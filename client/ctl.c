@@ -10,6 +10,9 @@
 #include "ctl-time.h"
 #include "ctl.h"
 
+/* Unless revoke is told otherwise. */
+#define GRACE_USEC (30 * UINT64_C(1000000))
+
 /* Options that not every subcommand takes. */
 enum {
         OPTION_DEVICE = 1,
@@ -19,6 +22,8 @@ enum {
         OPTION_VERBOSE = 16,
         OPTION_LOG = 32, /* lease, since, lines, follow */
         OPTION_ONE_TIME = 64,
+        OPTION_GRACE = 128,
+        OPTION_ON_REVOKE = 256,
 };
 
 typedef struct Command {
@@ -66,7 +71,7 @@ static const Command commands[] = {
           "The lease ends with the program; or, with --keep-lifeline, when nobody has the lifeline any more.\n"
           "Exits as the program does, with 128 + N if signal N ended it, 126 if it cannot be executed, 127 if there\n"
           "is no such program.",
-          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME | OPTION_KEEP_LIFELINE, 1, -1, ctl_run },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME | OPTION_KEEP_LIFELINE | OPTION_ON_REVOKE, 1, -1, ctl_run },
         { "leases", "[-v]",
           "who has what\n\n"
           "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...;\n"
@@ -78,6 +83,13 @@ static const Command commands[] = {
           "--json: lease and expires_usec, 0 for never.",
           0, 2, 2, ctl_renew },
         { "release", "LEASE", "end a lease, mine or as an administrator", 0, 1, 1, ctl_release },
+        { "revoke", "LEASE [--grace TIME] [--reason TEXT]",
+          "take a lease back, by force where its holder does not let go\n\n"
+          "Tells each step as it is taken, until the devices are free. Exits with 5 if somebody still has one\n"
+          "whom the service cannot find or end (the lease stays, and the service goes on trying), and with 7 if a\n"
+          "device is not clean afterwards.\n\n"
+          "--json: a line for each event: \"step\" (lease, step, text), \"lease-ended\" (lease, reason).",
+          OPTION_GRACE | OPTION_REASON, 1, 1, ctl_revoke },
         { "quarantine", "DEVICE --reason TEXT", "let nobody have the device", OPTION_REASON, 1, 1,
           ctl_quarantine },
         { "unquarantine", "DEVICE", "let it be had again: it is clean", 0, 1, 1, ctl_unquarantine },
@@ -100,6 +112,7 @@ static const Command commands[] = {
 enum {
         ARG_COLOR = 0x100,
         ARG_FULL,
+        ARG_GRACE,
         ARG_JSON,
         ARG_KEEP_LIFELINE,
         ARG_LABEL,
@@ -107,6 +120,7 @@ enum {
         ARG_LIFETIME,
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
+        ARG_ON_REVOKE,
         ARG_ONE_TIME,
         ARG_REASON,
         ARG_RESET,
@@ -121,6 +135,7 @@ static const struct option long_options[] = {
         { "device", required_argument, NULL, 'd' },
         { "follow", no_argument, NULL, 'f' },
         { "full", no_argument, NULL, ARG_FULL },
+        { "grace", required_argument, NULL, ARG_GRACE },
         { "help", no_argument, NULL, 'h' },
         { "json", no_argument, NULL, ARG_JSON },
         { "keep-lifeline", no_argument, NULL, ARG_KEEP_LIFELINE },
@@ -130,6 +145,7 @@ static const struct option long_options[] = {
         { "lines", required_argument, NULL, 'n' },
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
+        { "on-revoke", required_argument, NULL, ARG_ON_REVOKE },
         { "one-time", no_argument, NULL, ARG_ONE_TIME },
         { "reason", required_argument, NULL, ARG_REASON },
         { "reset", required_argument, NULL, ARG_RESET },
@@ -188,6 +204,11 @@ static int help_command(const Command *command) {
                 puts("     --one-time          afterwards nobody gets the devices before an administrator says so");
         if (command->options & OPTION_KEEP_LIFELINE)
                 puts("     --keep-lifeline     the program inherits the lifeline");
+        if (command->options & OPTION_ON_REVOKE)
+                puts("     --on-revoke=COMMAND runs when the lease is to be given back, instead of SIGTERM to the\n"
+                     "                         program");
+        if (command->options & OPTION_GRACE)
+                puts("     --grace=TIME        that the holder has to let go (default: 30s); 0 is none");
         if (command->options & OPTION_REASON)
                 puts("     --reason=TEXT       why");
         if (command->options & OPTION_LOG)
@@ -345,6 +366,15 @@ static int parse_option(Parser *parser, int c) {
                 parser->options |= OPTION_ONE_TIME;
                 ctl->one_time = true;
                 return 0;
+        case ARG_GRACE:
+                parser->options |= OPTION_GRACE;
+                if (time_parse_span(optarg, &ctl->grace_usec) < 0)
+                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
+                return 0;
+        case ARG_ON_REVOKE:
+                parser->options |= OPTION_ON_REVOKE;
+                ctl->on_revoke = optarg;
+                return 0;
         case ARG_REASON:
                 parser->options |= OPTION_REASON;
                 ctl->reason = optarg;
@@ -435,6 +465,7 @@ int main(int argc, char **argv) {
         setlocale(LC_ALL, "");
         parser.ctl.color = output_has_colors();
         parser.ctl.interactive = isatty(STDIN_FILENO);
+        parser.ctl.grace_usec = GRACE_USEC;
 
         r = parse(&parser, argc, argv);
         if (r != 0)

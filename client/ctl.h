@@ -33,6 +33,8 @@ typedef struct Ctl {
         bool interactive; /* polkit may ask */
         bool keep_lifeline;
         bool verbose;
+        uint64_t grace_usec;   /* of revoke */
+        const char *on_revoke; /* a command for sh, or NULL */
         const char *mode;
         const char *label;
         const char *reset;
@@ -79,6 +81,7 @@ int ctl_monitor(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
 int ctl_renew(Ctl *ctl, char **args);
+int ctl_revoke(Ctl *ctl, char **args);
 int ctl_run(Ctl *ctl, char **args);
 int ctl_show(Ctl *ctl, char **args);
 int ctl_tree(Ctl *ctl, char **args);

@@ -214,7 +214,8 @@ vfb_lease *vfb_lease_free(vfb_lease *lease) {
         return NULL;
 }
 
-static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
+/* @with_flags: the method takes flags. */
+static int lease_call_end(vfb_lease *lease, const char *method, bool with_flags, vfb_error **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         vfb *connection = lease->connection;
         int r;
@@ -224,11 +225,12 @@ static int lease_call_release(vfb_lease *lease, vfb_error **ret_error) {
                                    "The connection that the lease came through is closed");
 
         r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, lease->path,
-                                           VFB_INTERFACE_LEASE, "Release");
+                                           VFB_INTERFACE_LEASE, method);
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
-        r = sd_bus_message_append(m, "t", UINT64_C(0));
+        if (with_flags)
+                r = sd_bus_message_append(m, "t", UINT64_C(0));
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
@@ -242,7 +244,7 @@ static bool means_ended(const vfb_error *error) {
                strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0;
 }
 
-int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
+static int lease_let_go(vfb_lease *lease, const char *method, bool with_flags, vfb_error **ret_error) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         int r;
 
@@ -250,7 +252,7 @@ int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
         for (size_t i = 0; i < lease->n_descriptors; i++)
                 close_fd(&lease->descriptors[i].fd);
 
-        r = lease_call_release(lease, &error);
+        r = lease_call_end(lease, method, with_flags, &error);
         close_fd(&lease->lifeline);
         if (r >= 0 || (error && means_ended(error)))
                 return 0;
@@ -258,6 +260,14 @@ int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
         if (ret_error)
                 *ret_error = TAKE_PTR(error);
         return r;
+}
+
+int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error) {
+        return lease_let_go(lease, "Release", /* with_flags= */ true, ret_error);
+}
+
+int vfb_lease_revoke_complete(vfb_lease *lease, vfb_error **ret_error) {
+        return lease_let_go(lease, "RevokeComplete", /* with_flags= */ false, ret_error);
 }
 
 const char *vfb_lease_id(const vfb_lease *lease) {

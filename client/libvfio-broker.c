@@ -173,6 +173,24 @@ static int connection_on_expiring(sd_bus_message *m, void *userdata, sd_bus_erro
         return 0;
 }
 
+static int connection_on_revoke_requested(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        vfb *connection = userdata;
+        uint64_t deadline_usec;
+        const char *reason;
+        vfb_lease *lease;
+
+        if (!connection->listener.revoke_requested || !from_service(connection, m) || put_aside(connection, m))
+                return 0;
+        if (sd_bus_message_read(m, "st", &reason, &deadline_usec) < 0)
+                return 0;
+
+        lease = find_lease(connection, sd_bus_message_get_path(m));
+        if (lease)
+                connection->listener.revoke_requested(lease, reason, deadline_usec, connection->userdata);
+
+        return 0;
+}
+
 static void tell_disconnected(vfb *connection) {
         if (!connection->told && connection->listener.disconnected)
                 connection->listener.disconnected(connection, connection->userdata);
@@ -221,6 +239,9 @@ static int connection_subscribe(vfb *connection) {
                 { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
                   "interface='" VFB_INTERFACE_LEASE "',member='Expiring'",
                   connection_on_expiring },
+                { "type='signal',sender='" VFB_BUS_NAME "',path_namespace='" VFB_PATH_LEASE "',"
+                  "interface='" VFB_INTERFACE_LEASE "',member='RevokeRequested'",
+                  connection_on_revoke_requested },
         };
         int r;
 

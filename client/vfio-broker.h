@@ -62,14 +62,15 @@ typedef struct vfb_error vfb_error;
  */
 typedef struct vfb_listener {
         /*
-         * The lease is in another state: "active", "lingering" (over, but somebody still has a device
-         * open), "cleaning" (being reset) or "failed" (over, and not clean). Stands on Lease.State.
+         * The lease is in another state: "active", "revoking" (to be given back), "lingering" (over, but
+         * somebody still has a device open), "cleaning" (being reset) or "failed" (over, and not clean). Stands
+         * on Lease.State.
          */
         void (*lease_state)(vfb_lease *lease, const char *state, void *userdata);
 
         /*
          * The lease is over and the devices are free again, or quarantined. reason: "released",
-         * "holder-gone", "expired", "removed" or "failed". The object and its descriptors stay until
+         * "holder-gone", "expired", "revoked", "removed" or "failed". The object and its descriptors stay until
          * vfb_lease_free(). Stands on Manager.LeaseRemoved.
          */
         void (*lease_ended)(vfb_lease *lease, const char *reason, void *userdata);
@@ -94,8 +95,15 @@ typedef struct vfb_listener {
          */
         void (*expiring)(vfb_lease *lease, uint64_t expires_usec, void *userdata);
 
+        /*
+         * An administrator wants the lease back by that time (microseconds since the epoch): close what belongs to it,
+         * then vfb_lease_revoke_complete(). Whoever has a device of it then is ended by force. May come again,
+         * with an earlier deadline. Stands on Lease.RevokeRequested.
+         */
+        void (*revoke_requested)(vfb_lease *lease, const char *reason, uint64_t deadline_usec, void *userdata);
+
         /* For later versions. Must be NULL. */
-        void (*reserved[3])(void);
+        void (*reserved[2])(void);
 } vfb_listener;
 
 /*
@@ -368,6 +376,13 @@ int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expi
  * Errors: -ENOENT (NoSuchLease: it is over), -ENOTCONN, -EHOSTUNREACH, -ETIMEDOUT, -EBADMSG.
  */
 int vfb_lease_expires(vfb_lease *lease, uint64_t *ret_usec, vfb_error **ret_error);
+
+/*
+ * The answer to revoke_requested(): the same as vfb_lease_release(), but says that the lease is given back as asked. If
+ * nobody has asked, the lease ends by its lifeline, which is closed, and not by this. Stands on
+ * Lease.RevokeComplete.
+ */
+int vfb_lease_revoke_complete(vfb_lease *lease, vfb_error **ret_error);
 
 /*
  * Closes all descriptors that were not taken, and frees the object. Unless the lifeline was taken, or the

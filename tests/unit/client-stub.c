@@ -11,7 +11,8 @@
  *         bad:role|twice|bare|signature|path|endless|page    an answer that breaks the contract
  *         bad:container    likewise, in mode mediated
  *
- * The label "events" makes it tell of a lost device and of the end of the lease right after the answer.
+ * The label "events" makes it tell of a lost device and of the end of the lease right after the answer, "revoke" that
+ * the lease is to be given back. Revoke tells two steps and the end; of a lease "l-busy" that it is in vain.
  */
 
 #include <errno.h>
@@ -123,6 +124,18 @@ static int emit_events(sd_bus *bus) {
                                   "removed");
 }
 
+static int emit_revoke(sd_bus *bus) {
+        (void) sd_bus_emit_signal(bus, LEASE, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                  "sa{sv}as", VFB_INTERFACE_LEASE, 1, "State", "s", "revoking", 0);
+        return sd_bus_emit_signal(bus, LEASE, VFB_INTERFACE_LEASE, "RevokeRequested", "st", "main\033[31mtenance",
+                                  UINT64_C(1700000000000000));
+}
+
+static int emit_steps(sd_bus *bus, const char *last) {
+        return sd_bus_emit_signal(bus, LEASE, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
+                                  VFB_INTERFACE_LEASE, 1, "RevokeSteps", "as", 2, "asked: the holder has 7 s", last, 0);
+}
+
 static int answer(sd_bus_message *m, const char *scenario, const char *label) {
         sd_bus *bus = sd_bus_message_get_bus(m);
         sd_bus_message *reply = NULL;
@@ -146,6 +159,8 @@ static int answer(sd_bus_message *m, const char *scenario, const char *label) {
         sd_bus_message_unref(reply);
         if (r >= 0 && strcmp(label, "events") == 0)
                 r = emit_events(bus);
+        if (r >= 0 && strcmp(label, "revoke") == 0)
+                r = emit_revoke(bus);
         return r < 0 ? r : 1;
 }
 
@@ -268,6 +283,39 @@ static int method_nothing(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        sd_bus *bus = sd_bus_message_get_bus(m);
+        const char *id, *reason;
+        uint64_t grace, flags;
+        int r;
+
+        r = sd_bus_message_read(m, "sstt", &id, &reason, &grace, &flags);
+        if (r < 0)
+                return r;
+        if (strcmp(reason, "refuse") == 0)
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, NULL);
+        if (grace != 7 * UINT64_C(1000000))
+                return -EINVAL;
+
+        r = sd_bus_reply_method_return(m, NULL);
+        if (strcmp(id, "l-busy") == 0)
+                return emit_steps(bus, "busy: in vain");
+        (void) emit_steps(bus, "sigterm: process 47 (a\033b), which has: device");
+        (void) sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-other", LEASE, "failed");
+        (void) sd_bus_emit_signal(bus, VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", id, LEASE,
+                                  strcmp(id, "l-dirty") == 0 ? "failed" : "revoked");
+        return r;
+}
+
+static int method_revoke_complete(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r = sd_bus_reply_method_return(m, NULL);
+
+        removed = true;
+        (void) sd_bus_emit_signal(sd_bus_message_get_bus(m), VFB_PATH, VFB_INTERFACE_MANAGER, "LeaseRemoved", "sos", "l-1",
+                                  LEASE, "revoked");
+        return r;
+}
+
 /* What it is asked for comes back, as a time after the epoch. */
 static int method_renew(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         uint64_t usec;
@@ -347,6 +395,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Acquire", "a(sa{sv})a{sv}t", "oha(sha{sv})b", method_acquire,
                       SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Revoke", "sstt", NULL, method_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Explain", "a(sa{sv})a{sv}", "ba(ssssa{sv})", method_explain,
                       SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetDevice", "s", "o", method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -394,6 +443,7 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("GetFds", "ast", "a(sha{sv})b", method_get_fds, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Renew", "t", "t", method_renew, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("RevokeComplete", NULL, NULL, method_revoke_complete, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Release", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", property_fixed, 0, 0),
         SD_BUS_PROPERTY("State", "s", property_fixed, 0, 0),

@@ -54,6 +54,7 @@ static const struct {
         SYMBOL(vfb_lease_release),
         SYMBOL(vfb_lease_renew),
         SYMBOL(vfb_lease_reset_used),
+        SYMBOL(vfb_lease_revoke_complete),
         SYMBOL(vfb_lease_role),
         SYMBOL(vfb_lease_take_fd),
         SYMBOL(vfb_list_devices),

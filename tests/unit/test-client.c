@@ -132,6 +132,11 @@ static void on_expiring(vfb_lease *lease, uint64_t expires_usec, void *userdata)
         note("expiring=%s%s;", text, "");
 }
 
+static void on_revoke_requested(vfb_lease *lease, const char *reason, uint64_t deadline_usec, void *userdata) {
+        ck_assert_uint_eq(deadline_usec, 1700000000000000);
+        note("revoke=%s%s;", reason, "");
+}
+
 static void on_disconnected(vfb *c, void *userdata) {
         note("disconnected%s%s;", "", "");
 }
@@ -142,6 +147,7 @@ static const vfb_listener listener = {
         .device_gone = on_device_gone,
         .disconnected = on_disconnected,
         .expiring = on_expiring,
+        .revoke_requested = on_revoke_requested,
 };
 
 static size_t count_fds(void) {
@@ -352,6 +358,27 @@ START_TEST(events_come_from_dispatch_and_in_order) {
 }
 END_TEST
 
+START_TEST(a_lease_is_given_back_when_asked_for) {
+        vfb_lease *lease;
+        size_t n;
+
+        ck_assert_int_eq(vfb_open(&connection, &listener, NULL, NULL), 0);
+        vfb_request_add_device(request, "0000:06:0d.0", NULL);
+        vfb_request_set_label(request, "revoke");
+        n = count_fds();
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
+        dispatch_until("revoke=main\033[31mtenance;");
+        ck_assert_int_eq(vfb_lease_revoke_complete(lease, NULL), 0);
+        ck_assert_uint_eq(count_fds(), n);
+        ck_assert_int_eq(vfb_lease_container_fd(lease), -EBADF);
+        dispatch_until("ended=revoked;");
+        ck_assert_str_eq(events, "state=revoking;revoke=main\033[31mtenance;ended=revoked;");
+        connection = vfb_free(connection);
+        ck_assert_int_eq(vfb_lease_revoke_complete(lease, NULL), -ENOTCONN);
+        vfb_lease_free(lease);
+}
+END_TEST
+
 START_TEST(a_lease_is_renewed_and_says_when_it_ends) {
         vfb_error *error = NULL;
         uint64_t usec = 5;
@@ -528,6 +555,18 @@ static const struct {
         { "acquire 0000:06:0d.0 --label events --lifetime pid:nobody", "pid:nobody: no number", 2 },
         { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
         { "acquire 0000:06:0d.0 --time 0", "no time", 2 },
+        { "acquire 0000:06:0d.0 --label revoke", "lease l-1 is to be given back: main?[31mtenance\nlease l-1 was taken back\n", 1 },
+        { "acquire 0000:06:0d.0 --label revoke --json", "{\"event\":\"lease-ended\",\"lease\":\"l-1\",\"reason\":\"revoked\"}", 1 },
+        { "run -d 0000:06:0d.0 --label revoke -- sleep 5", "lease l-1 is to be given back: main?[31m", 143 },
+        { "run -d 0000:06:0d.0 --label revoke --on-revoke 'echo $VFIO_BROKER_LEASE $VFIO_BROKER_DEADLINE' -- sleep 0.5", "l-1 1700000000\n", 0 },
+        { "acquire 0000:06:0d.0 --on-revoke true", "acquire does not take", 2 },
+        { "revoke l-1 --grace 7", "asked: the holder has 7 s\nsigterm: process 47 (a?b), which has: device\nlease l-1 is over (revoked)\n", 0 },
+        { "revoke l-1 --grace 7s --reason x --json", "{\"event\":\"step\",\"lease\":\"l-1\",\"step\":\"asked\",\"text\":\"the holder has 7 s\"}", 0 },
+        { "revoke l-busy --grace 7", "busy: in vain\nvfio-broker: lease l-busy stays", 5 },
+        { "revoke l-dirty --grace 7", "lease l-dirty is over (failed)\n", 7 },
+        { "revoke l-1 --grace 7 --reason refuse", "Not allowed", 4 },
+        { "revoke l-1 --grace soon", "--grace=soon: no time", 2 },
+        { "revoke", "revoke needs: LEASE", 2 },
         { "renew l-1 2h", "lease l-1 ends at 1970-01-01 0", 0 },
         { "renew l-1 2h --json", "{\"lease\":\"l-1\",\"expires_usec\":7200000000}", 0 },
         { "renew l-1 0", "lease l-1 has no end of time", 0 },
@@ -603,6 +642,7 @@ int main(void) {
         tcase_add_test(tcase, released_and_freed_leases_leave_nothing_open);
         tcase_add_test(tcase, without_room_for_descriptors_it_says_so);
         tcase_add_test(tcase, events_come_from_dispatch_and_in_order);
+        tcase_add_test(tcase, a_lease_is_given_back_when_asked_for);
         tcase_add_test(tcase, a_lease_is_renewed_and_says_when_it_ends);
         tcase_add_test(tcase, events_of_others_are_not_believed);
         tcase_add_test(tcase, a_lost_bus_is_told_once_and_the_descriptors_stay);
