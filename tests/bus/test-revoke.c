@@ -138,6 +138,7 @@ START_TEST(interrupt_goes_to_open_devices_only) {
         vfio_fail(world, EDU, "listens", "");
         close(edu->fd);
         edu->fd = -EBADF;
+        WAIT_FOR(world, count_children(world->daemon_pid) == 0); /* who opened it has copies for a moment */
         ck_assert_str_eq(take_back(world->bus, grant->lease, LONG), "");
         WAIT_FOR(world, has_step(grant->lease, "interrupt: the holder listens for it on 1 of 1 devices"));
         ck_assert_uint_eq(vfio_called(world, NVME " set-irqs 0"), 1);
