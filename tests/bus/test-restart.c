@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "ask.h"
 #include "watch.h"
@@ -461,6 +462,59 @@ START_TEST(time_goes_on_while_nobody_looks) {
 }
 END_TEST
 
+/* The lifeline is closed in these: they hang on something else. */
+static char *acquire_bound(sd_bus *bus, const Request *request, Grant **ret) {
+        ck_assert_str_eq(grant_acquire(ret, bus, request), "");
+        grant_close_lifeline(*ret);
+        return (*ret)->lease;
+}
+
+START_TEST(name_on_the_bus_is_looked_for_after_a_restart) {
+        sd_bus *other = world_connect(world, world_user());
+        Grant *grant;
+        const char *lease = acquire_bound(other, &(Request) { .wants = NVME, .lifetime = "bus" }, &grant);
+
+        for (int times = 0; times < 3; times++) {
+                world_crash_daemon(world);
+                ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Version"); /* the answer about the name is in */
+                ck_assert_str_eq(lease_state(world->bus, lease), "active");
+                ck_assert_str_eq(ask_property(world->bus, lease, VFB_INTERFACE_LEASE, "BoundTo"), "bus");
+        }
+
+        world_end_daemon(world);
+        grant_close_fds(grant);
+        sd_bus_flush_close_unref(other);
+        world_start_daemon(world);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_ge(daemon_logged(world, "reason=holder-gone"), 1);
+        grant_free(grant);
+}
+END_TEST
+
+START_TEST(process_is_still_watched_after_a_restart) {
+        for (int while_down = 0; while_down < 2; while_down++) {
+                pid_t pid = world_spawn_holder(STDERR_FILENO);
+                int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+                Grant *grant;
+                const char *lease = acquire_bound(world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd }, &grant);
+
+                close(pidfd);
+                ck_assert_uint_eq(keeper_count(world->keeper, "pidfd-"), 1);
+                world_crash_daemon(world);
+                ck_assert_str_eq(lease_state(world->bus, lease), "active");
+                if (while_down)
+                        world_end_daemon(world);
+                world_kill(pid, SIGKILL);
+                if (while_down)
+                        world_start_daemon(world);
+                WAIT_FOR(world, strcmp(lease_state(world->bus, lease), "active") != 0);
+                grant_close_fds(grant);
+                WAIT_FOR(world, is_free(NVME));
+                grant_free(grant);
+        }
+}
+END_TEST
+
 START_TEST(many_leases_come_back_each_as_it_was) {
         static const char *const wants[] = { NVME, EDU, SHARED "," COMPANION, NO_RESET };
         Grant *grants[4];
@@ -506,6 +560,8 @@ int main(void) {
         tcase_add_test(tcase, memory_of_a_mediated_lease_is_still_the_daemons_to_take);
         tcase_add_test(tcase, memory_whose_container_is_lost_is_nobodys_to_take);
         tcase_add_test(tcase, time_goes_on_while_nobody_looks);
+        tcase_add_test(tcase, name_on_the_bus_is_looked_for_after_a_restart);
+        tcase_add_test(tcase, process_is_still_watched_after_a_restart);
         tcase_add_test(tcase, many_leases_come_back_each_as_it_was);
         if (world_is_root())
                 tcase_add_test(tcase, device_that_was_not_reset_is_remembered);
