@@ -81,8 +81,7 @@ static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
                          strerror(-r));
 }
 
-/* Longer each time. */
-static void lease_wait(Broker *broker, Lease *lease) {
+void broker_wait_lease(Broker *broker, Lease *lease) {
         if (lease->cut == LEASE_CUT_FAILED)
                 lease->cut = LEASE_CUT_NONE; /* once more, before the kernel is asked again */
 
@@ -110,7 +109,7 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
-                lease_wait(broker, lease);
+                broker_wait_lease(broker, lease);
                 return;
         }
 
@@ -163,7 +162,7 @@ static void broker_cut_at_end(Broker *broker, Lease *lease) {
 
         r = broker_cut_dma(broker, lease, NULL, NULL);
         if (r < 0)
-                lease_wait(broker, lease);
+                broker_wait_lease(broker, lease);
 }
 
 void broker_continue_end(Broker *broker, Lease *lease) {
@@ -192,7 +191,7 @@ void broker_continue_end(Broker *broker, Lease *lease) {
 
         r = lease->state == LEASE_CLEANING ? broker_start_gate(broker, lease) : broker_start_detach(broker, lease);
         if (r < 0)
-                lease_wait(broker, lease);
+                broker_wait_lease(broker, lease);
 }
 
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {

@@ -16,6 +16,8 @@
 #include "kernel/reset.h"
 #include "log.h"
 
+#define GATE_DEATHS_MAX 3
+
 ResetPolicy broker_reset_policy(Broker *broker, const Device *device, bool *ret_one_time) {
         const ResetRules *rules = &broker->config.reset;
         ResetPolicy policy;
@@ -292,6 +294,14 @@ static void gate_on_done(int r, const void *data, int *fds, size_t n_fds, void *
 
         task->job = NULL;
         reserve_idle(broker, &task->plan, lease, false);
+
+        /* That the child was killed says nothing about the device. */
+        if (r < 0 && ++lease->n_gate_deaths < GATE_DEATHS_MAX) {
+                task_free(task);
+                broker_wait_lease(broker, lease);
+                return;
+        }
+
         if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data)) {
                 lease->end = LEASE_END_FAILED;
                 broker_move_lease(broker, lease, LEASE_FAILED);

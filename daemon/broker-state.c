@@ -60,8 +60,8 @@ void broker_forget_lease(Broker *broker, const Lease *lease) {
         if (!broker->journal)
                 return;
 
-        /* Who has been through the reset gate has nothing there any more, see reset_gate(). */
-        if (lease->state != LEASE_CLEANING && lease->state != LEASE_FAILED) {
+        /* Who has come through the reset gate has nothing there any more, see reset_gate(). */
+        if (lease->state != LEASE_CLEANING) {
                 fdstore_name_container(name, lease->id);
                 fdstore_remove(name);
                 for (unsigned i = 0; i < lease->n_groups; i++) {

@@ -127,6 +127,7 @@ struct Lease {
         Revocation *revocation; /* NULL: nobody has asked for it */
         sd_event_source *timer; /* until the next look whether it is still open somewhere */
         uint64_t wait_usec;
+        unsigned n_gate_deaths; /* of children that were to reset its devices, and said nothing */
         unsigned n_tasks; /* actions of the kernel that are under way for it; it is not freed before */
         bool announced; /* others have heard of it */
 };

@@ -118,6 +118,9 @@ static int gate_add_group(Gate *gate, unsigned i) {
                 if (r < 0)
                         return is_gone(&probe) ? 0 : vfio_fail(gate->result, probe.step, i, probe.error);
                 gate->opened[i] = true;
+        } else {
+                /* A child that was killed in here has left it in a container that is nobody's. */
+                (void) ioctl(fd, VFIO_GROUP_UNSET_CONTAINER);
         }
 
         r = vfio_attach_group(fd, gate->container, &probe, i);

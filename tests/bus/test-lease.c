@@ -442,6 +442,34 @@ START_TEST(daemon_ends_in_peace_during_a_slow_open) {
 }
 END_TEST
 
+/* Killed, it says nothing about the device: it is done again, and only then given up. */
+START_TEST(reset_whose_child_is_killed_is_done_again) {
+        char lease[128];
+        Grant *grant;
+
+        for (unsigned kills = 1; kills <= 3; kills += 2) {
+                grant = must_acquire(world->bus, NVME);
+                snprintf(lease, sizeof(lease), "%s", grant->lease);
+                vfio_fail(world, NVME, "open-delay-ms", "60000");
+                grant_free(grant);
+                for (unsigned i = 0; i < kills; i++) {
+                        vfio_forget(world);
+                        WAIT_FOR(world, vfio_called(world, "group-14 set-container 0") == 1 && count_children(world->daemon_pid) > 0);
+                        ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
+                        if (i + 1 == kills && kills < 3)
+                                vfio_fail(world, NVME, "open-delay-ms", NULL);
+                        ck_assert_int_eq(kill(child_of(world->daemon_pid), SIGKILL), 0);
+                        ck_assert(!is_free(NVME));
+                }
+                if (kills < 3)
+                        WAIT_FOR(world, is_free(NVME));
+        }
+        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined") == 0);
+        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(daemon_ends_in_peace_while_leases_run) {
         Grant *grant = must_acquire(world->bus, NVME);
 
@@ -497,6 +525,7 @@ int main(void) {
         tcase_add_test(tcase, caller_that_leaves_during_a_slow_open_leaves_nothing);
         tcase_add_test(tcase, slow_reset_holds_up_nobody);
         tcase_add_test(tcase, daemon_ends_in_peace_during_a_slow_open);
+        tcase_add_test(tcase, reset_whose_child_is_killed_is_done_again);
         tcase_add_test(tcase, daemon_ends_in_peace_while_leases_run);
         tcase_add_test(tcase, thousand_leases_leave_no_trace);
         if (world_is_root()) {

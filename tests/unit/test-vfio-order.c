@@ -416,7 +416,7 @@ START_TEST(cleaning_opens_each_device_alone_and_detaches) {
         kernel.no_reset = "0000:01:00.0";
         reset_gate(&plan, &result, fds, &n_fds);
         check_failure(VFIO_STEP_NONE, 0, 0);
-        ck_assert_str_eq(kernel.log, CONTAINER "status 26, attach 26, set v2, status 12, attach 12, "
+        ck_assert_str_eq(kernel.log, CONTAINER "detach 26, status 26, attach 26, set v2, detach 12, status 12, attach 12, "
                                                "device 0000:06:0d.0, info 0000:06:0d.0, "
                                                "device 0000:06:0d.1 vf_token=" TOKEN ", info 0000:06:0d.1, "
                                                "device 0000:01:00.0, info 0000:01:00.0, detach 26, detach 12");
