@@ -409,20 +409,6 @@ START_TEST(slow_reset_holds_up_nobody) {
 }
 END_TEST
 
-/* The first */
-static pid_t child_of(pid_t pid) {
-        char path[64];
-        FILE *file;
-        int child = 0;
-
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
-        file = fopen(path, "re");
-        ck_assert_ptr_nonnull(file);
-        ck_assert_int_eq(fscanf(file, "%d", &child), 1);
-        fclose(file);
-        return child;
-}
-
 START_TEST(daemon_ends_in_peace_during_a_slow_open) {
         Pending slow;
         uint64_t begin;
@@ -431,7 +417,7 @@ START_TEST(daemon_ends_in_peace_during_a_slow_open) {
         vfio_fail(world, NVME, "open-delay-ms", "60000");
         pending_start(&slow, world->bus, &(Request) { .wants = NVME });
         WAIT_FOR(world, count_children(world->daemon_pid) > 0);
-        child = child_of(world->daemon_pid);
+        child = first_child(world->daemon_pid);
         begin = world_now();
         world_end_daemon(world);
         ck_assert_uint_lt(world_now() - begin, 2 * UINT64_C(1000000));
@@ -439,34 +425,6 @@ START_TEST(daemon_ends_in_peace_during_a_slow_open) {
         ck_assert_ptr_null(slow.grant);
         pending_end(&slow);
         WAIT_FOR(world, count_fds(child, "") == 0); /* it dies with the daemon */
-}
-END_TEST
-
-/* Killed, it says nothing about the device: it is done again, and only then given up. */
-START_TEST(reset_whose_child_is_killed_is_done_again) {
-        char lease[128];
-        Grant *grant;
-
-        for (unsigned kills = 1; kills <= 3; kills += 2) {
-                grant = must_acquire(world->bus, NVME);
-                snprintf(lease, sizeof(lease), "%s", grant->lease);
-                vfio_fail(world, NVME, "open-delay-ms", "60000");
-                grant_free(grant);
-                for (unsigned i = 0; i < kills; i++) {
-                        vfio_forget(world);
-                        WAIT_FOR(world, vfio_called(world, "group-14 set-container 0") == 1 && count_children(world->daemon_pid) > 0);
-                        ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
-                        if (i + 1 == kills && kills < 3)
-                                vfio_fail(world, NVME, "open-delay-ms", NULL);
-                        ck_assert_int_eq(kill(child_of(world->daemon_pid), SIGKILL), 0);
-                        ck_assert(!is_free(NVME));
-                }
-                if (kills < 3)
-                        WAIT_FOR(world, is_free(NVME));
-        }
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined") == 0);
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
-        check_nothing_held(world);
 }
 END_TEST
 
@@ -525,7 +483,6 @@ int main(void) {
         tcase_add_test(tcase, caller_that_leaves_during_a_slow_open_leaves_nothing);
         tcase_add_test(tcase, slow_reset_holds_up_nobody);
         tcase_add_test(tcase, daemon_ends_in_peace_during_a_slow_open);
-        tcase_add_test(tcase, reset_whose_child_is_killed_is_done_again);
         tcase_add_test(tcase, daemon_ends_in_peace_while_leases_run);
         tcase_add_test(tcase, thousand_leases_leave_no_trace);
         if (world_is_root()) {

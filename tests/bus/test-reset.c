@@ -370,6 +370,34 @@ START_TEST(one_time_and_failed_is_told_as_failed) {
 }
 END_TEST
 
+/* Killed, it says nothing about the device: it is done again, and only then given up. */
+START_TEST(reset_whose_child_is_killed_is_done_again) {
+        char lease[128];
+        Grant *grant;
+
+        for (unsigned kills = 1; kills <= 3; kills += 2) {
+                grant = must_acquire(world->bus, NVME);
+                snprintf(lease, sizeof(lease), "%s", grant->lease);
+                vfio_fail(world, NVME, "open-delay-ms", "60000");
+                grant_free(grant);
+                for (unsigned i = 0; i < kills; i++) {
+                        vfio_forget(world);
+                        WAIT_FOR(world, vfio_called(world, "group-14 set-container 0") == 1 && count_children(world->daemon_pid) > 0);
+                        ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
+                        if (i + 1 == kills && kills < 3)
+                                vfio_fail(world, NVME, "open-delay-ms", NULL);
+                        ck_assert_int_eq(kill(first_child(world->daemon_pid), SIGKILL), 0);
+                        ck_assert(!is_free(NVME));
+                }
+                if (kills < 3)
+                        WAIT_FOR(world, is_free(NVME));
+        }
+        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined") == 0);
+        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        check_nothing_held(world);
+}
+END_TEST
+
 static void add_policy_tests(TCase *plain, TCase *rules) {
         tcase_add_test(plain, required_and_not_proved_is_quarantined);
         tcase_add_test(plain, required_and_proved_is_free);
@@ -391,6 +419,7 @@ int main(void) {
         tcase_add_checked_fixture(ladder, make_world, end_world);
         tcase_add_checked_fixture(neighbour, make_world_with_neighbour, end_world);
         tcase_add_checked_fixture(rules, make_world_with_rules, end_world);
+        tcase_add_test(ladder, reset_whose_child_is_killed_is_done_again);
         if (world_is_root()) {
                 add_policy_tests(ladder, rules);
                 tcase_add_test(ladder, bus_is_reset_where_the_device_cannot_be);

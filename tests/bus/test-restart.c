@@ -3,7 +3,6 @@
 /* What outlives the daemon: leases, quarantine, and the truth about both. */
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,24 +25,8 @@ static void make_world(void) {
         world_start(&world, &(WorldSpec) { .keep = true });
 }
 
-/* Whatever happened in between, in the end nothing is kept of it. */
-static unsigned count_state(const char *prefix) {
-        _cleanup_(freep) char *path = NULL;
-        struct dirent *entry;
-        unsigned n = 0;
-        DIR *dir;
-
-        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
-        dir = opendir(path);
-        ck_assert_ptr_nonnull(dir);
-        while ((entry = readdir(dir)))
-                n += entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
-        closedir(dir);
-        return n;
-}
-
 static void end_world(void) {
-        WAIT_FOR(world, count_state("l") == 0); /* leases and lifelines */
+        WAIT_FOR(world, count_kept(world, "l") == 0); /* leases and lifelines */
         WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
         world = world_stop(world);
 }
@@ -65,17 +48,6 @@ static const char *facts(const char *lease) {
         return ask(world->bus, lease, "org.freedesktop.DBus.Properties", "GetAll", "s", VFB_INTERFACE_LEASE);
 }
 
-/* The file of a lease's record, as the tree names it; to be freed. */
-static char *record_of(const Grant *grant) {
-        _cleanup_(freep) char *id = NULL;
-        const char *text = ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id");
-        char *name;
-
-        id = strdup(text);
-        ck_assert_int_gt(asprintf(&name, "run/lease-%s", id), 0);
-        return name;
-}
-
 START_TEST(lease_goes_on_over_deaths_and_restarts) {
         Grant *grant = NULL;
         char before[2048];
@@ -94,7 +66,7 @@ START_TEST(lease_goes_on_over_deaths_and_restarts) {
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = COMPANION }), REFUSED("Leased"));
                 ck_assert_uint_eq(keeper_count(world->keeper, ""), 3);
-                ck_assert_uint_eq(count_state("lease-"), 1);
+                ck_assert_uint_eq(count_kept(world, "lease-"), 1);
         }
         ck_assert_str_eq(grant_get_fds(grant, world->bus, "container,device:" NVME), "");
 
@@ -116,7 +88,7 @@ START_TEST(holder_that_goes_while_nobody_looks_is_missed) {
         world_start_daemon(world);
         WAIT_FOR(world, is_free(NVME));
         ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
-        ck_assert_uint_eq(count_state("lease-"), 0);
+        ck_assert_uint_eq(count_kept(world, "lease-"), 0);
 }
 END_TEST
 
@@ -171,7 +143,7 @@ START_TEST(death_in_the_middle_of_an_acquire_leaves_nothing) {
                 pending_end(&pending);
                 vfio_fail(world, NVME, "open-delay-ms", NULL);
                 WAIT_FOR(world, is_free(NVME) && keeper_count(world->keeper, "") == 0);
-                ck_assert_uint_eq(count_state("l"), 0);
+                ck_assert_uint_eq(count_kept(world, "l"), 0);
                 grant_free(must_acquire(world->bus, NVME));
                 WAIT_FOR(world, is_free(NVME));
         }
@@ -216,97 +188,6 @@ START_TEST(lease_whose_container_died_with_the_daemon_ends) {
 }
 END_TEST
 
-static void damage_nothing(const char *path) {
-        ck_assert_int_eq(unlink(path), 0);
-}
-
-static void damage_end(const char *path) {
-        ck_assert_int_eq(truncate(path, 100), 0);
-}
-
-static void damage_byte(const char *path) {
-        int fd = open(path, O_RDWR | O_CLOEXEC);
-        char c;
-
-        ck_assert_int_eq(pread(fd, &c, 1, 80), 1);
-        c ^= 1;
-        ck_assert_int_eq(pwrite(fd, &c, 1, 80), 1);
-        close(fd);
-}
-
-static void damage_version(const char *path) {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-        ck_assert_int_eq(pwrite(fd, "9", 1, strlen("vfio-broker-state ")), 1);
-        close(fd);
-}
-
-static void damage_all(const char *path) {
-        int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-        ck_assert_int_ge(fd, 0);
-        close(fd);
-}
-
-static void damage_kind(const char *path) {
-        ck_assert_int_eq(unlink(path), 0);
-        ck_assert_int_eq(symlink("/etc/passwd", path), 0);
-}
-
-static void (*const damages[])(const char *) = { damage_nothing, damage_end,  damage_byte,
-                                                 damage_version, damage_all, damage_kind };
-
-START_TEST(group_that_no_record_explains_is_nobodys_before_the_kernel_says_so) {
-        Grant *grant = must_acquire(world->bus, NVME);
-        _cleanup_(freep) char *record = record_of(grant), *path = NULL;
-        unsigned n;
-
-        ck_assert_int_gt(asprintf(&path, "%s/%s", tree_root(world->tree), record), 0);
-        world_end_daemon(world);
-        damages[_i](path);
-        world_start_daemon(world);
-
-        ck_assert_uint_eq(daemon_logged(world, "is not used"), _i > 0);
-        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
-        ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Uid"), "4294967295");
-        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
-        n = vfio_resets(world, NVME);
-        grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
-        ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
-        ck_assert_uint_eq(count_state("lease-"), 0);
-}
-END_TEST
-
-START_TEST(one_group_has_one_lease_whatever_the_records_say) {
-        Grant *grant = must_acquire(world->bus, NVME);
-        _cleanup_(freep) char *name = record_of(grant), *record = world_read(world, name), *copy = NULL, *text = NULL;
-        char *id;
-
-        /* a record of the same group under another id is not sealed, and one that is does not fit its name */
-        world_end_daemon(world);
-        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-zzzzzz", record), 0);
-        copy = strdup(record);
-        id = strstr(copy, "\"l-");
-        ck_assert_ptr_nonnull(id);
-        memcpy(id, "\"l-yyyyyy", 9);
-        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-yyyyyy", copy), 0);
-        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-xxxxxx.new", "torn"), 0);
-        ck_assert_int_ge(tree_write(world->tree, "run/lifeline-l-xxxxxx", ""), 0);
-        ck_assert_int_ge(tree_write(world->tree, "run/somebody elses", "file"), 0);
-        world_start_daemon(world);
-
-        ck_assert_uint_eq(daemon_logged(world, "is not used"), 2);
-        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
-        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
-        ck_assert_uint_eq(count_state("l"), 2);
-        text = world_read(world, "run/somebody elses");
-        ck_assert_str_eq(text, "file");
-        grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
-}
-END_TEST
-
 START_TEST(quarantine_outlives_the_daemon) {
         const char *path = device_path(NVME);
 
@@ -318,7 +199,7 @@ START_TEST(quarantine_outlives_the_daemon) {
                 ck_assert_ptr_nonnull(strstr(ask_message(), "bröken \"\\"));
         }
         ck_assert_str_eq(ask(world->bus, path, VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert_uint_eq(count_state("device-"), 0);
+        ck_assert_uint_eq(count_kept(world, "device-"), 0);
         world_crash_daemon(world);
         ck_assert(is_free(NVME));
 }
@@ -332,7 +213,7 @@ START_TEST(what_was_asked_for_is_kept_over_a_death) {
         world_crash_daemon(world);
         grant_free(once);
         grant_free(required);
-        WAIT_FOR(world, count_state("lease-") == 0);
+        WAIT_FOR(world, count_kept(world, "lease-") == 0);
         for (int times = 0; times < 3; times++) {
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
                 ck_assert_ptr_nonnull(strstr(ask_message(), "one-time use"));
@@ -341,23 +222,6 @@ START_TEST(what_was_asked_for_is_kept_over_a_death) {
                 restart();
         }
         check_nothing_held(world);
-}
-END_TEST
-
-START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
-        _cleanup_(freep) char *path = NULL;
-
-        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", "broken", UINT64_C(0)), "");
-        ck_assert_int_gt(asprintf(&path, "%s/run/device-" NVME, tree_root(world->tree)), 0);
-        for (unsigned i = 1; i < sizeof(damages) / sizeof(*damages); i++) {
-                world_end_daemon(world);
-                damages[i](path);
-                world_start_daemon(world);
-                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
-                ck_assert_uint_eq(count_state("device-"), 1);
-        }
-        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert(is_free(NVME));
 }
 END_TEST
 
@@ -550,12 +414,8 @@ int main(void) {
         tcase_add_test(tcase, death_in_the_middle_of_an_acquire_leaves_nothing);
         tcase_add_test(tcase, lease_without_its_descriptors_goes_on_for_who_has_them);
         tcase_add_test(tcase, lease_whose_container_died_with_the_daemon_ends);
-        tcase_add_loop_test(tcase, group_that_no_record_explains_is_nobodys_before_the_kernel_says_so, 0,
-                            sizeof(damages) / sizeof(*damages));
-        tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
         tcase_add_test(tcase, quarantine_outlives_the_daemon);
         tcase_add_test(tcase, what_was_asked_for_is_kept_over_a_death);
-        tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
         tcase_add_test(tcase, raw_lease_goes_on_and_is_proved_over_by_the_group);
         tcase_add_test(tcase, memory_of_a_mediated_lease_is_still_the_daemons_to_take);
         tcase_add_test(tcase, memory_whose_container_is_lost_is_nobodys_to_take);

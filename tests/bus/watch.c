@@ -111,6 +111,19 @@ size_t count_inheritable_fds(pid_t pid) {
         return n;
 }
 
+pid_t first_child(pid_t pid) {
+        char path[64];
+        FILE *file;
+        int child = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
+        file = fopen(path, "re");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_eq(fscanf(file, "%d", &child), 1);
+        fclose(file);
+        return child;
+}
+
 size_t memory_kb(pid_t pid) {
         return proc_number(pid, "status", "VmRSS:");
 }
@@ -133,6 +146,21 @@ size_t count_children(pid_t pid) {
 size_t settled_fds(World *world) {
         WAIT_FOR(world, count_children(world->daemon_pid) == 0);
         return count_fds(world->daemon_pid, "");
+}
+
+unsigned count_kept(World *world, const char *prefix) {
+        _cleanup_(freep) char *path = NULL;
+        struct dirent *entry;
+        unsigned n = 0;
+        DIR *dir;
+
+        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
+        dir = opendir(path);
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir)))
+                n += entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+        closedir(dir);
+        return n;
 }
 
 unsigned daemon_logged(World *world, const char *what) {

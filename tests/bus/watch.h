@@ -23,9 +23,12 @@ size_t count_fds(pid_t pid, const char *what);
 size_t count_inheritable_fds(pid_t pid);
 /* Its children: blocking work that goes on. */
 size_t count_children(pid_t pid);
+pid_t first_child(pid_t pid);
 size_t memory_kb(pid_t pid);
 /* The daemon's descriptors once no work of its goes on: what a job needs it has for the time of the job. */
 size_t settled_fds(World *world);
+/* How many files of the runtime directory have names that begin with @prefix. */
+unsigned count_kept(World *world, const char *prefix);
 /* How many lines of the daemon's stderr hold @what. */
 unsigned daemon_logged(World *world, const char *what);
 /* No group is open, there is no lease, and no descriptor is more than there was. */

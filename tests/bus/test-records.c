@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Records that are lost, torn, damaged, of another version or contradict each other: what the kernel confirms is kept. */
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NVME "0000:03:00.0"
+
+static World *world;
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) { .keep = true });
+}
+
+/* Whatever happened in between, in the end nothing is kept of it. */
+static void end_world(void) {
+        WAIT_FOR(world, count_kept(world, "l") == 0); /* leases and lifelines */
+        WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
+        world = world_stop(world);
+}
+
+static bool is_free(const char *address) {
+        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
+}
+
+/* The file of a lease's record, as the tree names it; to be freed. */
+static char *record_of(const Grant *grant) {
+        _cleanup_(freep) char *id = NULL;
+        const char *text = ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id");
+        char *name;
+
+        id = strdup(text);
+        ck_assert_int_gt(asprintf(&name, "run/lease-%s", id), 0);
+        return name;
+}
+
+static void damage_nothing(const char *path) {
+        ck_assert_int_eq(unlink(path), 0);
+}
+
+static void damage_end(const char *path) {
+        ck_assert_int_eq(truncate(path, 100), 0);
+}
+
+static void damage_byte(const char *path) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        char c;
+
+        ck_assert_int_eq(pread(fd, &c, 1, 80), 1);
+        c ^= 1;
+        ck_assert_int_eq(pwrite(fd, &c, 1, 80), 1);
+        close(fd);
+}
+
+static void damage_version(const char *path) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        ck_assert_int_eq(pwrite(fd, "9", 1, strlen("vfio-broker-state ")), 1);
+        close(fd);
+}
+
+static void damage_all(const char *path) {
+        int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+}
+
+static void damage_kind(const char *path) {
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+}
+
+static void (*const damages[])(const char *) = { damage_nothing, damage_end,  damage_byte,
+                                                 damage_version, damage_all, damage_kind };
+
+START_TEST(group_that_no_record_explains_is_nobodys_before_the_kernel_says_so) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        _cleanup_(freep) char *record = record_of(grant), *path = NULL;
+        unsigned n;
+
+        ck_assert_int_gt(asprintf(&path, "%s/%s", tree_root(world->tree), record), 0);
+        world_end_daemon(world);
+        damages[_i](path);
+        world_start_daemon(world);
+
+        ck_assert_uint_eq(daemon_logged(world, "is not used"), _i > 0);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Uid"), "4294967295");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        n = vfio_resets(world, NVME);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+        ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
+        ck_assert_uint_eq(count_kept(world, "lease-"), 0);
+}
+END_TEST
+
+START_TEST(one_group_has_one_lease_whatever_the_records_say) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        _cleanup_(freep) char *name = record_of(grant), *record = world_read(world, name), *copy = NULL, *text = NULL;
+        char *id;
+
+        /* a record of the same group under another id is not sealed, and one that is does not fit its name */
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-zzzzzz", record), 0);
+        copy = strdup(record);
+        id = strstr(copy, "\"l-");
+        ck_assert_ptr_nonnull(id);
+        memcpy(id, "\"l-yyyyyy", 9);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-yyyyyy", copy), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/lease-l-xxxxxx.new", "torn"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/lifeline-l-xxxxxx", ""), 0);
+        ck_assert_int_ge(tree_write(world->tree, "run/somebody elses", "file"), 0);
+        world_start_daemon(world);
+
+        ck_assert_uint_eq(daemon_logged(world, "is not used"), 2);
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_uint_eq(count_kept(world, "l"), 2);
+        text = world_read(world, "run/somebody elses");
+        ck_assert_str_eq(text, "file");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
+        _cleanup_(freep) char *path = NULL;
+
+        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", "broken", UINT64_C(0)), "");
+        ck_assert_int_gt(asprintf(&path, "%s/run/device-" NVME, tree_root(world->tree)), 0);
+        for (unsigned i = 1; i < sizeof(damages) / sizeof(*damages); i++) {
+                world_end_daemon(world);
+                damages[i](path);
+                world_start_daemon(world);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
+                ck_assert_uint_eq(count_kept(world, "device-"), 1);
+        }
+        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
+        ck_assert(is_free(NVME));
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("records");
+        TCase *tcase = tcase_create("records");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        tcase_add_loop_test(tcase, group_that_no_record_explains_is_nobodys_before_the_kernel_says_so, 0,
+                            sizeof(damages) / sizeof(*damages));
+        tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
+        tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
