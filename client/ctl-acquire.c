@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vfio-broker acquire */
+/* vfio-broker acquire, and claim */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -192,7 +192,7 @@ static int hold(Holding *holding, vfb *connection, vfb_lease *lease, int signal_
         return EXIT_FAILURE;
 }
 
-int ctl_acquire(Ctl *ctl, char **args) {
+static int take_and_hold(const Ctl *ctl, char **args) {
         _cleanup_(vfb_request_freep) vfb_request *request = NULL;
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(vfb_freep) vfb *connection = NULL;
@@ -229,4 +229,13 @@ int ctl_acquire(Ctl *ctl, char **args) {
         else
                 print_lease(lease);
         return hold(&holding, connection, lease, signal_fd);
+}
+
+int ctl_acquire(Ctl *ctl, char **args) {
+        return take_and_hold(ctl, args);
+}
+
+int ctl_claim(Ctl *ctl, char **args) {
+        ctl->token = args[0];
+        return take_and_hold(ctl, NULL);
 }

@@ -19,6 +19,7 @@ static const struct {
         { LOG_ID_ACQUIRED, "acquired", "begins" },
         { LOG_ID_REFUSED, "refused", "refused" },
         { LOG_ID_RENEWED, "renewed", NULL },
+        { LOG_ID_CLAIMED, "claimed", "handed over" },
         { LOG_ID_ENDED, "ended", "ends" },
         { LOG_ID_LINGERING, "lingering", "over, but still open somewhere" },
         { LOG_ID_RESET, "reset", "reset" },

@@ -85,7 +85,8 @@ int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, v
         int r;
 
         remind_after(1);
-        r = vfb_acquire(connection, request, ret, &error);
+        r = ctl->token ? vfb_claim(connection, ctl->token, request, ret, &error)
+                       : vfb_acquire(connection, request, ret, &error);
         remind_after(0);
         agent_close(&agent);
 

@@ -7,33 +7,11 @@
 #include <locale.h>
 #include <string.h>
 
+#include "ctl-command.h"
 #include "ctl-time.h"
-#include "ctl.h"
 
 /* Unless revoke is told otherwise. */
 #define GRACE_USEC (30 * UINT64_C(1000000))
-
-/* Options that not every subcommand takes. */
-enum {
-        OPTION_DEVICE = 1,
-        OPTION_REQUEST = 2, /* mode, label, lifetime, reset, time, vf-token */
-        OPTION_REASON = 4,
-        OPTION_KEEP_LIFELINE = 8,
-        OPTION_VERBOSE = 16,
-        OPTION_LOG = 32, /* lease, since, lines, follow */
-        OPTION_ONE_TIME = 64,
-        OPTION_GRACE = 128,
-        OPTION_ON_REVOKE = 256,
-};
-
-typedef struct Command {
-        const char *name;
-        const char *synopsis;
-        const char *help; /* first line: for the overview */
-        unsigned options;
-        int n_min, n_max; /* arguments, those of -d included; -1: any number */
-        int (*run)(Ctl *ctl, char **args);
-} Command;
 
 static const Command commands[] = {
         { "list", "[SELECTOR...]",
@@ -82,6 +60,16 @@ static const Command commands[] = {
           "The time counts from now; 0 is for as long as the configuration allows.\n\n"
           "--json: lease and expires_usec, 0 for never.",
           0, 2, 2, ctl_renew },
+        { "offer", "LEASE --uid USER",
+          "let somebody else take over a lease of mine\n\n"
+          "Prints a token, which is good for one use by that user: vfio-broker claim TOKEN. Keep the lease until then.\n\n"
+          "--json: lease and token.",
+          OPTION_OFFER, 1, 1, ctl_offer },
+        { "claim", "TOKEN",
+          "take over a lease, and hold it until interrupted\n\n"
+          "Exits with 1 when the lease ends by itself.\n\n"
+          "--json: as acquire.",
+          0, 1, 1, ctl_claim },
         { "release", "LEASE", "end a lease, mine or as an administrator", 0, 1, 1, ctl_release },
         { "revoke", "LEASE [--grace TIME] [--reason TEXT]",
           "take a lease back, by force where its holder does not let go\n\n"
@@ -122,10 +110,13 @@ enum {
         ARG_NO_ASK_PASSWORD,
         ARG_ON_REVOKE,
         ARG_ONE_TIME,
+        ARG_PID,
         ARG_REASON,
         ARG_RESET,
         ARG_SINCE,
         ARG_TIME,
+        ARG_TIMEOUT,
+        ARG_UID,
         ARG_VERSION,
         ARG_VF_TOKEN,
 };
@@ -147,76 +138,18 @@ static const struct option long_options[] = {
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "on-revoke", required_argument, NULL, ARG_ON_REVOKE },
         { "one-time", no_argument, NULL, ARG_ONE_TIME },
+        { "pid", required_argument, NULL, ARG_PID },
         { "reason", required_argument, NULL, ARG_REASON },
         { "reset", required_argument, NULL, ARG_RESET },
         { "since", required_argument, NULL, ARG_SINCE },
         { "time", required_argument, NULL, ARG_TIME },
+        { "timeout", required_argument, NULL, ARG_TIMEOUT },
+        { "uid", required_argument, NULL, ARG_UID },
         { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, ARG_VERSION },
         { "vf-token", required_argument, NULL, ARG_VF_TOKEN },
         {},
 };
-
-static const char options_help[] =
-        "  -h --help              this, or help on a command\n"
-        "     --version           the version\n"
-        "     --json              output, and errors, for programs\n"
-        "     --color=WHEN        auto (default), always or never\n"
-        "     --full              do not shorten what the terminal is too narrow for\n"
-        "     --no-ask-password   never let polkit ask the user\n";
-
-static const char request_help[] =
-        "  -d --device=SELECTOR   a device; may be repeated\n"
-        "     --mode=MODE         auto (default), legacy, legacy-raw or mediated\n"
-        "     --label=TEXT        what the lease is for\n"
-        "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
-        "     --reset=POLICY      required, preferred or none; no less than what is configured\n"
-        "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
-        "     --vf-token=UUID     the token that guards an SR-IOV family\n";
-
-static const char log_help[] =
-        "  -d --device=SELECTOR   of this device\n"
-        "     --lease=LEASE       of this lease\n"
-        "     --since=TIME        from then on: 2h, yesterday, 2026-11-26, '2026-11-26 20:15', @1700000000\n"
-        "  -n --lines=N           the last N lines; with -f 10 unless said otherwise\n"
-        "  -f --follow            and what happens from now on\n";
-
-static const char overview_tail[] =
-        "\nExit status: 0 done, 1 failed, 2 the call is wrong, 3 no such thing, 4 not allowed,\n"
-        "5 somebody else has it, 6 the device or the machine is not ready for it, 7 not clean, 8 too much,\n"
-        "9 the service is not there.\n";
-
-static int help_overview(void) {
-        puts("vfio-broker [OPTION...] COMMAND ...\n\nVFIO devices for programs of yours.\n\nCommands:");
-        for (size_t i = 0; i < N_COMMANDS; i++)
-                printf("  %-13s %.*s\n", commands[i].name, (int) strcspn(commands[i].help, "\n"),
-                       commands[i].help);
-        printf("\nOptions:\n%s%s", options_help, overview_tail);
-        return EXIT_SUCCESS;
-}
-
-static int help_command(const Command *command) {
-        printf("vfio-broker %s [OPTION...]%s%s\n\n%s\n\nOptions:\n%s", command->name,
-               *command->synopsis ? " " : "", command->synopsis, command->help, options_help);
-        if (command->options & OPTION_REQUEST)
-                fputs(request_help, stdout);
-        if (command->options & OPTION_ONE_TIME)
-                puts("     --one-time          afterwards nobody gets the devices before an administrator says so");
-        if (command->options & OPTION_KEEP_LIFELINE)
-                puts("     --keep-lifeline     the program inherits the lifeline");
-        if (command->options & OPTION_ON_REVOKE)
-                puts("     --on-revoke=COMMAND runs when the lease is to be given back, instead of SIGTERM to the\n"
-                     "                         program");
-        if (command->options & OPTION_GRACE)
-                puts("     --grace=TIME        that the holder has to let go (default: 30s); 0 is none");
-        if (command->options & OPTION_REASON)
-                puts("     --reason=TEXT       why");
-        if (command->options & OPTION_LOG)
-                fputs(log_help, stdout);
-        if (command->options & OPTION_VERBOSE)
-                puts("  -v --verbose           the processes, too, that have something of the lease");
-        return EXIT_SUCCESS;
-}
 
 static const Command *find_command(const char *name) {
         for (size_t i = 0; i < N_COMMANDS; i++)
@@ -301,6 +234,26 @@ static int parse_log_option(Parser *parser, int c) {
         case ARG_SINCE:
                 return time_parse_past(optarg, &ctl->since_usec) < 0
                                ? fail_usage("--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg)
+                               : 0;
+        default:
+                return EXIT_USAGE;
+        }
+}
+
+static int parse_offer_option(Parser *parser, int c) {
+        Ctl *ctl = &parser->ctl;
+
+        parser->options |= OPTION_OFFER;
+        switch (c) {
+        case ARG_UID:
+                ctl->uid = optarg;
+                return 0;
+        case ARG_PID:
+                ctl->pid = optarg;
+                return is_number(optarg) ? 0 : fail_usage("--pid=%s: no number of a process", optarg);
+        case ARG_TIMEOUT:
+                return time_parse_span(optarg, &ctl->timeout_usec) < 0 || ctl->timeout_usec == 0
+                               ? fail_usage("--timeout=%s: no time; try 90s, 30min, 2h or 1d", optarg)
                                : 0;
         default:
                 return EXIT_USAGE;
@@ -392,6 +345,10 @@ static int parse_option(Parser *parser, int c) {
         case ARG_LEASE:
         case ARG_SINCE:
                 return parse_log_option(parser, c);
+        case ARG_PID:
+        case ARG_TIMEOUT:
+        case ARG_UID:
+                return parse_offer_option(parser, c);
         default:
                 return parse_request_option(parser, c);
         }
@@ -476,7 +433,7 @@ int main(int argc, char **argv) {
                 return EXIT_SUCCESS;
         }
         if (parser.help)
-                return parser.command ? help_command(parser.command) : help_overview();
+                return parser.command ? help_command(parser.command) : help_overview(commands, N_COMMANDS);
         if (!parser.command)
                 return fail_usage("a command is missing");
 

@@ -47,6 +47,9 @@ typedef struct Ctl {
         uint64_t since_usec;    /* since the epoch; 0: not said */
         size_t n_lines;         /* 0: all */
         bool follow;
+        const char *uid, *pid;  /* of offer: to whom */
+        uint64_t timeout_usec;
+        const char *token;      /* of claim */
         const char **devices; /* of -d */
         size_t n_devices;
 } Ctl;
@@ -73,11 +76,13 @@ static inline void table_unrefp(struct libscols_table **table) {
 
 /* Subcommands. @args ends with NULL. */
 int ctl_acquire(Ctl *ctl, char **args);
+int ctl_claim(Ctl *ctl, char **args);
 int ctl_explain(Ctl *ctl, char **args);
 int ctl_leases(Ctl *ctl, char **args);
 int ctl_list(Ctl *ctl, char **args);
 int ctl_log(Ctl *ctl, char **args);
 int ctl_monitor(Ctl *ctl, char **args);
+int ctl_offer(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
 int ctl_renew(Ctl *ctl, char **args);
@@ -154,7 +159,7 @@ char *holders_text(json_object *lease);
 /* ctl-request.c: what acquire, run and explain have in common. */
 int request_new_from(vfb_request **ret, const Ctl *ctl, char **args);
 
-/* Acquires and tells on a terminal what takes so long. Returns an exit status. */
+/* Acquires, or claims with a token, and tells on a terminal what takes so long. Returns an exit status. */
 int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret);
 
 /* ctl-hold.c */

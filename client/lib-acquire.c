@@ -186,20 +186,17 @@ static int read_lease(vfb *connection, sd_bus_message *reply, vfb_lease **ret, b
         return 0;
 }
 
-int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lease, vfb_error **ret_error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+/* From the answer of Acquire, or of Claim, which is the same; then there is no @request. */
+static int lease_from_reply(vfb *connection, sd_bus_message *reply, const vfb_request *request, vfb_lease **ret_lease,
+                            vfb_error **ret_error) {
         _cleanup_(vfb_lease_freep) vfb_lease *lease = NULL;
         bool complete;
         int r;
 
-        r = call_acquire(connection, request, &reply, ret_error);
-        if (r < 0)
-                return r;
-
         r = read_lease(connection, reply, &lease, &complete);
         if (r < 0)
                 return error_local(ret_error, r,
-                                   r == -EBADMSG ? "The service answered Acquire with a lease that cannot be"
+                                   r == -EBADMSG ? "The service answered with a lease that cannot be"
                                                  : NULL);
 
         while (!complete) {
@@ -208,10 +205,35 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
                         return r;
         }
 
-        if (!lease_is_sound(lease, request->mode))
+        if (!lease_is_sound(lease, request ? request->mode : vfb_lease_mode(lease)))
                 return error_protocol(
                         ret_error, "The service granted a lease without the descriptors that belong to it");
 
         *ret_lease = TAKE_PTR(lease);
         return 0;
+}
+
+int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lease, vfb_error **ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_acquire(connection, request, &reply, ret_error);
+        return r < 0 ? r : lease_from_reply(connection, reply, request, ret_lease, ret_error);
+}
+
+int vfb_claim(vfb *connection, const char *token, const vfb_request *request, vfb_lease **ret_lease,
+              vfb_error **ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim");
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(m, request && request->interactive);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0));
+        if (r < 0)
+                return error_local(ret_error, r, NULL);
+
+        r = connection_call(connection, m, request ? request->timeout_usec : 0, "oha(sha{sv})b", &reply, ret_error);
+        return r < 0 ? r : lease_from_reply(connection, reply, NULL, ret_lease, ret_error);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How long leases last */
+/* Calls about a lease: how long it lasts, and to whom it goes */
 
 #include <errno.h>
 #include <string.h>
@@ -85,4 +85,49 @@ int vfb_lease_expires(vfb_lease *lease, uint64_t *ret_usec, vfb_error **ret_erro
 
         *ret_usec = usec;
         return 0;
+}
+
+static int append_offer(sd_bus_message *m, uid_t uid, int pidfd, uint64_t timeout_usec) {
+        int r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r < 0)
+                return r;
+
+        if (pidfd >= 0)
+                r = sd_bus_message_append(m, "{sv}", "pidfd", "h", pidfd);
+        else
+                r = sd_bus_message_append(m, "{sv}", "uid", "u", (uint32_t) uid);
+        if (r >= 0 && timeout_usec > 0)
+                r = sd_bus_message_append(m, "{sv}", "timeout-usec", "t", timeout_usec);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+int vfb_lease_offer(vfb_lease *lease, uid_t uid, int pidfd, uint64_t timeout_usec, char **ret_token,
+                    vfb_error **ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        const char *token;
+        int r;
+
+        r = lease_new_call(lease, VFB_INTERFACE_LEASE, "Offer", &m, ret_error);
+        if (r < 0)
+                return r;
+
+        r = append_offer(m, uid, pidfd, timeout_usec);
+        if (r < 0)
+                return error_local(ret_error, r, NULL);
+
+        r = lease_call(lease, m, "s", &reply, ret_error);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_read(reply, "s", &token);
+        if (r < 0)
+                return error_local(ret_error, r, NULL);
+
+        *ret_token = strdup(token);
+        return *ret_token ? 0 : error_local(ret_error, -ENOMEM, NULL);
 }

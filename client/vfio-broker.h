@@ -22,9 +22,9 @@
  *
  * The library starts no thread, has no global state, installs no signal handler, prints nothing and
  * never ends the process. An object may be used by one thread at a time, and not in a child after
- * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_lease_release(), vfb_lease_renew(), vfb_lease_expires(),
- * vfb_list_devices() and vfb_explain() wait for another process, and in mode "mediated" vfb_dma_alloc(),
- * vfb_dma_map() and vfb_dma_unmap().
+ * fork() (-ECHILD). Only vfb_open(), vfb_acquire(), vfb_claim(), vfb_lease_release(), vfb_lease_renew(),
+ * vfb_lease_expires(), vfb_lease_offer(), vfb_list_devices() and vfb_explain() wait for another process, and in
+ * mode "mediated" vfb_dma_alloc(), vfb_dma_map() and vfb_dma_unmap().
  *
  * Every descriptor is O_CLOEXEC, and belongs to the lease until vfb_lease_take_fd(). VFIO counts open
  * files: a device is not free before the last copy of its descriptor is closed, in whatever process,
@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -240,6 +241,18 @@ void vfb_request_set_timeout(vfb_request *request, uint64_t usec);
 int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lease, vfb_error **ret_error);
 
 /*
+ * Takes over a lease that was offered with vfb_lease_offer(). Of @request, which may be NULL, only what
+ * vfb_request_set_interactive() and vfb_request_set_timeout() have set counts. As vfb_acquire() for all else; the lease
+ * hangs on its new lifeline. What the old holder has mapped for DMA stays mapped until somebody unmaps it. Stands on Manager.Claim and Lease.GetFds.
+ *
+ * Errors, besides those of any call: -EACCES (AccessDenied: no such offer, used, timed out, for somebody else, or
+ * polkit's no; InteractiveAuthorizationRequired), -EDQUOT (QuotaExceeded), -ENODEV (DeviceGone), -ENOENT
+ * (NoSuchLease), -EBUSY (HeldElsewhere), -EAGAIN (AuthorityUnavailable, RateLimited), -EMFILE, -EBADMSG.
+ */
+int vfb_claim(vfb *connection, const char *token, const vfb_request *request, vfb_lease **ret_lease,
+              vfb_error **ret_error);
+
+/*
  * Leases
  *
  * Strings belong to the lease. Descriptors are borrowed: they are valid until vfb_lease_release() or
@@ -368,6 +381,18 @@ int vfb_lease_release(vfb_lease *lease, vfb_error **ret_error);
  * -ETIMEDOUT.
  */
 int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expires_usec, vfb_error **ret_error);
+
+/*
+ * Offers the lease to any process of the user @uid, or, if @pidfd is not negative, to the process that it is of: who
+ * calls vfb_claim() with the token takes it over. @timeout_usec: how long the offer stands; 0 is five minutes. The token is
+ * the caller's, for free(), and a secret. The lease must be kept until the other side has it; then vfb_lease_free() closes
+ * what is open here, and ends nothing. Waits for the service. Stands on Lease.Offer.
+ *
+ * Errors: -EINVAL (InvalidOption), -ENOENT (NoSuchLease: it is over), -EPERM (NotHolder), -ENOTCONN, -EHOSTUNREACH,
+ * -ETIMEDOUT.
+ */
+int vfb_lease_offer(vfb_lease *lease, uid_t uid, int pidfd, uint64_t timeout_usec, char **ret_token,
+                    vfb_error **ret_error);
 
 /*
  * When the lease ends by itself, in microseconds since the epoch as the clock is set now; 0 for never. Waits for the

@@ -303,12 +303,37 @@ void broker_abandon(Broker *broker, void *userdata) {
         broker_abandon_searches(broker, userdata);
 }
 
+/* What is open goes to who has asked. */
+static void task_hand_out(Task *task, const int *device_fds, const bool *reset_works) {
+        _cleanup_(closep) int lifeline_fd = -EBADF;
+        Lease *lease = task->lease;
+        BrokerFds page;
+        int r;
+
+        if (task->claim) {
+                r = broker_change_hands(task, &lifeline_fd);
+                if (r != 0) {
+                        task_refuse(task, r, NULL);
+                        return;
+                }
+        }
+
+        fds_for_places(lease, task->places, task->n_places, device_fds, reset_works, &page);
+        broker_note_lease(task->broker, lease); /* which page is next, and whose: before anybody hears of it */
+        r = task->done(0, NULL, lease, lifeline_fd, &page, task->userdata);
+        if (!task->claim)
+                return;
+
+        broker_tell_claimed(lease);
+        if (r < 0)
+                broker_end_lease(task->broker, lease, LEASE_END_HOLDER_GONE);
+}
+
 static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
         Task *task = userdata;
         const VfioResult *result = data;
         Broker *broker = task->broker;
         Lease *lease = task->lease;
-        BrokerFds page;
 
         task->job = NULL;
 
@@ -319,9 +344,7 @@ static void get_fds_on_opened(int r, const void *data, int *fds, size_t n_fds, v
         } else if (result->step != VFIO_STEP_NONE) {
                 task_refuse_result(task, result);
         } else if (task->done) {
-                fds_for_places(lease, task->places, task->n_places, fds, result->reset_works, &page);
-                task->done(0, NULL, lease, -EBADF, &page, task->userdata);
-                broker_note_lease(broker, lease); /* which page is next */
+                task_hand_out(task, fds, result->reset_works);
         }
 
         task_free(task);
@@ -352,14 +375,15 @@ static int lease_find_role(const Lease *lease, const char *role) {
 
 static int task_choose_places(Task *task, const char *const *roles, unsigned n_roles) {
         const Lease *lease = task->lease;
-        unsigned left = lease_n_roles(lease) - lease->n_handed_out;
+        unsigned first = task->claim ? 0 : lease->n_handed_out, left = lease_n_roles(lease) - first;
+        unsigned max = task->claim ? BROKER_FDS_MAX - 1 : BROKER_FDS_MAX; /* a claim gets a lifeline, too */
 
         if (n_roles > BROKER_FDS_MAX)
                 return VFB_ERROR_INVALID_ARGS;
 
-        task->n_places = n_roles > 0 ? n_roles : left < BROKER_FDS_MAX ? left : BROKER_FDS_MAX;
+        task->n_places = n_roles > 0 ? n_roles : left < max ? left : max;
         for (unsigned i = 0; i < task->n_places; i++) {
-                int place = n_roles > 0 ? lease_find_role(lease, roles[i]) : (int) (lease->n_handed_out + i);
+                int place = n_roles > 0 ? lease_find_role(lease, roles[i]) : (int) (first + i);
 
                 if (place < 0)
                         return VFB_ERROR_INVALID_ARGS;
@@ -399,47 +423,54 @@ static int task_plan_places(Task *task) {
         return 0;
 }
 
-int broker_get_fds(Broker *broker, const Lease *borrowed, const char *const *roles, unsigned n_roles,
-                   BrokerAcquired done, void *userdata) {
-        _cleanup_(task_freep) Task *task = NULL;
-        Lease *lease = (Lease *) borrowed;
+int broker_open_places(Task **task, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata) {
+        Lease *lease = (*task)->lease;
         int r;
 
-        if (lease->state != LEASE_ACTIVE)
-                return VFB_ERROR_NO_SUCH_LEASE;
-        if (lease->n_tasks >= LEASE_TASKS_MAX)
+        if (lease->n_tasks > LEASE_TASKS_MAX)
                 return VFB_ERROR_RATE_LIMITED;
 
-        r = task_new(&task, broker, lease);
-        if (r < 0)
-                return r;
-
-        r = task_choose_places(task, roles, n_roles);
+        r = task_choose_places(*task, roles, n_roles);
         if (r != 0)
                 return r;
 
         if (lease->container_fd < 0)
                 return VFB_ERROR_HELD_ELSEWHERE; /* lost with an earlier daemon: only the holder has it */
 
-        r = task_plan_places(task);
+        r = task_plan_places(*task);
         if (r != 0)
                 return r;
 
-        if (task->plan.n_devices == 0) {
-                BrokerFds page;
+        (*task)->done = done;
+        (*task)->userdata = userdata;
+        if ((*task)->plan.n_devices > 0) {
+                r = task_start(*task, vfio_open_more, get_fds_on_opened, lease->group_fds, lease->n_groups);
+                if (r < 0)
+                        return r;
 
-                /* the container and the groups are at hand */
-                fds_for_places(lease, task->places, task->n_places, NULL, NULL, &page);
-                done(0, NULL, lease, -EBADF, &page, userdata);
+                TAKE_PTR(*task);
                 return 0;
         }
 
-        r = task_start(task, vfio_open_more, get_fds_on_opened, lease->group_fds, lease->n_groups);
+        /* the container and the groups are at hand */
+        task_hand_out(*task, NULL, NULL);
+        *task = task_free(*task);
+        if (lease_is_over(lease))
+                broker_continue_end(broker_of(lease), lease);
+        return 0;
+}
+
+int broker_get_fds(Broker *broker, const Lease *lease, const char *const *roles, unsigned n_roles, BrokerAcquired done,
+                   void *userdata) {
+        _cleanup_(task_freep) Task *task = NULL;
+        int r;
+
+        if (lease->state != LEASE_ACTIVE)
+                return VFB_ERROR_NO_SUCH_LEASE;
+
+        r = task_new(&task, broker, (Lease *) lease);
         if (r < 0)
                 return r;
 
-        task->done = done;
-        task->userdata = userdata;
-        TAKE_PTR(task);
-        return 0;
+        return broker_open_places(&task, roles, n_roles, done, userdata);
 }

@@ -203,6 +203,7 @@ void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {
                 lifeline_rest(lease->lifeline); /* who has it is a holder still */
         lease->process = lifeline_free(lease->process);
         lease->term = term_free(lease->term);
+        lease->offer = offer_free(lease->offer);
         if (lease->state == LEASE_ACTIVE || lease->state == LEASE_REVOKING) {
                 log_lease(lease, LOG_ID_ENDED, LOG_INFO, "ends");
                 broker_move_lease(broker, lease, LEASE_LINGERING);

@@ -21,6 +21,7 @@ typedef struct Hwdb Hwdb;
 typedef struct Job Job;
 typedef struct Search Search;
 typedef struct Task Task;
+typedef struct Claim Claim;
 typedef struct Uevent Uevent;
 LIST_HEAD(TaskList, Task);
 LIST_HEAD(SearchList, Search);
@@ -65,6 +66,7 @@ struct Task {
         BrokerCut cut;       /* likewise */
         void *userdata;
         DmaPlan dma;
+        Claim *claim;    /* NULL: it is for the holder that there is */
         int error;       /* of the map that is being undone */
         bool is_cut;
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
@@ -96,6 +98,15 @@ int task_start_dma(Task *task, JobWork work, JobDone done, int memory);
 
 /* What the task opens or lets go of is kept in the fd store, if anything is. */
 void task_plan_store(Task *task);
+
+/* Opens and hands out what GetFds would, or for a claim the first page of all. Takes the task once it is under way;
+ * @done may be called before. Refusals as of broker_get_fds(). */
+int broker_open_places(Task **task, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
+
+/* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline. VFB_ERROR_QUOTA_EXCEEDED. */
+int broker_change_hands(Task *task, int *ret_lifeline);
+void broker_tell_claimed(Lease *lease);
+Claim *claim_free(Claim *claim);
 
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);

@@ -162,6 +162,7 @@ Task *task_free(Task *task) {
                 return NULL;
 
         job_free(task->job);
+        claim_free(task->claim);
         task->lease->n_tasks--;
         task->broker->n_tasks--;
         task->broker->n_cuts -= task->is_cut;

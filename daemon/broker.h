@@ -44,6 +44,7 @@ typedef struct BrokerObserver {
         void (*n_leases_changed)(unsigned n, void *userdata);
         void (*lease_expiring)(const Lease *lease, void *userdata); /* soon, and not yet */
         void (*lease_renewed)(const Lease *lease, void *userdata);
+        void (*lease_moved)(const Lease *lease, void *userdata); /* to another holder */
         void (*lease_lost_device)(const Lease *lease, const Device *device, const char *cause, void *userdata);
 } BrokerObserver;
 
@@ -208,6 +209,23 @@ int broker_unmap_memory(Broker *broker, const Lease *lease, uint64_t iova, uint6
                         BrokerMapped done, void *userdata);
 
 void broker_release(Broker *broker, const Lease *lease, LeaseEnd end);
+
+/*
+ * Handing over
+ *
+ * An offer is for one user, or for one process if @pidfd (checked) is not negative; it replaces an earlier one.
+ * VFB_ERROR_NO_SUCH_LEASE: it is over.
+ */
+int broker_offer(Broker *broker, const Lease *lease, uid_t uid, int pidfd, uint64_t timeout_usec,
+                 char ret_token[OFFER_TOKEN_MAX]);
+
+/* The lease that is offered under that token to that caller; NULL, whatever is wrong. */
+const Lease *broker_find_offer(const Broker *broker, const char *token, uid_t uid, pid_t pid);
+
+/* The claimer has been found to be the one, and may. 0: under way, and the offer is used up; @done will be called once,
+ * or has been, as for an Acquire. VFB_ERROR_QUOTA_EXCEEDED and the refusals of broker_get_fds(). */
+int broker_claim(Broker *broker, const Lease *lease, uid_t uid, pid_t pid, const char *sender, BrokerAcquired done,
+                 void *userdata);
 
 /* What leases hang on has gone: the bus name of their holder; or the unit, that now runs under another invocation id,
  * or not at all if @invocation is NULL. */

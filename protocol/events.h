@@ -12,6 +12,7 @@
 #define LOG_ID_REFUSED      "52ad674a91124ad99139d612eaeb61b8"
 #define LOG_ID_ENDED        "41a56754a8054554aa29e5b02900d75c"
 #define LOG_ID_RENEWED      "3c154ff2b9ae42008e2fdc4e2bb46070"
+#define LOG_ID_CLAIMED      "8d4f11d25b764d1fa2d66f2379aa139f"
 #define LOG_ID_LINGERING    "623fe8a83c9049669094a737b3502251"
 #define LOG_ID_RESET        "422945ccbc06412a9db7aeebbfcb0cc9"
 #define LOG_ID_RELEASED     "def7b6c44b324a66bddccb4d0b72af92"

@@ -86,8 +86,7 @@ static int acquire_reply(sd_bus_message *m, const Lease *lease, int lifeline, co
         return sd_bus_message_send(reply);
 }
 
-static int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
-                           void *userdata) {
+int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds, void *userdata) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 

@@ -52,59 +52,6 @@ struct Authorizer {
         uint64_t last_id;
 };
 
-int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation) {
-        *ret = (Ask){ .action = action };
-        return asprintf(&ret->subject, "%s %" PRIu64, id, generation) < 0 ? -ENOMEM : 0;
-}
-
-int ask_add(Ask *ask, const char *key, const char *format, ...) {
-        char *copy, *value;
-        va_list ap;
-        int r;
-
-        if (ask->n_details == AUTHORIZER_DETAILS_MAX)
-                return -E2BIG;
-
-        copy = strdup(key);
-        if (!copy)
-                return -ENOMEM;
-
-        va_start(ap, format);
-        r = vasprintf(&value, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                free(copy);
-                return -ENOMEM;
-        }
-
-        ask->details[2 * ask->n_details] = copy;
-        ask->details[2 * ask->n_details + 1] = value;
-        ask->n_details++;
-        return 0;
-}
-
-void ask_done(Ask *ask) {
-        for (unsigned i = 0; i < 2 * ask->n_details; i++)
-                free(ask->details[i]);
-        free(ask->subject);
-        *ask = (Ask){};
-}
-
-static int ask_copy(Ask *ret, const Ask *ask) {
-        int r = 0;
-
-        *ret = (Ask){ .action = ask->action,
-                      .subject = strdup(ask->subject ?: ""),
-                      .has_owner = ask->has_owner,
-                      .owner = ask->owner };
-        if (!ret->subject)
-                return -ENOMEM;
-
-        for (unsigned i = 0; r == 0 && i < ask->n_details; i++)
-                r = ask_add(ret, ask->details[2 * i], "%s", ask->details[2 * i + 1]);
-        return r;
-}
-
 /* polkit always lets root through, so root need not wait for it. */
 static bool ask_is_needed(const Ask *ask, uid_t uid) {
         return uid != 0 && !(ask->has_owner && ask->owner == uid);
@@ -456,6 +403,24 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
         *ret_verdict = question_is_about(question, asks, n) || question->verdict != VERDICT_YES ? question->verdict
                                                                                                 : VERDICT_CHANGED;
         question_free(question);
+        return 1;
+}
+
+int authorizer_know_sender(Authorizer *authorizer, sd_bus_message *m, Sender *ret, sd_bus_error *error) {
+        Question *question;
+
+        if (!sd_bus_message_get_sender(m))
+                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, "the message has no sender");
+
+        question = authorizer_find(authorizer, m);
+        if (question)
+                *ret = question->sender;
+        else if (!senders_recall(authorizer->senders, sd_bus_message_get_sender(m), ret))
+                return authorizer_start(authorizer, m, NULL, 0, true, error);
+
+        /* A question about something has its verdict still to be fetched. */
+        if (question && question->n_asks == 0)
+                question_free(question);
         return 1;
 }
 

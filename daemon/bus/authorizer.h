@@ -15,21 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bus/ask.h"
 #include "bus/sender.h"
 
 typedef struct Authorizer Authorizer;
-
-#define AUTHORIZER_DETAILS_MAX 32
-
-/* One thing that the caller wants to do. polkit is asked once for each. */
-typedef struct Ask {
-        const char *action;
-        char *subject; /* what a verdict is good for: "0000:06:0d.0 17" */
-        char *details[AUTHORIZER_DETAILS_MAX * 2]; /* key, value, ... NULL */
-        unsigned n_details;
-        bool has_owner; /* then @owner may without a question */
-        uid_t owner;
-} Ask;
 
 typedef enum Verdict {
         VERDICT_YES,
@@ -54,15 +43,12 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
 int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender,
                      sd_bus_error *error);
 
+/* Only who is calling, before what is to be asked about is known. Returns as authorizer_ask(); a later question about the
+ * same message is not touched. */
+int authorizer_know_sender(Authorizer *authorizer, sd_bus_message *m, Sender *ret, sd_bus_error *error);
+
 /* The caller has left the bus: its questions are taken back. */
 void authorizer_forget(Authorizer *authorizer, const char *name);
 
 /* Whether the handler runs again with this message. Then polkit has the details already. */
 bool authorizer_has_asked(const Authorizer *authorizer, sd_bus_message *m);
-
-/* Begins an ask: to do @action with what has this id and this generation. */
-int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation);
-
-/* Goes on with it. -E2BIG: more than AUTHORIZER_DETAILS_MAX. */
-int ask_add(Ask *ask, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void ask_done(Ask *ask);

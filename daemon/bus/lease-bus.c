@@ -21,6 +21,9 @@
 #include "errors.h"
 #include "names.h"
 
+#define OFFER_USEC_DEFAULT (UINT64_C(5) * 60 * 1000000)
+#define OFFER_USEC_MAX     (UINT64_C(24) * 3600 * 1000000)
+
 static int lease_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                              sd_bus_error *error) {
         Server *server = userdata;
@@ -196,6 +199,51 @@ static int lease_method_renew(sd_bus_message *m, void *userdata, sd_bus_error *e
         return sd_bus_reply_method_return(m, "t", broker_lease_expires_usec(lease));
 }
 
+static int offer_check(uint32_t uid, int pidfd, uint64_t timeout_usec, sd_bus_error *error) {
+        pid_t pid;
+
+        if ((uid == (uint32_t) -1) == (pidfd < 0))
+                return option_refuse(error, "uid", "or \"pidfd\" must be there, and not both");
+        if (pidfd >= 0 && (pidfd_check(pidfd) < 0 || pidfd_pid(pidfd, &pid) < 0))
+                return option_refuse(error, "pidfd", "is no pidfd of a process that lives");
+        if (timeout_usec == 0 || timeout_usec > OFFER_USEC_MAX)
+                return option_refuse(error, "timeout-usec", "is not between nothing and a day");
+        return 0;
+}
+
+static int lease_method_offer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        uint64_t timeout_usec = OFFER_USEC_DEFAULT;
+        char token[OFFER_TOKEN_MAX];
+        Server *server = userdata;
+        uint32_t uid = (uint32_t) -1;
+        const Lease *lease;
+        int r, pidfd = -EBADF;
+
+        r = options_read(m,
+                         (Option[]){ { "uid", .small = &uid },
+                                     { "pidfd", .fd = &pidfd },
+                                     { "timeout-usec", .number = &timeout_usec } },
+                         3, error);
+        if (r < 0)
+                return r;
+
+        r = lease_of_holder(server, m, &lease, error);
+        if (r == 0)
+                return 1;
+        if (r > 0)
+                r = offer_check(uid, pidfd, timeout_usec, error);
+        if (r < 0)
+                return r;
+
+        r = broker_offer(server_broker(server), lease, uid, pidfd, timeout_usec, token);
+        if (r != 0)
+                return bus_refuse(error, r, lease->id);
+
+        r = sd_bus_reply_method_return(m, "s", token);
+        explicit_bzero(token, sizeof(token));
+        return r;
+}
+
 static int lease_property(sd_bus *bus, const char *path, const char *interface, const char *property,
                           sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Lease *lease = lease_of_path(server_broker(userdata), path);
@@ -282,6 +330,12 @@ static const sd_bus_vtable lease_vtable[] = {
                                 lease_method_renew,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
 
+        SD_BUS_METHOD_WITH_ARGS("Offer",
+                                SD_BUS_ARGS("a{sv}", options),
+                                SD_BUS_RESULT("s", token),
+                                lease_method_offer,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
         SD_BUS_SIGNAL_WITH_ARGS("Expiring", SD_BUS_ARGS("t", expires_usec), 0),
         SD_BUS_METHOD_WITH_ARGS("RevokeComplete",
                                 SD_BUS_NO_ARGS,
@@ -296,11 +350,11 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("State", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Label", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Mode", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("BoundTo", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Unit", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("BoundTo", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Unit", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Devices", "ao", lease_property_devices, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("CreatedUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("RevokeSteps", "as", lease_property_revoke_steps, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ExpiresUSec", "t", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -331,6 +385,13 @@ void lease_emit_renewed(Server *server, const Lease *lease) {
 
         path_of_lease(lease, path);
         sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "ExpiresUSec", NULL);
+}
+
+void lease_emit_moved(Server *server, const Lease *lease) {
+        char path[PATH_MAX_BYTES];
+
+        path_of_lease(lease, path);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "BoundTo", "Unit", "Uid", "Pid", NULL);
 }
 
 /* A signal to the holder alone, without its arguments. */

@@ -11,6 +11,7 @@ typedef struct Server Server;
 
 int lease_register(Server *server);
 void lease_emit_changed(Server *server, const Lease *lease);
+void lease_emit_moved(Server *server, const Lease *lease);
 void lease_emit_renewed(Server *server, const Lease *lease);
 
 /* To the bus name that acquired it, and to nobody else. */

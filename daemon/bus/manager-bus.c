@@ -7,6 +7,7 @@
 #include "broker.h"
 #include "bus/acquire-bus.h"
 #include "bus/append.h"
+#include "bus/claim-bus.h"
 #include "bus/manager-bus.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
@@ -324,6 +325,12 @@ static const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_ARGS("s", id, "s", reason, "t", grace_usec, "t", flags),
                                 SD_BUS_NO_RESULT,
                                 manager_method_revoke,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_METHOD_WITH_ARGS("Claim",
+                                SD_BUS_ARGS("s", token, "a{sv}", options, "t", flags),
+                                SD_BUS_RESULT("o", lease, "h", lifeline, "a(sha{sv})", fds, "b", complete),
+                                manager_method_claim,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
 
         SD_BUS_SIGNAL_WITH_ARGS("LeaseNew", SD_BUS_ARGS("s", id, "o", lease), 0),

@@ -118,6 +118,10 @@ static void server_on_lease_renewed(const Lease *lease, void *userdata) {
         lease_emit_renewed(userdata, lease);
 }
 
+static void server_on_lease_moved(const Lease *lease, void *userdata) {
+        lease_emit_moved(userdata, lease);
+}
+
 static void server_on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
         lease_emit_device_gone(userdata, lease, device, cause);
 }
@@ -137,6 +141,7 @@ static const BrokerObserver observer = {
         .n_leases_changed = server_on_n_leases_changed,
         .lease_expiring = server_on_lease_expiring,
         .lease_renewed = server_on_lease_renewed,
+        .lease_moved = server_on_lease_moved,
         .lease_lost_device = server_on_lease_lost_device,
 };
 

@@ -123,6 +123,7 @@ Lease *lease_free(Lease *lease) {
         lifeline_free(lease->lifeline);
         lifeline_free(lease->process);
         term_free(lease->term);
+        offer_free(lease->offer);
         revocation_free(lease->revocation);
         lease_close_groups(lease);
         closep(&lease->container_fd);
@@ -232,6 +233,28 @@ int lease_add_mapping(Lease *lease, uint64_t iova, uint64_t size, unsigned user_
 void lease_remove_mapping(Lease *lease, Mapping *mapping) {
         user_discharge_memory(lease->user, 1, mapping->size);
         mappings_remove(&lease->mappings, mapping);
+}
+
+int lease_charge_mappings(const Lease *lease, User *user, unsigned max, uint64_t bytes_max) {
+        uint64_t bytes = 0;
+        int r;
+
+        for (unsigned i = 0; i < lease->mappings.n; i++) {
+                r = user_charge_memory(user, lease->mappings.items[i].size, max, bytes_max);
+                if (r != 0) {
+                        user_discharge_memory(user, i, bytes);
+                        return r;
+                }
+                bytes += lease->mappings.items[i].size;
+        }
+
+        return 0;
+}
+
+void lease_give_to(Lease *lease, User *user) {
+        user_discharge_memory(lease->user, lease->mappings.n, lease->mappings.bytes);
+        user_discharge(lease->user);
+        lease->user = user;
 }
 
 void lease_clear_mappings(Lease *lease) {

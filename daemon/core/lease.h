@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "core/lifeline.h"
+#include "core/offer.h"
 #include "core/mapping.h"
 #include "core/reset-policy.h"
 #include "core/revocation.h"
@@ -124,6 +125,7 @@ struct Lease {
         char *unit, *invocation; /* likewise, to a unit */
         Term *term; /* NULL: it has no end of time */
         uint64_t duration_usec, until_usec; /* the latter of CLOCK_BOOTTIME; 0: none */
+        Offer *offer; /* NULL: to nobody */
         Revocation *revocation; /* NULL: nobody has asked for it */
         sd_event_source *timer; /* until the next look whether it is still open somewhere */
         uint64_t wait_usec;
@@ -165,6 +167,13 @@ void lease_hold_by(Lease *lease, Lifeline *lifeline);
 int lease_add_mapping(Lease *lease, uint64_t iova, uint64_t size, unsigned user_max, uint64_t user_bytes_max);
 void lease_remove_mapping(Lease *lease, Mapping *mapping);
 void lease_clear_mappings(Lease *lease);
+
+/* Charges @user for what is mapped, besides the lease's own. VFB_ERROR_QUOTA_EXCEEDED. */
+int lease_charge_mappings(const Lease *lease, User *user, unsigned max, uint64_t bytes_max);
+
+/* From here on it is @user's, who is charged for it and for what is mapped. Who had it is not any more, and may be
+ * freed. */
+void lease_give_to(Lease *lease, User *user);
 
 /* Closes what keeps the groups taken. */
 void lease_close_groups(Lease *lease);

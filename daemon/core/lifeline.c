@@ -106,23 +106,45 @@ static int read_pid(FILE *info, long *ret) {
         return -EBADF;
 }
 
-int pidfd_check(int fd) {
-        struct pollfd poller = { .fd = fd, .events = POLLIN };
+static int pidfd_read(int fd, long *ret) {
         char path[64];
         FILE *info;
-        long pid;
         int r;
 
         snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
         info = fopen(path, "re");
         if (!info)
                 return -errno;
-        r = read_pid(info, &pid);
+
+        r = read_pid(info, ret);
         fclose(info);
+        return r;
+}
+
+int pidfd_check(int fd) {
+        struct pollfd poller = { .fd = fd, .events = POLLIN };
+        long pid;
+        int r;
+
+        r = pidfd_read(fd, &pid);
         if (r < 0)
                 return r;
 
         return pid == -1 || poll(&poller, 1, 0) != 0 ? -ESRCH : 0;
+}
+
+int pidfd_pid(int fd, pid_t *ret) {
+        long pid;
+        int r;
+
+        r = pidfd_read(fd, &pid);
+        if (r < 0)
+                return r;
+        if (pid <= 0)
+                return -ESRCH;
+
+        *ret = (pid_t) pid;
+        return 0;
 }
 
 /* Our end, then the holder's: opened the other way round it would wait for us. */

@@ -11,6 +11,7 @@
  */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cleanup.h"
 
@@ -40,6 +41,9 @@ int lifeline_new_process(Lifeline **ret, sd_event *event, int pidfd, LifelineCut
 
 /* -EBADF: it is no pidfd. -ESRCH: its process has ended. */
 int pidfd_check(int fd);
+
+/* The number of its process, as /proc has it. -ESRCH: it has ended, or is not to be seen from here. */
+int pidfd_pid(int fd, pid_t *ret);
 
 /* Our end; borrowed. */
 int lifeline_fd(const Lifeline *lifeline);

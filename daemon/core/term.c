@@ -62,7 +62,7 @@ int term_new(Term **ret, sd_event *event, uint64_t until_usec, uint64_t warning_
                 return -ENOMEM;
 
         *term = (Term){ .until_usec = until_usec, .warn = warn, .over = over, .userdata = userdata };
-        if (term_now_usec() < until_usec)
+        if (warn && term_now_usec() < until_usec)
                 r = term_wait(term, event, until_usec > warning_usec ? until_usec - warning_usec : 1, term_on_warning);
         else
                 r = term_wait(term, event, until_usec, term_on_over);

@@ -25,7 +25,7 @@ typedef struct Term Term;
 typedef void (*TermEvent)(void *userdata);
 
 /* Ends at @until_usec of CLOCK_BOOTTIME, which may have passed: then it is over in the loop's next turn. The warning
- * comes @warning_usec before. */
+ * comes @warning_usec before; @warn may be NULL. */
 int term_new(Term **ret, sd_event *event, uint64_t until_usec, uint64_t warning_usec, TermEvent warn, TermEvent over,
              void *userdata);
 Term *term_free(Term *term);

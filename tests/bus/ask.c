@@ -350,6 +350,19 @@ const char *grant_acquire(Grant **ret, sd_bus *bus, const Request *request) {
         return "";
 }
 
+const char *grant_claim(Grant **ret, sd_bus *bus, const char *token) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_call_method(bus, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", &error, &reply, "sa{sv}t", token, 0,
+                               UINT64_C(0));
+        if (r < 0)
+                return refusal_text(&error);
+        *ret = grant_new(reply);
+        return "";
+}
+
 Grant *must_acquire(sd_bus *bus, const char *wants) {
         Grant *grant = NULL;
 

@@ -71,6 +71,8 @@ const char *ask_dump(sd_bus_message *m);
 
 /* "", or the refusal. */
 const char *grant_acquire(Grant **ret, sd_bus *bus, const Request *request);
+/* Claims with the token, likewise. */
+const char *grant_claim(Grant **ret, sd_bus *bus, const char *token);
 /* The same for plain wants: must succeed, or must not, which is returned. */
 Grant *must_acquire(sd_bus *bus, const char *wants);
 const char *refusal_of(sd_bus *bus, const Request *request);

@@ -202,7 +202,7 @@ static const char *const public[] = {
 
 /* What only the holder of the lease may call, whatever polkit says */
 static const char *const holders_own[] = {
-        "GetFds", "MapMemory", "Renew", "RevokeComplete", "UnmapMemory", NULL,
+        "GetFds", "MapMemory", "Offer", "Renew", "RevokeComplete", "UnmapMemory", NULL,
 };
 
 static bool is_one_of(const char *member, const char *const *names) {
@@ -275,11 +275,11 @@ START_TEST(every_method_asks_polkit_or_is_public) {
         Grant *grant = must_acquire(other, EDU);
 
         polkit_set(world, "SetAnswer", "s", "no");
-        ck_assert_uint_eq(call_all(world->bus, VFB_PATH), 2);
+        ck_assert_uint_eq(call_all(world->bus, VFB_PATH), 3);
         ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 2);
         ck_assert_uint_eq(call_all(world->bus, device_path(EDU)), 2);
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH_GROUP "/26"), 0);
-        ck_assert_uint_eq(call_all(world->bus, grant->lease), 7);
+        ck_assert_uint_eq(call_all(world->bus, grant->lease), 8);
 
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");

@@ -26,6 +26,11 @@ static void make_world(void) {
         world_start_systemd(world);
 }
 
+static void make_world_that_is_kept(void) {
+        world_start(&world, &(WorldSpec) { .keep = true });
+        world_start_systemd(world);
+}
+
 static void make_world_without_systemd(void) {
         world_start(&world, &(WorldSpec) {});
 }
@@ -386,6 +391,44 @@ START_TEST(without_systemd_no_lease_hangs_on_a_unit) {
 }
 END_TEST
 
+/* The daemon dies twice: while what the lease hangs on is there, and while it goes. */
+START_TEST(deaths_of_the_daemon_change_nothing) {
+        sd_bus *bus = world_connect(world, world_user());
+        int pidfd;
+        pid_t pid = spawn(&pidfd);
+        Grant *of_bus = acquire(bus, &(Request) { .wants = EDU, .lifetime = "bus" });
+        Grant *of_process = acquire(world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd });
+        Grant *of_unit;
+
+        close(pidfd);
+        systemd_set("SetUnit", "sss", UNIT, "active", RUN);
+        of_unit = acquire(world->bus, &(Request) { .wants = "0000:06:0d.0", .lifetime = "unit", .unit = UNIT });
+        for (int times = 0; times < 3; times++) {
+                world_crash_daemon(world);
+                check_stays_active(of_bus);
+                check_stays_active(of_process);
+                check_stays_active(of_unit);
+                ck_assert_str_eq(property(of_process, "BoundTo"), "pidfd");
+                ck_assert_str_eq(property(of_unit, "Unit"), UNIT);
+        }
+
+        world_end_systemd(world);
+        world_start_systemd(world);
+        systemd_set("SetUnit", "sss", UNIT, "active", "ffffffffffffffffffffffffffffffff");
+        sd_bus_flush_close_unref(bus);
+        world_kill(pid, SIGKILL);
+        world_crash_daemon(world);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, of_bus->lease), "lingering") == 0);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, of_process->lease), "lingering") == 0);
+        WAIT_FOR(world, strcmp(lease_state(world->bus, of_unit->lease), "lingering") == 0);
+        grant_free(of_bus);
+        grant_free(of_process);
+        grant_free(of_unit);
+        WAIT_FOR(world, strcmp(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "0") == 0);
+        check_nothing_held(world);
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
         TCase *tcase = tcase_create(name);
 
@@ -418,6 +461,7 @@ int main(void) {
         tcase_add_test(tcase, systemd_that_is_slow_holds_up_nobody);
         tcase_add_test(tcase, systemd_that_comes_back_is_asked_again);
         tcase_add_test(tcase, device_that_was_replaced_meanwhile_is_not_the_one_that_was_asked_for);
+        tcase_add_test(add_case(suite, "restart", make_world_that_is_kept), deaths_of_the_daemon_change_nothing);
         tcase_add_test(add_case(suite, "no systemd", make_world_without_systemd), without_systemd_no_lease_hangs_on_a_unit);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);

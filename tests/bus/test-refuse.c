@@ -194,6 +194,7 @@ START_TEST(every_unknown_flag_is_refused) {
                 ck_assert_str_eq(ask(world->bus, device, VFB_INTERFACE_DEVICE, "Quarantine", "st", "no", flag), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, device, VFB_INTERFACE_DEVICE, "Unquarantine", "t", flag), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "GetFds", "ast", 0, flag), REFUSED("InvalidOption"));
+                ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", "sa{sv}t", "x", 0, flag), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", flag), REFUSED("InvalidOption"));
         }
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");

@@ -326,6 +326,35 @@ static int method_renew(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return r < 0 ? r : sd_bus_reply_method_return(m, "t", usec);
 }
 
+static int method_offer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *key, *contents;
+        uint32_t uid = 0;
+
+        sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                sd_bus_message_read(m, "s", &key);
+                sd_bus_message_peek_type(m, NULL, &contents);
+                if (strcmp(key, "uid") == 0)
+                        sd_bus_message_read(m, "v", "u", &uid);
+                else
+                        sd_bus_message_skip(m, "v");
+                sd_bus_message_exit_container(m);
+        }
+        return sd_bus_reply_method_return(m, "s", uid == 1000 ? "0123456789abcdef0123456789abcdef" : "other");
+}
+
+static int method_claim(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *token;
+
+        if (sd_bus_message_read(m, "s", &token) < 0)
+                return -EINVAL;
+        if (strcmp(token, "0123456789abcdef0123456789abcdef") != 0)
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed by policy");
+        set_roles("claim");
+        add_role("device:%s", "0000:06:0d.0");
+        return answer(m, "claim", "events");
+}
+
 static int property_blockers(sd_bus *bus, const char *path, const char *interface, const char *property,
                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         StubDevice *device = userdata;
@@ -393,6 +422,7 @@ static int break_signature(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Claim", "sa{sv}t", "oha(sha{sv})b", method_claim, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Acquire", "a(sa{sv})a{sv}t", "oha(sha{sv})b", method_acquire,
                       SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Revoke", "sstt", NULL, method_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -442,6 +472,7 @@ static const sd_bus_vtable group_vtable[] = {
 static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("GetFds", "ast", "a(sha{sv})b", method_get_fds, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Offer", "a{sv}", "s", method_offer, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Renew", "t", "t", method_renew, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("RevokeComplete", NULL, NULL, method_revoke_complete, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Release", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),

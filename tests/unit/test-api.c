@@ -18,6 +18,7 @@ static const struct {
         void (*function)(void);
 } symbols[] = {
         SYMBOL(vfb_acquire),
+        SYMBOL(vfb_claim),
         SYMBOL(vfb_dispatch),
         SYMBOL(vfb_dma_alloc),
         SYMBOL(vfb_dma_map),
@@ -51,6 +52,7 @@ static const struct {
         SYMBOL(vfb_lease_n_devices),
         SYMBOL(vfb_lease_n_groups),
         SYMBOL(vfb_lease_n_roles),
+        SYMBOL(vfb_lease_offer),
         SYMBOL(vfb_lease_release),
         SYMBOL(vfb_lease_renew),
         SYMBOL(vfb_lease_reset_used),

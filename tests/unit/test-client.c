@@ -404,6 +404,32 @@ START_TEST(a_lease_is_renewed_and_says_when_it_ends) {
 }
 END_TEST
 
+START_TEST(a_lease_is_offered_and_claimed) {
+        vfb_error *error = NULL;
+        char *token = NULL;
+        vfb_lease *lease, *claimed = NULL;
+        size_t before;
+
+        ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
+        vfb_request_add_device(request, "0000:06:0d.0", NULL);
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
+        ck_assert_int_eq(vfb_lease_offer(lease, 1000, -1, 60000000, &token, NULL), 0);
+        before = count_fds();
+
+        ck_assert_int_eq(vfb_claim(connection, "x", NULL, &claimed, &error), -EACCES);
+        ck_assert_ptr_null(claimed);
+        vfb_error_free(error);
+        ck_assert_uint_eq(count_fds(), before);
+        ck_assert_int_eq(vfb_claim(connection, token, NULL, &claimed, NULL), 0);
+        ck_assert_str_eq(vfb_lease_device_id(claimed, 0), "0000:06:0d.0");
+        ck_assert_int_ge(vfb_lease_lifeline_fd(claimed), 3);
+        vfb_lease_free(claimed);
+        ck_assert_uint_eq(count_fds(), before);
+        free(token);
+        vfb_lease_free(lease);
+}
+END_TEST
+
 /* Anybody may send a signal to anybody; the sender's name is all that tells them apart. */
 static void forge_events(void) {
         sd_bus_message *reply = NULL, *m;
@@ -580,6 +606,18 @@ static const struct {
         { "log -d 0000:06:0d.7x", "No device matches", 3 },
         { "log -d a -d b", "log takes one device", 2 },
         { "leases --lease l-1", "does not take", 2 },
+        { "offer l-1 --uid 1000", "0123456789abcdef0123456789abcdef\n", 0 },
+        { "offer l-1 --uid 1000 --timeout 2h --json", "{\"lease\":\"l-1\",\"token\":\"0123456789abcdef0123456789abcdef\"}", 0 },
+        { "offer l-1 --uid root", "other\n", 0 },
+        { "offer l-1 --pid 1", "other\n", 0 },
+        { "offer l-1 --pid 99999999", "No such process", 1 },
+        { "offer l-1", "offer needs: --uid USER", 2 },
+        { "offer l-1 --uid 1 --pid 1", "offer needs: --uid USER", 2 },
+        { "offer l-1 --uid nobody-here", "no such user", 2 },
+        { "offer l-1 --uid 4294967295", "no such user", 2 },
+        { "offer l-1 --uid 1 --timeout soon", "no time", 2 },
+        { "claim 0123456789abcdef0123456789abcdef", "lease l-1, mode legacy\n", 1 },
+        { "claim x", "Not allowed", 4 },
         { "release l-1", "", 0 },
         { "quarantine 0000:06:0d.0 --reason dirty", "", 0 },
         { "quarantine 0000:06:0d.0", "--reason", 2 },
@@ -644,6 +682,7 @@ int main(void) {
         tcase_add_test(tcase, events_come_from_dispatch_and_in_order);
         tcase_add_test(tcase, a_lease_is_given_back_when_asked_for);
         tcase_add_test(tcase, a_lease_is_renewed_and_says_when_it_ends);
+        tcase_add_test(tcase, a_lease_is_offered_and_claimed);
         tcase_add_test(tcase, events_of_others_are_not_believed);
         tcase_add_test(tcase, a_lost_bus_is_told_once_and_the_descriptors_stay);
         tcase_add_test(tcase, a_lease_outlives_its_connection);

@@ -178,7 +178,8 @@ START_TEST(no_two_events_share_an_id) {
         static const char *const ids[] = {
                 LOG_ID_ACQUIRED, LOG_ID_REFUSED, LOG_ID_ENDED, LOG_ID_LINGERING, LOG_ID_RESET, LOG_ID_RELEASED,
                 LOG_ID_QUARANTINED, LOG_ID_RETURNED, LOG_ID_DEVICE_GONE, LOG_ID_STARTED, LOG_ID_STOPPED, LOG_ID_CONFIG,
-                LOG_ID_RENEWED, LOG_ID_RESTORED, LOG_ID_STATE, LOG_ID_CUT, LOG_ID_NOT_CUT,
+                LOG_ID_RENEWED, LOG_ID_CLAIMED, LOG_ID_REVOKING, LOG_ID_REVOKE_STEP, LOG_ID_STILL_BUSY, LOG_ID_REVOKED,
+                LOG_ID_RESTORED, LOG_ID_STATE, LOG_ID_CUT, LOG_ID_NOT_CUT,
         };
 
         for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {

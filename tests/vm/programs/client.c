@@ -332,6 +332,35 @@ static int command_close_lifeline(Client *client, char **words) {
         return fd < 0 ? fd : close(fd) < 0 ? -errno : 0;
 }
 
+/* offer UID: to any process of that user. */
+static int command_offer(Client *client, char **words) {
+        vfb_error *error = NULL;
+        char *token;
+        int r;
+
+        r = vfb_lease_offer(client->lease, words[0] ? (uid_t) atoi(words[0]) : 0, -1, 0, &token, &error);
+        say_error(error);
+        if (r < 0)
+                return r;
+
+        say("token", token);
+        free(token);
+        return 0;
+}
+
+/* claim TOKEN */
+static int command_claim(Client *client, char **words) {
+        vfb_error *error = NULL;
+        int r;
+
+        client->ended = false;
+        r = vfb_claim(client->connection, words[0] ? words[0] : "", NULL, &client->lease, &error);
+        say_error(error);
+        if (r >= 0)
+                print_lease(client->lease);
+        return r;
+}
+
 /* hide HOW: leaves the first device with a child that has nothing else of the lease. */
 static int command_hide(Client *client, char **words) {
         pid_t pid;
@@ -363,6 +392,8 @@ static const struct {
         { "mask", command_mask, true },
         { "close", command_close, true },
         { "close-lifeline", command_close_lifeline, true },
+        { "offer", command_offer, true },
+        { "claim", command_claim, false },
         { "hide", command_hide, true },
 };
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: handing a lease over
+ *
+ * The claimer gets descriptors as with GetFds, from the first one on, and a lifeline of its own. Only when they are
+ * open does the lease change hands; until then it is the old holder's, whatever becomes of the claim.
+ */
+
+#include <string.h>
+#include <syslog.h>
+
+#include "broker-internal.h"
+#include "errors.h"
+#include "kernel/fdstore.h"
+#include "log.h"
+
+/* Who claims. Owned by the task. */
+struct Claim {
+        User *user; /* charged for a lease more; NULL: it is the holder's user already */
+        pid_t pid;
+        char *sender;
+};
+
+Claim *claim_free(Claim *claim) {
+        if (!claim)
+                return NULL;
+
+        if (claim->user)
+                user_discharge(claim->user);
+        free(claim->sender);
+        free(claim);
+        return NULL;
+}
+DEFINE_CLEANUP(Claim, claim_free)
+
+static int claim_new(Claim **ret, Broker *broker, const Lease *lease, uid_t uid, pid_t pid, const char *sender) {
+        _cleanup_(claim_freep) Claim *claim = NULL;
+        User *user;
+        int r;
+
+        claim = calloc(1, sizeof(*claim));
+        if (!claim)
+                return -ENOMEM;
+        claim->pid = pid;
+        claim->sender = strdup(sender);
+        if (!claim->sender)
+                return -ENOMEM;
+
+        if (uid != lease->user->uid) {
+                r = user_get(&user, &broker->users, uid);
+                if (r < 0)
+                        return r;
+                r = user_charge(user, broker->config.leases_per_user_max);
+                if (r != 0)
+                        return r;
+                claim->user = user;
+        }
+
+        *ret = TAKE_PTR(claim);
+        return 0;
+}
+
+static void lease_on_offer_over(void *userdata) {
+        Lease *lease = userdata;
+
+        lease->offer = offer_free(lease->offer);
+}
+
+int broker_offer(Broker *broker, const Lease *borrowed, uid_t uid, int pidfd, uint64_t timeout_usec,
+                 char ret_token[OFFER_TOKEN_MAX]) {
+        Lease *lease = (Lease *) borrowed;
+        Offer *offer;
+        int r;
+
+        if (lease->state != LEASE_ACTIVE)
+                return VFB_ERROR_NO_SUCH_LEASE;
+
+        r = offer_new(&offer, broker->event, uid, pidfd, timeout_usec, lease_on_offer_over, lease);
+        if (r < 0)
+                return r;
+
+        offer_free(lease->offer);
+        lease->offer = offer;
+        offer_token(offer, ret_token);
+        return 0;
+}
+
+const Lease *broker_find_offer(const Broker *broker, const char *token, uid_t uid, pid_t pid) {
+        const Lease *lease;
+
+        TAILQ_FOREACH(lease, &broker->leases.queue, all)
+                if (lease->offer && lease->state == LEASE_ACTIVE && offer_is_for(lease->offer, token, uid, pid))
+                        return lease;
+
+        return NULL;
+}
+
+int broker_claim(Broker *broker, const Lease *borrowed, uid_t uid, pid_t pid, const char *sender, BrokerAcquired done,
+                 void *userdata) {
+        _cleanup_(offer_freep) Offer *offer = NULL;
+        _cleanup_(task_freep) Task *task = NULL;
+        Lease *lease = (Lease *) borrowed;
+        int r;
+
+        if (lease->state != LEASE_ACTIVE)
+                return VFB_ERROR_NO_SUCH_LEASE;
+
+        r = task_new(&task, broker, lease);
+        if (r < 0)
+                return r;
+        r = claim_new(&task->claim, broker, lease, uid, pid, sender);
+        if (r != 0)
+                return r;
+
+        /* Used once: from here on nobody else can claim it, and what fails at once gives it back. */
+        offer = TAKE_PTR(lease->offer);
+        r = broker_open_places(&task, NULL, 0, done, userdata);
+        if (r != 0)
+                lease->offer = TAKE_PTR(offer);
+        return r;
+}
+
+/* It hangs on the new lifeline from here on, and on nothing that the old holder has chosen. */
+static void lease_untie(Broker *broker, Lease *lease) {
+        char name[FDSTORE_NAME_MAX];
+
+        if (lease->bond == LEASE_BOND_PIDFD && broker->journal) {
+                fdstore_name_process(name, lease->id);
+                fdstore_remove(name);
+        }
+
+        lease->bond = LEASE_BOND_LIFELINE;
+        lease->process = lifeline_free(lease->process);
+        free(lease->unit);
+        free(lease->invocation);
+        lease->unit = lease->invocation = NULL;
+}
+
+int broker_change_hands(Task *task, int *ret_lifeline) {
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        Lifeline *old = TAKE_PTR(lease->lifeline);
+        Claim *claim = task->claim;
+        int r = 0;
+
+        if (claim->user)
+                r = lease_charge_mappings(lease, claim->user, broker->config.mappings_per_user_max,
+                                          broker->config.mediated_bytes_per_user_max);
+        if (r == 0) {
+                r = broker_tie_lease(broker, lease, ret_lifeline);
+                if (r < 0 && claim->user)
+                        user_discharge_memory(claim->user, lease->mappings.n, lease->mappings.bytes);
+        }
+        if (r != 0) {
+                lease->lifeline = old;
+                return r;
+        }
+
+        if (claim->user)
+                lease_give_to(lease, TAKE_PTR(claim->user));
+        lifeline_free(old);
+        lease_untie(broker, lease);
+        lease->pid = claim->pid;
+        free(lease->sender);
+        lease->sender = TAKE_PTR(claim->sender);
+        lease->n_handed_out = 0;
+        return 0;
+}
+
+void broker_tell_claimed(Lease *lease) {
+        char devices[2048];
+
+        broker_lease_ids(lease, devices, sizeof(devices));
+        log_event(&(LogEvent){ .id = LOG_ID_CLAIMED,
+                               .priority = LOG_INFO,
+                               .lease = lease->id,
+                               .device = devices,
+                               .uid = &lease->user->uid },
+                  "Lease %s is handed over to uid %u", lease->id, (unsigned) lease->user->uid);
+        NOTIFY(broker_of(lease), lease_moved, lease);
+}
