@@ -71,7 +71,7 @@ static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
+void broker_wait_lease_usec(Broker *broker, Lease *lease, uint64_t usec) {
         int r;
 
         lease->timer = sd_event_source_disable_unref(lease->timer);
@@ -81,7 +81,7 @@ static void lease_wait_usec(Broker *broker, Lease *lease, uint64_t usec) {
                          strerror(-r));
 }
 
-void broker_wait_lease(Broker *broker, Lease *lease) {
+static void lease_wait(Broker *broker, Lease *lease) {
         if (lease->cut == LEASE_CUT_FAILED)
                 lease->cut = LEASE_CUT_NONE; /* once more, before the kernel is asked again */
 
@@ -91,7 +91,7 @@ void broker_wait_lease(Broker *broker, Lease *lease) {
         if (lease->wait_usec >= WAIT_LOG_USEC && lease->wait_usec < 2 * WAIT_LOG_USEC)
                 log_lease(lease, LOG_ID_LINGERING, LOG_WARNING, "is over, but somebody still has a device of it open");
 
-        lease_wait_usec(broker, lease, lease->wait_usec);
+        broker_wait_lease_usec(broker, lease, lease->wait_usec);
 }
 
 static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -109,7 +109,7 @@ static void detach_on_done(int r, const void *data, int *fds, size_t n_fds, void
         task_free(task);
 
         if (r < 0 || result->step != VFIO_STEP_NONE) {
-                broker_wait_lease(broker, lease);
+                lease_wait(broker, lease);
                 return;
         }
 
@@ -156,13 +156,13 @@ static void broker_cut_at_end(Broker *broker, Lease *lease) {
         int r;
 
         if (broker->n_cuts >= ENDS_AT_ONCE_MAX) {
-                lease_wait_usec(broker, lease, WAIT_TURN_USEC);
+                broker_wait_lease_usec(broker, lease, WAIT_TURN_USEC);
                 return;
         }
 
         r = broker_cut_dma(broker, lease, NULL, NULL);
         if (r < 0)
-                broker_wait_lease(broker, lease);
+                lease_wait(broker, lease);
 }
 
 void broker_continue_end(Broker *broker, Lease *lease) {
@@ -185,13 +185,13 @@ void broker_continue_end(Broker *broker, Lease *lease) {
                 broker_move_lease(broker, lease, LEASE_LINGERING);
 
         if (broker->n_tasks >= ENDS_AT_ONCE_MAX) {
-                lease_wait_usec(broker, lease, WAIT_TURN_USEC);
+                broker_wait_lease_usec(broker, lease, WAIT_TURN_USEC);
                 return;
         }
 
         r = lease->state == LEASE_CLEANING ? broker_start_gate(broker, lease) : broker_start_detach(broker, lease);
         if (r < 0)
-                broker_wait_lease(broker, lease);
+                lease_wait(broker, lease);
 }
 
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end) {

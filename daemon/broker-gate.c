@@ -17,6 +17,7 @@
 #include "log.h"
 
 #define GATE_DEATHS_MAX 3
+#define GATE_PAUSE_USEC (500 * 1000) /* whatever killed it may be over then */
 
 ResetPolicy broker_reset_policy(Broker *broker, const Device *device, bool *ret_one_time) {
         const ResetRules *rules = &broker->config.reset;
@@ -298,7 +299,7 @@ static void gate_on_done(int r, const void *data, int *fds, size_t n_fds, void *
         /* That the child was killed says nothing about the device. */
         if (r < 0 && ++lease->n_gate_deaths < GATE_DEATHS_MAX) {
                 task_free(task);
-                broker_wait_lease(broker, lease);
+                broker_wait_lease_usec(broker, lease, GATE_PAUSE_USEC);
                 return;
         }
 

@@ -187,8 +187,8 @@ LeaseEnd broker_revoke_end(Lease *lease, LeaseEnd end);
 /* The lease is gone: the journal's last word about its revocation, if there was one. */
 void broker_revoke_report(const Lease *lease);
 
-/* Goes on with it after a while, longer each time. */
-void broker_wait_lease(Broker *broker, Lease *lease);
+/* Goes on with its end after so long. */
+void broker_wait_lease_usec(Broker *broker, Lease *lease, uint64_t usec);
 
 /* Goes on with a lease that is over, unless a task is still under way for it. May free the lease. */
 void broker_continue_end(Broker *broker, Lease *lease);
