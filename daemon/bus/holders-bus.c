@@ -4,9 +4,8 @@
 
 #include "broker.h"
 #include "bus/append.h"
-#include "bus/authorizer.h"
-#include "bus/details.h"
 #include "bus/holders-bus.h"
+#include "bus/lease-access.h"
 #include "bus/operation.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
@@ -50,23 +49,13 @@ int lease_method_list_holders(sd_bus_message *m, void *userdata, sd_bus_error *e
         Server *server = userdata;
         const Lease *lease;
         Sender sender;
-        Ask ask = {};
         int r;
 
         r = flags_read_none(m, error);
         if (r < 0)
                 return r;
 
-        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (!lease)
-                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-
-        r = ask_about(&ask, VFB_ACTION_INSPECT, lease->id, 0);
-        if (r >= 0)
-                r = details_of_lease(&ask, lease);
-        if (r >= 0)
-                r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
-        ask_done(&ask);
+        r = lease_for_action(server, m, VFB_ACTION_INSPECT, &lease, &sender, error);
         if (r < 0)
                 return r;
         if (r == 0)

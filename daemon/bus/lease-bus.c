@@ -8,9 +8,8 @@
 #include "broker.h"
 #include "bus/acquire-bus.h"
 #include "bus/append.h"
-#include "bus/authorizer.h"
-#include "bus/details.h"
 #include "bus/holders-bus.h"
+#include "bus/lease-access.h"
 #include "bus/lease-bus.h"
 #include "bus/memory-bus.h"
 #include "bus/operation.h"
@@ -98,27 +97,6 @@ static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, 
         return 1;
 }
 
-/* 1: @ret is what the message is about, and its caller is the holder. 0: the handler must return 1, it will run again.
- * Negative: @error is set. */
-static int lease_of_holder(Server *server, sd_bus_message *m, const Lease **ret, sd_bus_error *error) {
-        const Lease *lease;
-        Sender sender;
-        int r;
-
-        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
-        if (r <= 0)
-                return r;
-
-        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (!lease)
-                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-        if (sender.uid != lease->user->uid)
-                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
-
-        *ret = lease;
-        return 1;
-}
-
 static int lease_method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char **roles = NULL;
         Server *server = userdata;
@@ -131,7 +109,7 @@ static int lease_method_get_fds(sd_bus_message *m, void *userdata, sd_bus_error 
 
         r = flags_read_none(m, error);
         if (r >= 0)
-                r = lease_of_holder(server, m, &lease, error);
+                r = lease_for_holder(server, m, &lease, error);
         if (r > 0)
                 r = get_fds_start(server, m, lease, roles, error);
         else if (r == 0)
@@ -147,23 +125,13 @@ static int lease_method_release(sd_bus_message *m, void *userdata, sd_bus_error 
         Server *server = userdata;
         const Lease *lease;
         Sender sender;
-        Ask ask = {};
         int r;
 
         r = flags_read_none(m, error);
         if (r < 0)
                 return r;
 
-        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (!lease)
-                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-
-        r = ask_about(&ask, VFB_ACTION_REVOKE, lease->id, 0);
-        if (r >= 0)
-                r = details_of_lease(&ask, lease);
-        if (r >= 0)
-                r = authorizer_check(server_authorizer(server), m, &ask, 1, &sender, error);
-        ask_done(&ask);
+        r = lease_for_action(server, m, VFB_ACTION_REVOKE, &lease, &sender, error);
         if (r < 0)
                 return r;
         if (r == 0)
@@ -186,7 +154,7 @@ static int lease_method_renew(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (duration_usec > TERM_USEC_MAX)
                 return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the time is longer than a hundred years");
 
-        r = lease_of_holder(server, m, &lease, error);
+        r = lease_for_holder(server, m, &lease, error);
         if (r < 0)
                 return r;
         if (r == 0)
@@ -227,7 +195,7 @@ static int lease_method_offer(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r < 0)
                 return r;
 
-        r = lease_of_holder(server, m, &lease, error);
+        r = lease_for_holder(server, m, &lease, error);
         if (r == 0)
                 return 1;
         if (r > 0)

@@ -3,8 +3,7 @@
 /* Memory on the bus */
 
 #include "broker.h"
-#include "bus/append.h"
-#include "bus/authorizer.h"
+#include "bus/lease-access.h"
 #include "bus/memory-bus.h"
 #include "bus/operation.h"
 #include "bus/refuse.h"
@@ -22,26 +21,6 @@ static void memory_on_done(int r, const Finding *why, void *userdata) {
 
         bus_refuse_finding(&error, r, why);
         sd_bus_reply_method_error(operation->m, &error);
-}
-
-/* 1: @ret is the lease, and the caller its holder. 0: the method runs again. */
-static int memory_find_lease(Server *server, sd_bus_message *m, const Lease **ret, sd_bus_error *error) {
-        const Lease *lease;
-        Sender sender;
-        int r;
-
-        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
-        if (r <= 0)
-                return r;
-
-        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (!lease)
-                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-        if (sender.uid != lease->user->uid)
-                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
-
-        *ret = lease;
-        return 1;
 }
 
 /* @memory NULL: takes the range back. */
@@ -78,7 +57,7 @@ int lease_method_map_memory(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
 
-        r = memory_find_lease(server, m, &lease, error);
+        r = lease_for_holder(server, m, &lease, error);
         if (r < 0)
                 return r;
         if (r == 0)
@@ -97,7 +76,7 @@ int lease_method_unmap_memory(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r < 0)
                 return r;
 
-        r = memory_find_lease(server, m, &lease, error);
+        r = lease_for_holder(server, m, &lease, error);
         if (r < 0)
                 return r;
         if (r == 0)

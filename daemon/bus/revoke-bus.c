@@ -6,6 +6,7 @@
 #include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/details.h"
+#include "bus/lease-access.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
 #include "bus/revoke-bus.h"
@@ -65,24 +66,17 @@ int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error
 int lease_method_revoke_complete(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Server *server = userdata;
         const Lease *lease;
-        Sender sender;
         int r;
 
-        r = authorizer_check(server_authorizer(server), m, NULL, 0, &sender, error);
+        r = lease_for_holder(server, m, &lease, error);
         if (r < 0)
                 return r;
         if (r == 0)
                 return 1;
 
-        lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (!lease)
-                return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
-        if (sender.uid != lease->user->uid)
-                return bus_refuse(error, VFB_ERROR_NOT_HOLDER, lease->id);
-
-        r = sd_bus_reply_method_return(m, NULL);
+        /* The answer comes last, as for Release. */
         broker_revoke_complete(server_broker(server), lease);
-        return r;
+        return sd_bus_reply_method_return(m, NULL);
 }
 
 int lease_property_revoke_steps(sd_bus *bus, const char *path, const char *interface, const char *property,
