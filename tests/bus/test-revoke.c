@@ -98,6 +98,29 @@ START_TEST(holder_is_told_and_its_answer_ends_it) {
 }
 END_TEST
 
+static int on_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *refusal = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 128, "%s", refusal ? refusal->name : "descriptors");
+        return 0;
+}
+
+START_TEST(descriptors_on_their_way_are_not_handed_out_either) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char answer[128] = "";
+
+        vfio_fail(world, NVME, "open-delay-ms", "300");
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_fds, answer,
+                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
+        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        ck_assert_str_eq(take_back(world->bus, grant->lease, LONG), "");
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, "org.vfiobroker1.Error.NoSuchLease");
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "revoking");
+        grant_free(grant);
+}
+END_TEST
+
 START_TEST(holder_may_let_go_in_any_way) {
         Grant *grant = must_acquire(world->bus, NVME);
         char lease[128];
@@ -333,6 +356,7 @@ int main(void) {
         tcase_set_timeout(tcase, 60);
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, holder_is_told_and_its_answer_ends_it);
+        tcase_add_test(tcase, descriptors_on_their_way_are_not_handed_out_either);
         tcase_add_test(tcase, holder_may_let_go_in_any_way);
         tcase_add_test(tcase, interrupt_goes_to_open_devices_only);
         if (world_is_root()) {
