@@ -56,7 +56,9 @@ static const struct {
 };
 
 static int compare_texts(const void *a, const void *b) {
-        return strcmp(json_object_get_string(*(json_object *const *) a), json_object_get_string(*(json_object *const *) b));
+        json_object *const *x = a, *const *y = b;
+
+        return strcmp(json_object_get_string(*x), json_object_get_string(*y));
 }
 
 static void add_field(json_object *event, const char *data, size_t size) {
@@ -178,7 +180,8 @@ static void print_text(json_object *event) {
         else if (strcmp(id, LOG_ID_RELEASED) == 0)
                 detail = ""; /* its end has said it */
 
-        say(stdout, "%s%s%s%s%s\n", text, *detail ? ": " : "", detail, drivers && *drivers ? ", on " : "", drivers ?: "");
+        say(stdout, "%s%s%s%s%s\n", text, *detail ? ": " : "", detail, drivers && *drivers ? ", on " : "",
+            drivers ?: "");
 }
 
 void history_print(const Ctl *ctl, json_object *event) {

@@ -178,7 +178,8 @@ static int show(const Ctl *ctl, sd_journal *journal) {
                 tail.n = n_lines;
         }
 
-        r = ctl->since_usec > 0 ? sd_journal_seek_realtime_usec(journal, ctl->since_usec) : sd_journal_seek_head(journal);
+        r = ctl->since_usec > 0 ? sd_journal_seek_realtime_usec(journal, ctl->since_usec)
+                                : sd_journal_seek_head(journal);
         if (r >= 0)
                 r = read_on(ctl, journal, tail.n > 0 ? &tail : NULL, &n);
         if (r < 0)
@@ -186,7 +187,8 @@ static int show(const Ctl *ctl, sd_journal *journal) {
 
         tail_print(&tail, ctl);
         if (n == 0 && !journal_is_readable())
-                fputs("vfio-broker: the journal is not yours to read: be in the group systemd-journal, or root\n", stderr);
+                fputs("vfio-broker: the journal is not yours to read: be in the group systemd-journal, or root\n",
+                      stderr);
 
         return ctl->follow ? follow(ctl, journal) : 0;
 }

@@ -97,7 +97,9 @@ static void days_ago(int days, struct tm *ret) {
         time_t now = time(NULL);
 
         localtime_r(&now, ret);
-        *ret = (struct tm){ .tm_year = ret->tm_year, .tm_mon = ret->tm_mon, .tm_mday = ret->tm_mday - days, .tm_isdst = -1 };
+        ret->tm_mday -= days;
+        ret->tm_hour = ret->tm_min = ret->tm_sec = 0;
+        ret->tm_isdst = -1;
 }
 
 int time_parse_past(const char *text, uint64_t *ret_usec) {

@@ -62,7 +62,8 @@ static const Command commands[] = {
           0, 2, 2, ctl_renew },
         { "offer", "LEASE --uid USER",
           "let somebody else take over a lease of mine\n\n"
-          "Prints a token, which is good for one use by that user: vfio-broker claim TOKEN. Keep the lease until then.\n\n"
+          "Prints a token, which is good for one use by that user: vfio-broker claim TOKEN. Keep the lease until\n"
+          "then.\n\n"
           "--json: lease and token.",
           OPTION_OFFER, 1, 1, ctl_offer },
         { "claim", "TOKEN",
@@ -83,9 +84,11 @@ static const Command commands[] = {
         { "unquarantine", "DEVICE", "let it be had again: it is clean", 0, 1, 1, ctl_unquarantine },
         { "log", "[-d DEVICE] [--lease LEASE]",
           "what has happened: who had what, and how it ended\n\n"
-          "From the journal: time, lease, user, devices, what happened. Whoever is in the group systemd-journal may.\n\n"
+          "From the journal: time, lease, user, devices, what happened. Whoever is in the group systemd-journal\n"
+          "may.\n\n"
           "--json: a line for each: time_usec, event (acquired, refused, renewed, ended, lingering, reset, released,\n"
-          "quarantined, returned, device-gone, ...), message_id, lease, devices, drivers, uid, reset, reason, error, text.",
+          "quarantined, returned, device-gone, ...), message_id, lease, devices, drivers, uid, reset, reason, error,\n"
+          "text.",
           OPTION_DEVICE | OPTION_LOG, 0, -1, ctl_log },
         { "monitor", "",
           "what happens, as it happens\n\n"
@@ -260,6 +263,28 @@ static int parse_offer_option(Parser *parser, int c) {
         }
 }
 
+static int parse_revoke_option(Parser *parser, int c) {
+        Ctl *ctl = &parser->ctl;
+
+        switch (c) {
+        case ARG_GRACE:
+                parser->options |= OPTION_GRACE;
+                if (time_parse_span(optarg, &ctl->grace_usec) < 0)
+                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
+                return 0;
+        case ARG_ON_REVOKE:
+                parser->options |= OPTION_ON_REVOKE;
+                ctl->on_revoke = optarg;
+                return 0;
+        case ARG_REASON:
+                parser->options |= OPTION_REASON;
+                ctl->reason = optarg;
+                return 0;
+        default:
+                return EXIT_USAGE;
+        }
+}
+
 static int parse_request_option(Parser *parser, int c) {
         Ctl *ctl = &parser->ctl;
 
@@ -319,19 +344,6 @@ static int parse_option(Parser *parser, int c) {
                 parser->options |= OPTION_ONE_TIME;
                 ctl->one_time = true;
                 return 0;
-        case ARG_GRACE:
-                parser->options |= OPTION_GRACE;
-                if (time_parse_span(optarg, &ctl->grace_usec) < 0)
-                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
-                return 0;
-        case ARG_ON_REVOKE:
-                parser->options |= OPTION_ON_REVOKE;
-                ctl->on_revoke = optarg;
-                return 0;
-        case ARG_REASON:
-                parser->options |= OPTION_REASON;
-                ctl->reason = optarg;
-                return 0;
         case 'v':
                 parser->options |= OPTION_VERBOSE;
                 ctl->verbose = true;
@@ -349,6 +361,10 @@ static int parse_option(Parser *parser, int c) {
         case ARG_TIMEOUT:
         case ARG_UID:
                 return parse_offer_option(parser, c);
+        case ARG_GRACE:
+        case ARG_ON_REVOKE:
+        case ARG_REASON:
+                return parse_revoke_option(parser, c);
         default:
                 return parse_request_option(parser, c);
         }

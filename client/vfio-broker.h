@@ -242,8 +242,9 @@ int vfb_acquire(vfb *connection, const vfb_request *request, vfb_lease **ret_lea
 
 /*
  * Takes over a lease that was offered with vfb_lease_offer(). Of @request, which may be NULL, only what
- * vfb_request_set_interactive() and vfb_request_set_timeout() have set counts. As vfb_acquire() for all else; the lease
- * hangs on its new lifeline. What the old holder has mapped for DMA stays mapped until somebody unmaps it. Stands on Manager.Claim and Lease.GetFds.
+ * vfb_request_set_interactive() and vfb_request_set_timeout() have set counts. As vfb_acquire() for all else; the
+ * lease hangs on its new lifeline. What the old holder has mapped for DMA stays mapped until somebody unmaps it.
+ * Stands on Manager.Claim and Lease.GetFds.
  *
  * Errors, besides those of any call: -EACCES (AccessDenied: no such offer, used, timed out, for somebody else, or
  * polkit's no; InteractiveAuthorizationRequired), -EDQUOT (QuotaExceeded), -ENODEV (DeviceGone), -ENOENT
@@ -384,9 +385,9 @@ int vfb_lease_renew(vfb_lease *lease, uint64_t duration_usec, uint64_t *ret_expi
 
 /*
  * Offers the lease to any process of the user @uid, or, if @pidfd is not negative, to the process that it is of: who
- * calls vfb_claim() with the token takes it over. @timeout_usec: how long the offer stands; 0 is five minutes. The token is
- * the caller's, for free(), and a secret. The lease must be kept until the other side has it; then vfb_lease_free() closes
- * what is open here, and ends nothing. Waits for the service. Stands on Lease.Offer.
+ * calls vfb_claim() with the token takes it over. @timeout_usec: how long the offer stands; 0 is five minutes. The
+ * token is the caller's, for free(), and a secret. The lease must be kept until the other side has it; then
+ * vfb_lease_free() closes what is open here, and ends nothing. Waits for the service. Stands on Lease.Offer.
  *
  * Errors: -EINVAL (InvalidOption), -ENOENT (NoSuchLease: it is over), -EPERM (NotHolder), -ENOTCONN, -EHOSTUNREACH,
  * -ETIMEDOUT.

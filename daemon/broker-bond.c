@@ -29,7 +29,8 @@ int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request
         case LEASE_BOND_BUS:
                 return 0;
         case LEASE_BOND_PIDFD:
-                return lifeline_new_process(&lease->process, broker->event, request->pidfd, lease_on_process_end, lease);
+                return lifeline_new_process(&lease->process, broker->event, request->pidfd, lease_on_process_end,
+                                            lease);
         case LEASE_BOND_UNIT:
                 lease->unit = strdup(request->unit);
                 lease->invocation = strdup(request->invocation);

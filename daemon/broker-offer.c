@@ -105,6 +105,8 @@ int broker_claim(Broker *broker, const Lease *borrowed, uid_t uid, pid_t pid, co
 
         if (lease->state != LEASE_ACTIVE)
                 return VFB_ERROR_NO_SUCH_LEASE;
+        if (lease->n_tasks > 0)
+                return VFB_ERROR_RATE_LIMITED;
 
         r = task_new(&task, broker, lease);
         if (r < 0)
@@ -144,7 +146,10 @@ int broker_change_hands(Task *task, int *ret_lifeline) {
         Claim *claim = task->claim;
         int r = 0;
 
-        if (claim->user)
+        /* What the old holder still waits for would count as the new one's. */
+        if (lease->n_tasks > 1)
+                r = VFB_ERROR_RATE_LIMITED;
+        else if (claim->user)
                 r = lease_charge_mappings(lease, claim->user, broker->config.mappings_per_user_max,
                                           broker->config.mediated_bytes_per_user_max);
         if (r == 0) {

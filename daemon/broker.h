@@ -223,7 +223,8 @@ int broker_offer(Broker *broker, const Lease *lease, uid_t uid, int pidfd, uint6
 const Lease *broker_find_offer(const Broker *broker, const char *token, uid_t uid, pid_t pid);
 
 /* The claimer has been found to be the one, and may. 0: under way, and the offer is used up; @done will be called once,
- * or has been, as for an Acquire. VFB_ERROR_QUOTA_EXCEEDED and the refusals of broker_get_fds(). */
+ * or has been, as for an Acquire. VFB_ERROR_QUOTA_EXCEEDED and the refusals of broker_get_fds();
+ * VFB_ERROR_RATE_LIMITED, too, while the holder waits for something. */
 int broker_claim(Broker *broker, const Lease *lease, uid_t uid, pid_t pid, const char *sender, BrokerAcquired done,
                  void *userdata);
 

@@ -31,8 +31,8 @@
 #define LOG_ID_REVOKED      "2a25beb770e94b5d80a62115051a6e3f"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
 
-/* A field may be there more than once, such as the device of a lease that has several. The journal keeps their values, but
- * not their order. */
+/* A field may be there more than once, such as the device of a lease that has several. The journal keeps their values,
+ * but not their order. */
 #define LOG_FIELD_LEASE  "VFIO_BROKER_LEASE"
 #define LOG_FIELD_DEVICE "VFIO_BROKER_DEVICE"
 #define LOG_FIELD_DRIVER "VFIO_BROKER_DRIVER" /* of these */

@@ -43,8 +43,8 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
 int authorizer_check(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n, Sender *ret_sender,
                      sd_bus_error *error);
 
-/* Only who is calling, before what is to be asked about is known. Returns as authorizer_ask(); a later question about the
- * same message is not touched. */
+/* Only who is calling, before what is to be asked about is known. Returns as authorizer_ask(); a later question about
+ * the same message is not touched. */
 int authorizer_know_sender(Authorizer *authorizer, sd_bus_message *m, Sender *ret, sd_bus_error *error);
 
 /* The caller has left the bus: its questions are taken back. */

@@ -63,7 +63,8 @@ static int claiming_ask_all(Claiming *claiming, Server *server, const Lease *lea
         return r;
 }
 
-static int claim_start(Server *server, sd_bus_message *m, const Lease *lease, const Sender *sender, sd_bus_error *error) {
+static int claim_start(Server *server, sd_bus_message *m, const Lease *lease, const Sender *sender,
+                       sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
         int r;
 
@@ -81,7 +82,10 @@ static int claim_start(Server *server, sd_bus_message *m, const Lease *lease, co
 }
 
 static void log_refused(const Sender *sender, const sd_bus_error *error) {
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED, .priority = LOG_NOTICE, .error = error->name, .uid = &sender->uid },
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
+                               .priority = LOG_NOTICE,
+                               .error = error->name,
+                               .uid = &sender->uid },
                   "Refused to hand over a lease to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
 }
 

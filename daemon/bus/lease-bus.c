@@ -359,7 +359,8 @@ void lease_emit_moved(Server *server, const Lease *lease) {
         char path[PATH_MAX_BYTES];
 
         path_of_lease(lease, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "BoundTo", "Unit", "Uid", "Pid", NULL);
+        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_LEASE, "BoundTo", "Unit", "Uid", "Pid",
+                                       NULL);
 }
 
 /* A signal to the holder alone, without its arguments. */

@@ -52,7 +52,8 @@ static int units_on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *
 
         /* After it has executed itself anew, systemd may remember. */
         if (refusal && strcmp(refusal->name, SYSTEMD_NAME ".AlreadySubscribed") != 0)
-                log_line(LOG_WARNING, "systemd will not tell of changes of units: %s", refusal->message ?: refusal->name);
+                log_line(LOG_WARNING, "systemd will not tell of changes of units: %s",
+                         refusal->message ?: refusal->name);
         return 1;
 }
 
@@ -81,7 +82,8 @@ static int units_on_match(sd_bus_message *m, void *userdata, sd_bus_error *error
         const sd_bus_error *refusal = sd_bus_message_get_error(m);
 
         if (refusal)
-                log_line(LOG_WARNING, "The bus will not tell of changes of units: %s", refusal->message ?: refusal->name);
+                log_line(LOG_WARNING, "The bus will not tell of changes of units: %s",
+                         refusal->message ?: refusal->name);
         return 1;
 }
 

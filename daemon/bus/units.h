@@ -5,7 +5,8 @@
  * Units
  *
  * What systemd says of the units that leases hang on, asked for without waiting. A unit is meant as it runs now:
- * started anew, it is another run with another invocation id, and what hung on the old one has ended. Owned by the server.
+ * started anew, it is another run with another invocation id, and what hung on the old one has ended. Owned by the
+ * server.
  */
 
 #include <stdbool.h>

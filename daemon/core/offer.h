@@ -22,11 +22,13 @@ typedef struct Offer Offer;
 
 /* @pidfd, which must have passed pidfd_check(), if it is not negative, and @uid otherwise. @over comes after
  * @timeout_usec, and may free the offer. */
-int offer_new(Offer **ret, sd_event *event, uid_t uid, int pidfd, uint64_t timeout_usec, TermEvent over, void *userdata);
+int offer_new(Offer **ret, sd_event *event, uid_t uid, int pidfd, uint64_t timeout_usec, TermEvent over,
+              void *userdata);
 Offer *offer_free(Offer *offer);
 DEFINE_CLEANUP(Offer, offer_free)
 
 void offer_token(const Offer *offer, char ret[OFFER_TOKEN_MAX]);
 
-/* Says not what is wrong, nor by the time that it takes how much of the token is right. @pid: of the process that the bus knows the caller by, 0 if it does not. */
+/* Says not what is wrong, nor by the time that it takes how much of the token is right. @pid: of the process that the
+ * bus knows the caller by, 0 if it does not. */
 bool offer_is_for(const Offer *offer, const char *token, uid_t uid, pid_t pid);
