@@ -330,6 +330,7 @@ START_TEST(claimer_that_leaves_leaves_it_to_the_old_holder) {
         Grant *grant = must_acquire(world->bus, NVME);
         const char *token = must_offer(grant, OTHER);
 
+        settled_fds(world); /* the next child is the claim's */
         vfio_fail(world, NVME, "open-delay-ms", "300");
         ck_assert_int_ge(sd_bus_message_new_method_call(leaving, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim"), 0);
         ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0)), 0);
