@@ -362,6 +362,23 @@ START_TEST(what_the_old_holder_was_bound_to_ends_it_no_more) {
 }
 END_TEST
 
+START_TEST(process_of_the_old_holder_ends_it_no_more) {
+        pid_t pid = world_spawn_holder(STDERR_FILENO);
+        int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        Grant *grant = NULL, *claimed = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd }), "");
+        close(pidfd);
+        ck_assert_str_eq(grant_claim(&claimed, other, must_offer(grant, OTHER)), "");
+        WAIT_FOR(world, count_fds(world->daemon_pid, "pidfd") == 0);
+        world_kill(pid, SIGKILL);
+        grant_free(grant);
+        for (int times = 0; times < 20; times++)
+                check_is_of(claimed, OTHER);
+        await_end(claimed);
+}
+END_TEST
+
 START_TEST(time_goes_on_as_it_was) {
         Grant *grant = NULL, *claimed = NULL;
 
@@ -439,6 +456,7 @@ int main(void) {
                 tcase_add_test(tcase, claim_that_the_kernel_refuses_leaves_it_to_the_old_holder);
                 tcase_add_test(tcase, claimer_that_leaves_leaves_it_to_the_old_holder);
                 tcase_add_test(tcase, what_the_old_holder_was_bound_to_ends_it_no_more);
+                tcase_add_test(tcase, process_of_the_old_holder_ends_it_no_more);
                 tcase_add_test(tcase, time_goes_on_as_it_was);
                 tcase_add_test(tcase, it_can_be_handed_on_and_back);
                 tcase_add_test(add_case(suite, "restart", make_world_that_is_kept), offers_are_forgotten_by_a_restart_and_claims_are_not);

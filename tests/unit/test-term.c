@@ -63,6 +63,7 @@ START_TEST(a_term_warns_and_then_is_over_once) {
         ck_assert_uint_ge(warned_at, until - 20 * MSEC);
         run_until(&n_over);
         ck_assert_uint_ge(over_at, until);
+        ck_assert_uint_lt(over_at, until + 1000 * MSEC);
         ck_assert_ptr_null(term);
         ck_assert_int_eq(sd_event_run(event, 50 * MSEC), 0);
         ck_assert_uint_eq(n_warned, 1);
