@@ -362,6 +362,46 @@ START_TEST(what_the_old_holder_was_bound_to_ends_it_no_more) {
 }
 END_TEST
 
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        snprintf(userdata, 128, "%s", sd_bus_message_is_method_error(m, NULL) ? sd_bus_message_get_error(m)->name : "answered");
+        return 0;
+}
+
+/* What it waits for comes first, and then it is the old holder's no more; or it comes too late. */
+START_TEST(nothing_of_the_old_holder_is_under_way_when_it_changes_hands) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char old[128] = "", new[128] = "", token[64];
+        size_t before = settled_fds(world);
+
+        snprintf(token, sizeof(token), "%s", must_offer(grant, OTHER));
+        vfio_fail(world, NVME, "open-delay-ms", "300");
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
+                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
+        ck_assert_int_ge(sd_bus_flush(world->bus), 0);
+        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        ck_assert_str_eq(claim_refusal(other, token), REFUSED("RateLimited"));
+        WAIT_FOR(world, *old);
+        ck_assert_str_eq(old, "answered");
+
+        /* The token is still good. Now it is the claim that comes first. */
+        settled_fds(world);
+        ck_assert_int_ge(sd_bus_call_method_async(other, NULL, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", on_reply, new, "sa{sv}t",
+                                                  token, 0, UINT64_C(0)), 0);
+        ck_assert_int_ge(sd_bus_flush(other), 0);
+        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        *old = '\0';
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
+                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
+        WAIT_FOR(world, ({ sd_bus_process(other, NULL); *old && *new; }));
+        ck_assert_str_eq(new, "org.vfiobroker1.Error.RateLimited");
+        ck_assert_str_eq(old, "answered");
+        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        check_is_of(grant, world_user());
+        WAIT_FOR(world, count_fds(world->daemon_pid, "") == before);
+        await_end(grant);
+}
+END_TEST
+
 START_TEST(process_of_the_old_holder_ends_it_no_more) {
         pid_t pid = world_spawn_holder(STDERR_FILENO);
         int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
@@ -456,6 +496,7 @@ int main(void) {
                 tcase_add_test(tcase, claim_that_the_kernel_refuses_leaves_it_to_the_old_holder);
                 tcase_add_test(tcase, claimer_that_leaves_leaves_it_to_the_old_holder);
                 tcase_add_test(tcase, what_the_old_holder_was_bound_to_ends_it_no_more);
+                tcase_add_test(tcase, nothing_of_the_old_holder_is_under_way_when_it_changes_hands);
                 tcase_add_test(tcase, process_of_the_old_holder_ends_it_no_more);
                 tcase_add_test(tcase, time_goes_on_as_it_was);
                 tcase_add_test(tcase, it_can_be_handed_on_and_back);
