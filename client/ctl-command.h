@@ -19,6 +19,8 @@ enum {
         OPTION_GRACE = 128,
         OPTION_ON_REVOKE = 256,
         OPTION_OFFER = 512, /* uid, pid, timeout */
+        OPTION_BIND = 1024, /* driver */
+        OPTION_COMPANIONS = 2048,
 };
 
 typedef struct Command {

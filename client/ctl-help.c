@@ -63,6 +63,10 @@ int help_command(const Command *command) {
                      "                         program");
         if (command->options & OPTION_GRACE)
                 puts("     --grace=TIME        that the holder has to let go (default: 30s); 0 is none");
+        if (command->options & OPTION_BIND)
+                puts("     --driver=NAME       this VFIO driver, and not what the kernel's modules name for the device");
+        if (command->options & OPTION_COMPANIONS)
+                puts("     --companions=WHAT   of its group, on host drivers: auto (default), include, refuse");
         if (command->options & OPTION_REASON)
                 puts("     --reason=TEXT       why");
         if (command->options & OPTION_LOG)

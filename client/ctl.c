@@ -90,6 +90,15 @@ static const Command commands[] = {
           "quarantined, returned, device-gone, ...), message_id, lease, devices, drivers, uid, reset, reason, error,\n"
           "text.",
           OPTION_DEVICE | OPTION_LOG, 0, -1, ctl_log },
+        { "bind", "DEVICE... [--driver NAME] [--companions WHAT]",
+          "take devices from the host's drivers\n\n"
+          "Each goes to a VFIO driver with those of its IOMMU group that are on host drivers, all of these or none;\n"
+          "what they were is kept for restore. What the host needs itself is refused.",
+          OPTION_BIND | OPTION_COMPANIONS, 1, -1, ctl_bind },
+        { "restore", "DEVICE...",
+          "give devices back to the drivers that they had\n\n"
+          "What went along with them goes back along with them.",
+          0, 1, -1, ctl_restore },
         { "monitor", "",
           "what happens, as it happens\n\n"
           "--json: a line for each event: time_usec, event (device-new, device-removed, lease-new, lease-removed,\n"
@@ -102,6 +111,8 @@ static const Command commands[] = {
 
 enum {
         ARG_COLOR = 0x100,
+        ARG_COMPANIONS,
+        ARG_DRIVER,
         ARG_FULL,
         ARG_GRACE,
         ARG_JSON,
@@ -126,8 +137,10 @@ enum {
 
 static const struct option long_options[] = {
         { "color", required_argument, NULL, ARG_COLOR },
+        { "companions", required_argument, NULL, ARG_COMPANIONS },
         { "device", required_argument, NULL, 'd' },
         { "follow", no_argument, NULL, 'f' },
+        { "driver", required_argument, NULL, ARG_DRIVER },
         { "full", no_argument, NULL, ARG_FULL },
         { "grace", required_argument, NULL, ARG_GRACE },
         { "help", no_argument, NULL, 'h' },
@@ -343,6 +356,14 @@ static int parse_option(Parser *parser, int c) {
         case ARG_ONE_TIME:
                 parser->options |= OPTION_ONE_TIME;
                 ctl->one_time = true;
+                return 0;
+        case ARG_DRIVER:
+                parser->options |= OPTION_BIND;
+                ctl->driver = optarg;
+                return 0;
+        case ARG_COMPANIONS:
+                parser->options |= OPTION_COMPANIONS;
+                ctl->companions = optarg;
                 return 0;
         case 'v':
                 parser->options |= OPTION_VERBOSE;

@@ -41,6 +41,8 @@ typedef struct Ctl {
         bool one_time;
         const char *vf_token;
         const char *reason;
+        const char *driver;     /* VFIO driver */
+        const char *companions; /* as in the option of Bind and Acquire */
         uint64_t duration_usec; /* 0: not said */
         const char *lifetime;   /* as in the option */
         const char *lease;      /* of log */
@@ -76,6 +78,7 @@ static inline void table_unrefp(struct libscols_table **table) {
 
 /* Subcommands. @args ends with NULL. */
 int ctl_acquire(Ctl *ctl, char **args);
+int ctl_bind(Ctl *ctl, char **args);
 int ctl_claim(Ctl *ctl, char **args);
 int ctl_explain(Ctl *ctl, char **args);
 int ctl_leases(Ctl *ctl, char **args);
@@ -86,6 +89,7 @@ int ctl_offer(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
 int ctl_renew(Ctl *ctl, char **args);
+int ctl_restore(Ctl *ctl, char **args);
 int ctl_revoke(Ctl *ctl, char **args);
 int ctl_run(Ctl *ctl, char **args);
 int ctl_show(Ctl *ctl, char **args);

@@ -301,6 +301,7 @@ void broker_abandon(Broker *broker, void *userdata) {
                         task->mapped = NULL;
                 }
         broker_abandon_searches(broker, userdata);
+        broker_abandon_bindings(broker, userdata);
 }
 
 /* What is open goes to who has asked. */

@@ -9,9 +9,21 @@
 #include "broker-internal.h"
 #include "errors.h"
 
+bool broker_group_is_moving(const Group *group) {
+        const Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->moving)
+                        return true;
+
+        return false;
+}
+
 const char *broker_availability(const Device *device) {
         if (device->group && device->group->lease)
                 return "leased";
+        if (device->group && broker_group_is_moving(device->group))
+                return "held";
         if (device->quarantine)
                 return "quarantined";
         if (!device->group)
@@ -38,6 +50,22 @@ static int find_lease(const char *about, const Group *group, Findings *findings)
 
         snprintf(finding->lease, sizeof(finding->lease), "%s", lease->id);
         return finding_set_fix(finding, "wait until it is released: vfio-broker leases");
+}
+
+/* For a moment, or until its driver lets go of it. */
+static int find_move(const char *about, const Group *group, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!broker_group_is_moving(group))
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, about,
+                               "A device of IOMMU group %u is on its way to another driver", group->number);
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "try again in a moment");
 }
 
 /* For some seconds at most. */
@@ -89,7 +117,7 @@ static int find_driver(const Device *device, Findings *findings) {
 
         snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
         snprintf(finding->driver, sizeof(finding->driver), "%s", driver);
-        return finding_set_fix(finding, "bind it: driverctl set-override %s vfio-pci", device_id(device));
+        return finding_set_fix(finding, "bind it: vfio-broker bind %s", device_id(device));
 }
 
 /* Every device of the group, but @asking for itself, that is in the host's hands. */
@@ -110,9 +138,7 @@ static int find_blockers(const char *about, const Group *group, const Device *as
 
                 snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
                 snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
-                r = finding_set_fix(
-                        finding, "bind that to vfio-pci as well (driverctl set-override %s vfio-pci), or unbind it",
-                        device_id(device));
+                r = finding_set_fix(finding, "bind that as well: vfio-broker bind %s", device_id(device));
                 if (r < 0)
                         return r;
         }
@@ -129,8 +155,22 @@ int broker_group_findings(const Group *group, Findings *findings) {
         r = find_reset("", group, findings);
         if (r < 0)
                 return r;
+        r = find_move("", group, findings);
+        if (r < 0)
+                return r;
 
         return find_blockers("", group, NULL, findings);
+}
+
+int broker_find_taken(const Device *device, Findings *findings) {
+        int r;
+
+        r = find_lease(device_id(device), device->group, findings);
+        if (r >= 0)
+                r = find_reset(device_id(device), device->group, findings);
+        if (r >= 0)
+                r = find_move(device_id(device), device->group, findings);
+        return r;
 }
 
 int broker_device_findings(const Device *device, Findings *findings) {
@@ -146,10 +186,7 @@ int broker_device_findings(const Device *device, Findings *findings) {
                 if (r < 0)
                         return r;
         } else {
-                r = find_lease(device_id(device), device->group, findings);
-                if (r < 0)
-                        return r;
-                r = find_reset(device_id(device), device->group, findings);
+                r = broker_find_taken(device, findings);
                 if (r < 0)
                         return r;
         }
@@ -249,6 +286,31 @@ static int find_companions(const Device *device, Findings *findings) {
         return 0;
 }
 
+/* What a bind of it would mean: what goes along, and what it would be refused for. */
+static int find_bind(Broker *broker, const Device *device, Findings *findings) {
+        const Device *scope[BROKER_MOVES_MAX];
+        BrokerUse uses[BROKER_USES_MAX];
+        unsigned n, n_uses;
+        int r = 0;
+
+        if (device->facts.vfio_driver || !device->group)
+                return 0;
+
+        n = broker_bind_scope(device, scope);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                if (scope[i] != device)
+                        r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
+                                              "%s, on host driver %s, goes along when %s is bound", device_id(scope[i]),
+                                              scope[i]->facts.driver, device_id(device));
+                n_uses = broker_host_uses(broker, scope[i], uses);
+                for (unsigned j = 0; r >= 0 && j < n_uses; j++)
+                        r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
+                                              device_id(device), "The host needs %s, so it cannot be bound: %s",
+                                              device_id(scope[i]), uses[j].text);
+        }
+        return r;
+}
+
 static int find_missing(const BrokerTarget *target, Findings *findings) {
         if (target->gone)
                 return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
@@ -279,6 +341,8 @@ static int find_about_target(Broker *broker, const BrokerRequest *request, unsig
                 return r;
 
         r = find_remains(device, request->uid, findings);
+        if (r >= 0)
+                r = find_bind(broker, device, findings);
         if (r < 0)
                 return r;
 

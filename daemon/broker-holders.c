@@ -88,18 +88,30 @@ static void search_on_done(int r, const void *data, int *fds, size_t n_fds, void
         done(r, lease_find(&broker->leases, lease), &holders, done_userdata);
 }
 
-/* All VFIO devices: first those of the lease's groups, since who has the group can have all of these. */
-static unsigned list_suspects(const Broker *broker, const Lease *lease, bool ours, SuspectAddress *ret) {
+/* Whose devices are searched for: @lease's groups, or @group. */
+typedef struct Subject {
+        const Lease *lease;
+        const Group *group;
+} Subject;
+
+static bool subject_has(const Subject *subject, const Device *device) {
+        if (!device->group)
+                return false;
+        return subject->group ? device->group == subject->group : device->group->lease == subject->lease;
+}
+
+/* All VFIO devices: first those of the subject's groups, since who has the group can have all of these. */
+static unsigned list_suspects(const Broker *broker, const Subject *subject, bool ours, SuspectAddress *ret) {
         const Device *device;
         unsigned n = 0;
 
         TAILQ_FOREACH(device, &broker->devices.queue, all)
-                if (device->facts.vfio_driver && (device->group && device->group->lease == lease) == ours)
+                if (device->facts.vfio_driver && subject_has(subject, device) == ours)
                         snprintf(ret[n++], sizeof(*ret), "%s", device_id(device));
         return n;
 }
 
-static int search_start(Search *search, const Lease *lease, HoldersPlan *plan) {
+static int search_start(Search *search, const Subject *subject, HoldersPlan *plan) {
         const Broker *broker = search->broker;
         _cleanup_(freep) SuspectAddress *ours = NULL, *others = NULL;
         int keep[4];
@@ -111,9 +123,9 @@ static int search_start(Search *search, const Lease *lease, HoldersPlan *plan) {
                 return -ENOMEM;
 
         plan->ours = ours;
-        plan->n_ours = list_suspects(broker, lease, true, ours);
+        plan->n_ours = list_suspects(broker, subject, true, ours);
         plan->others = others;
-        plan->n_others = list_suspects(broker, lease, false, others);
+        plan->n_others = list_suspects(broker, subject, false, others);
 
         keep[n_keep++] = plan->proc = broker->proc_fd;
         keep[n_keep++] = plan->sys = broker->sys_fd;
@@ -132,18 +144,35 @@ static int search_start(Search *search, const Lease *lease, HoldersPlan *plan) {
         });
 }
 
-int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata) {
-        HoldersPlan plan = {
-                .container = lease->container_fd,
-                .self = getpid(),
-                .spared = broker->spared,
-                .signal = signal,
-        };
+static int broker_search_subject(Broker *broker, const Subject *subject, HoldersPlan *plan, BrokerSearched done,
+                                 void *userdata) {
         Search *search;
         int r;
 
         if (broker->n_searches >= SEARCHES_MAX)
                 return VFB_ERROR_RATE_LIMITED;
+
+        plan->self = getpid();
+        plan->spared = broker->spared;
+        search = calloc(1, sizeof(*search));
+        if (!search)
+                return -ENOMEM;
+        search->broker = broker;
+        search->done = done;
+        search->userdata = userdata;
+        if (subject->lease)
+                memcpy(search->lease, subject->lease->id, sizeof(search->lease));
+        LIST_INSERT_HEAD(&broker->searches, search, all);
+        broker->n_searches++;
+
+        r = search_start(search, subject, plan);
+        if (r < 0)
+                search_free(search);
+        return r;
+}
+
+int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata) {
+        HoldersPlan plan = { .container = lease->container_fd, .signal = signal };
 
         if (lease->lifeline)
                 lifeline_identity(lease->lifeline, &plan.lifeline_dev, &plan.lifeline_ino);
@@ -151,20 +180,13 @@ int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched
         for (unsigned i = 0; i < lease->n_groups; i++)
                 plan.groups[i] = lease->groups[i]->number;
 
-        search = calloc(1, sizeof(*search));
-        if (!search)
-                return -ENOMEM;
-        search->broker = broker;
-        search->done = done;
-        search->userdata = userdata;
-        memcpy(search->lease, lease->id, sizeof(search->lease));
-        LIST_INSERT_HEAD(&broker->searches, search, all);
-        broker->n_searches++;
+        return broker_search_subject(broker, &(Subject){ .lease = lease }, &plan, done, userdata);
+}
 
-        r = search_start(search, lease, &plan);
-        if (r < 0)
-                search_free(search);
-        return r;
+int broker_search_group(Broker *broker, const Group *group, BrokerSearched done, void *userdata) {
+        HoldersPlan plan = { .container = -EBADF, .n_groups = 1, .groups = { group->number } };
+
+        return broker_search_subject(broker, &(Subject){ .group = group }, &plan, done, userdata);
 }
 
 int broker_list_holders(Broker *broker, const Lease *lease, BrokerSearched done, void *userdata) {

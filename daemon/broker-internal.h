@@ -14,15 +14,18 @@
 #include "broker.h"
 #include "config.h"
 #include "core/journal.h"
+#include "core/origin.h"
 #include "kernel/dma.h"
 #include "kernel/vfio.h"
 
+typedef struct Binding Binding;
 typedef struct Hwdb Hwdb;
 typedef struct Job Job;
 typedef struct Search Search;
 typedef struct Task Task;
 typedef struct Claim Claim;
 typedef struct Uevent Uevent;
+LIST_HEAD(BindingList, Binding);
 LIST_HEAD(TaskList, Task);
 LIST_HEAD(SearchList, Search);
 
@@ -37,6 +40,7 @@ struct Broker {
         Config config;
         char *root;
         int sys_fd, dev_fd;
+        int host_fd; /* of /proc for what the host itself uses: a test's, if it has one */
         int proc_fd; /* of the machine, also where the two others are a test's */
         DeviceList devices;
         GroupList groups;
@@ -45,6 +49,8 @@ struct Broker {
         struct TaskList tasks;
         unsigned n_tasks;
         unsigned n_cuts; /* among them */
+        struct BindingList bindings; /* see broker-moves.c */
+        unsigned n_bindings;
         struct SearchList searches; /* see broker-holders.c */
         unsigned n_searches;
         pid_t spared; /* never gets a signal; 0: nobody */
@@ -124,6 +130,7 @@ int broker_record_lease(Broker *broker, const Lease *lease);
 /* The same where a failure can only be told, not undone. */
 void broker_note_lease(Broker *broker, const Lease *lease);
 void broker_note_device(Broker *broker, Device *device);
+int broker_record_device(Broker *broker, Device *device);
 
 /* The same limit again, after a restart. */
 int broker_resume_limit(Broker *broker, Lease *lease, uint64_t duration_usec, uint64_t until_usec);
@@ -208,9 +215,60 @@ bool broker_must_cut(const Lease *lease);
  * over. VFB_ERROR_RATE_LIMITED. */
 int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata);
 
+/* The same for a group that need not be leased: who has something of it. @lease of @done is NULL. */
+int broker_search_group(Broker *broker, const Group *group, BrokerSearched done, void *userdata);
+
 /* Nobody waits under @userdata any more. */
 void broker_abandon_searches(Broker *broker, void *userdata);
 Search *search_free(Search *search);
+
+/* drivers */
+
+#define BINDING_DEVICES_MAX 128
+
+typedef enum BindingGoal {
+        BINDING_GOAL_BIND,    /* to VFIO; all or none */
+        BINDING_GOAL_RESTORE, /* to what they were */
+        BINDING_GOAL_NONE,    /* to no driver, and what they were is not forgotten */
+} BindingGoal;
+
+typedef struct BindingSpec {
+        BindingGoal goal;
+        bool must; /* there is no limit for what only goes back */
+        uid_t uid; /* -1: nobody has asked */
+        const char *lease; /* NULL: for none */
+        OriginRestore restore; /* after that */
+} BindingSpec;
+
+/* VFB_ERROR_RATE_LIMITED. */
+int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec);
+Binding *binding_free(Binding *binding);
+DEFINE_CLEANUP(Binding, binding_free)
+
+/* @wanted: the VFIO driver; NULL on the way back. VFB_ERROR_QUOTA_EXCEEDED. */
+int binding_add(Binding *binding, const Device *device, const char *wanted);
+Broker *binding_broker(const Binding *binding);
+void binding_on_done(Binding *binding, BrokerBound done, void *userdata);
+
+/* Nothing happens before the loop turns; from here on the binding is the broker's. */
+int binding_start(Binding *binding);
+
+void broker_abandon_bindings(Broker *broker, void *userdata);
+
+/* Somebody else has changed the driver, or it is as it was: there is nothing to go back to. */
+void broker_drop_origin(Broker *broker, Device *device);
+
+/* What an earlier daemon has left on its way. */
+void broker_resume_bindings(Broker *broker);
+
+/* Whether the driver of one of its devices is being changed. */
+bool broker_group_is_moving(const Group *group);
+
+/* What stands in the way of a device as long as others have its group, which it must have: lease, reset, move. */
+int broker_find_taken(const Device *device, Findings *findings);
+
+/* An error for each use that the host has for the device. */
+int broker_find_host_uses(Broker *broker, const Device *device, const char *about, Findings *findings);
 
 /* The ids of the lease's devices, separated by spaces. */
 void broker_lease_ids(const Lease *lease, char *ret, size_t size);

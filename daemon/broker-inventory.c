@@ -173,8 +173,10 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
                 return r;
 
         NOTIFY(broker, device_changed, device);
-        if (!facts->vfio_driver)
+        if (!facts->vfio_driver && !device->moving)
                 broker_lose_device(broker, device, "driver", true);
+        if (device->origin && !device->moving && facts->driver[0] && !facts->vfio_driver)
+                broker_drop_origin(broker, device); /* somebody else has brought it back, or elsewhere */
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
         return 0;

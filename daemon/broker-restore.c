@@ -330,6 +330,9 @@ static void restore_device(const char *name, void *userdata) {
                 device->bus_works = record.bus_works;
                 strcpy(device->bus_reset, record.bus_reset);
                 device->last_uid = record.last_uid;
+                device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
+                if (device->origin)
+                        *device->origin = record.origin;
                 device->record = TAKE_PTR(text);
         }
         device_record_done(&record);
@@ -403,6 +406,8 @@ int broker_restore(Broker *broker) {
         restore_leftovers(&restore);
         if (r >= 0)
                 r = journal_list(broker->journal, RECORD_LIFELINE_PREFIX, tidy_lifeline, broker);
+
+        broker_resume_bindings(broker);
 
         fdstore_done(&restore.store);
         return r;

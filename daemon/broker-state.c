@@ -85,31 +85,38 @@ static bool texts_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-void broker_note_device(Broker *broker, Device *device) {
+int broker_record_device(Broker *broker, Device *device) {
         _cleanup_(freep) char *text = NULL;
         char name[JOURNAL_NAME_MAX];
         int r;
 
         if (!broker->journal)
-                return;
+                return 0;
 
         name_of_device(device, name);
         r = record_of_device(device, &text);
         if (r >= 0 && texts_equal(text, device->record))
-                return;
+                return 0;
         if (r >= 0 && text)
                 r = journal_write(broker->journal, name, text);
         else if (r >= 0)
                 journal_remove(broker->journal, name);
-        if (r < 0) {
-                log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_ERR, .device = device_id(device) },
-                          "Cannot write down the state of %s, a restart would forget it: %s", device_id(device),
-                          strerror(-r));
-                return;
-        }
+        if (r < 0)
+                return r;
 
         free(device->record);
         device->record = TAKE_PTR(text);
+        return 0;
+}
+
+void broker_note_device(Broker *broker, Device *device) {
+        int r;
+
+        r = broker_record_device(broker, device);
+        if (r < 0)
+                log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_ERR, .device = device_id(device) },
+                          "Cannot write down the state of %s, a restart would find it as it was before: %s",
+                          device_id(device), strerror(-r));
 }
 
 void broker_forget_device(Broker *broker, const Device *device) {

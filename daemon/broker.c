@@ -13,10 +13,11 @@
 #include "kernel/uevent.h"
 
 static int broker_open_root(Broker *broker, const char *root) {
-        _cleanup_(freep) char *sys = NULL, *dev = NULL;
+        _cleanup_(freep) char *sys = NULL, *dev = NULL, *proc = NULL;
 
         broker->root = strdup(root);
-        if (!broker->root || asprintf(&sys, "%s/sys", root) < 0 || asprintf(&dev, "%s/dev", root) < 0)
+        if (!broker->root || asprintf(&sys, "%s/sys", root) < 0 || asprintf(&dev, "%s/dev", root) < 0 ||
+            asprintf(&proc, "%s/proc", root) < 0)
                 return -ENOMEM;
 
         broker->sys_fd = open(sys, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -31,7 +32,10 @@ static int broker_open_root(Broker *broker, const char *root) {
         if (broker->proc_fd < 0)
                 return -errno;
 
-        return 0;
+        broker->host_fd = *root ? open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        if (broker->host_fd < 0)
+                broker->host_fd = fcntl(broker->proc_fd, F_DUPFD_CLOEXEC, 3);
+        return broker->host_fd < 0 ? -errno : 0;
 }
 
 int broker_new(Broker **ret, sd_event *event, const Config *config, const char *root) {
@@ -42,7 +46,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         if (!broker)
                 return -ENOMEM;
 
-        broker->sys_fd = broker->dev_fd = broker->proc_fd = -EBADF;
+        broker->sys_fd = broker->dev_fd = broker->proc_fd = broker->host_fd = -EBADF;
         broker->event = sd_event_ref(event);
         broker->config = *config;
         TAILQ_INIT(&broker->devices.queue);
@@ -51,6 +55,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         TAILQ_INIT(&broker->leases.queue);
         LIST_INIT(&broker->tasks);
         LIST_INIT(&broker->searches);
+        LIST_INIT(&broker->bindings);
 
         r = term_prepare(event);
         if (r < 0)
@@ -68,6 +73,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
 }
 
 Broker *broker_free(Broker *broker) {
+        Binding *binding;
         Device *device;
         Group *group;
         Lease *lease;
@@ -82,6 +88,8 @@ Broker *broker_free(Broker *broker) {
         uevent_free(broker->uevent);
         while ((task = LIST_FIRST(&broker->tasks)))
                 task_free(task);
+        while ((binding = LIST_FIRST(&broker->bindings)))
+                binding_free(binding);
         while ((search = LIST_FIRST(&broker->searches)))
                 search_free(search);
         while ((lease = TAILQ_FIRST(&broker->leases.queue)))
@@ -96,6 +104,7 @@ Broker *broker_free(Broker *broker) {
         sd_event_unref(broker->event);
         closep(&broker->sys_fd);
         closep(&broker->dev_fd);
+        closep(&broker->host_fd);
         closep(&broker->proc_fd);
         free(broker->root);
         free(broker);

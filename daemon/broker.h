@@ -284,5 +284,49 @@ int broker_list_holders(Broker *broker, const Lease *lease, BrokerSearched done,
 /* A process that is never ended by force: the bus is not to blame for what is in its queues. */
 void broker_spare(Broker *broker, pid_t pid);
 
+/* drivers */
+
+#define BROKER_USES_MAX  16
+#define BROKER_MOVES_MAX 128
+
+typedef struct BrokerUse {
+        char kind[16];  /* "block", "network", "display", "sriov", "unknown" */
+        char text[128]; /* printable */
+} BrokerUse;
+
+/* What the host itself needs the device for; returns how many there are. Reads /sys and /proc. */
+unsigned broker_host_uses(Broker *broker, const Device *device, BrokerUse ret[BROKER_USES_MAX]);
+
+/* The driver that it had before the broker changed it; "" if it had none, or still has it. */
+const char *broker_restore_driver(const Device *device);
+
+typedef enum BrokerCompanions {
+        BROKER_COMPANIONS_AUTO, /* those that the host has go along */
+        BROKER_COMPANIONS_INCLUDE,
+        BROKER_COMPANIONS_REFUSE,
+} BrokerCompanions;
+
+typedef struct BrokerBind {
+        const char *driver; /* "": the VFIO driver that the modules' list names for the device */
+        BrokerCompanions companions;
+        uid_t uid;
+} BrokerBind;
+
+/* The devices whose drivers a bind of @device, or a restore, would change; itself first, if it is one of them. */
+unsigned broker_bind_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]);
+unsigned broker_restore_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]);
+
+/* @r: 0, or a refusal with @why, or negative errno. */
+typedef void (*BrokerBound)(int r, const Finding *why, void *userdata);
+
+/* The device, and its companions that are on host drivers, go to VFIO drivers, or none of them. Reads them anew, so
+ * @device may be gone afterwards. 0: under way, @done will be called once. Positive: refused, and @findings says why. */
+int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Findings *findings, BrokerBound done,
+                void *userdata);
+
+/* All of its group that were bound go back to what they were. Likewise. */
+int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,
+                     void *userdata);
+
 /* @reason NULL: the administrator's word that it is clean. */
 int broker_quarantine(Broker *broker, const Device *device, const char *reason, uid_t uid);

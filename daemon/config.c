@@ -34,6 +34,7 @@ static const struct {
         /* 65535 is what a container takes unless vfio_iommu_type1's dma_entry_limit is raised. */
         { "Limits", "MappingsPerLeaseMax", offsetof(Config, mappings_per_lease_max), 0, 65535 },
         { "Limits", "MappingsPerUserMax", offsetof(Config, mappings_per_user_max), 0, 1000000 },
+        { "Binding", "DriverTimeoutSec", offsetof(Config, driver_timeout_sec), 1, 600 },
 };
 
 static const struct {
@@ -68,6 +69,7 @@ void config_default(Config *ret) {
                 .mappings_per_user_max = 4096,
                 .mediated_bytes_per_lease_max = UINT64_C(1) << 30,
                 .mediated_bytes_per_user_max = UINT64_C(4) << 30,
+                .driver_timeout_sec = 20,
         };
 }
 

@@ -25,6 +25,7 @@ typedef struct Config {
         uint64_t mediated_bytes_per_lease_max;
         uint64_t mediated_bytes_per_user_max;
         ResetRules reset;
+        unsigned driver_timeout_sec; /* how long a driver may take to let go of a device, or to take it */
 } Config;
 
 void config_default(Config *ret);

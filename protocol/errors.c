@@ -73,11 +73,23 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_NOT_VFIO] = {
                 OURS("NotVfio"), ENXIO, 6,
                 "The device is not bound to a VFIO driver",
-                "Bind it first: driverctl set-override ADDRESS vfio-pci" },
+                "Bind it first: vfio-broker bind ADDRESS" },
         [VFB_ERROR_NOT_VIABLE] = {
                 OURS("NotViable"), EPERM, 6,
                 "Another device of the IOMMU group is in the host's hands",
-                "Bind every device of the group to vfio-pci, or unbind it from its driver" },
+                "Bind every device of the group: vfio-broker bind ADDRESS" },
+        [VFB_ERROR_IN_USE_BY_HOST] = {
+                OURS("InUseByHost"), EBUSY, 5,
+                "The host itself needs the device",
+                "Unmount what is on it, or let another interface have the route, and try again" },
+        [VFB_ERROR_DRIVER_BIND_FAILED] = {
+                OURS("DriverBindFailed"), EIO, 6,
+                "The driver did not take the device",
+                "See what the kernel says: journalctl --dmesg" },
+        [VFB_ERROR_DRIVER_UNBIND_TIMEOUT] = {
+                OURS("DriverUnbindTimeout"), ETIMEDOUT, 5,
+                "The driver does not let go of the device",
+                "End the processes that have it open; the broker goes on with it when the kernel does" },
         [VFB_ERROR_LEASED] = {
                 OURS("Leased"), EBUSY, 5,
                 "The device, or another one of its IOMMU group, is leased",

@@ -26,6 +26,7 @@
 #define VFB_ACTION_ACQUIRE    "org.vfiobroker1.acquire"
 #define VFB_ACTION_REVOKE     "org.vfiobroker1.revoke"
 #define VFB_ACTION_QUARANTINE "org.vfiobroker1.quarantine"
+#define VFB_ACTION_BIND       "org.vfiobroker1.bind"
 #define VFB_ACTION_INSPECT    "org.vfiobroker1.inspect-others"
 
 /* lease modes */

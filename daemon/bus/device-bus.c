@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "bus/append.h"
 #include "bus/authorizer.h"
+#include "bus/bind-bus.h"
 #include "bus/details.h"
 #include "bus/device-bus.h"
 #include "bus/options.h"
@@ -124,6 +125,8 @@ static int device_property(sd_bus *bus, const char *path, const char *interface,
                 return sd_bus_message_append(m, "s", "pci");
         if (strcmp(property, "Driver") == 0)
                 return sd_bus_message_append(m, "s", device->facts.driver);
+        if (strcmp(property, "RestoreDriver") == 0)
+                return sd_bus_message_append(m, "s", broker_restore_driver(device));
         if (strcmp(property, "IsVfioDriver") == 0)
                 return sd_bus_message_append(m, "b", device->facts.vfio_driver);
         if (strcmp(property, "NumaNode") == 0)
@@ -253,6 +256,16 @@ static const sd_bus_vtable device_vtable[] = {
                                 SD_BUS_NO_RESULT,
                                 device_method_unquarantine,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Bind",
+                                SD_BUS_ARGS("s", driver, "a{sv}", options, "t", flags),
+                                SD_BUS_NO_RESULT,
+                                device_method_bind,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Restore",
+                                SD_BUS_ARGS("t", flags),
+                                SD_BUS_NO_RESULT,
+                                device_method_restore,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
 
         SD_BUS_PROPERTY("Id", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Generation", "t", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -262,12 +275,14 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Vendor", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Model", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Driver", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("RestoreDriver", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IsVfioDriver", "b", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Cdev", "s", device_property_cdev, 0, 0),
         SD_BUS_PROPERTY("Group", "o", device_property_group, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NumaNode", "i", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Availability", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", device_property_blockers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("HostUses", "a(ss)", device_property_host_uses, 0, 0),
         SD_BUS_PROPERTY("Lease", "o", device_property_lease, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ResetMethods", "as", device_property, 0, 0),
         SD_BUS_PROPERTY("ResetScope", "ao", device_property_reset_scope, 0, 0),
@@ -304,5 +319,5 @@ void device_emit_standing(Server *server, const Device *device) {
 
         path_of_device(device, path);
         sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Availability", "Blockers",
-                                       "Lease", NULL);
+                                       "Lease", "RestoreDriver", NULL);
 }

@@ -55,6 +55,7 @@ Device *device_free(Device *device) {
         device->list->n--;
         tdelete(device->facts.id, &device->list->by_id, compare_ids);
         free(device->quarantine);
+        free(device->origin);
         free(device->record);
         free(device);
         return NULL;

@@ -23,6 +23,7 @@
 
 typedef struct Device Device;
 typedef struct Group Group;
+typedef struct Origin Origin;
 TAILQ_HEAD(DeviceQueue, Device);
 
 /* All devices, in the order of their appearance, and by id. */
@@ -66,6 +67,8 @@ struct Device {
         bool bus_works;                /* a reset of its bus has worked, likewise */
         char bus_reset[DEVICE_RESET_MAX]; /* what has made it clean since its last user, if that was its bus's; or "" */
         uid_t last_uid;
+        Origin *origin; /* ours; NULL: the broker has not changed its driver */
+        bool moving;    /* its driver is being changed */
         char *record; /* what the journal has of it; NULL: nothing */
 };
 

@@ -14,6 +14,7 @@
 
 #include "core/device.h"
 #include "core/lease.h"
+#include "core/origin.h"
 
 #define RECORD_LEASE_PREFIX    "lease-"
 #define RECORD_DEVICE_PREFIX   "device-"
@@ -58,6 +59,8 @@ typedef struct DeviceRecord {
         bool unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];
         uid_t last_uid;
+        bool has_origin;
+        Origin origin; /* likewise */
 } DeviceRecord;
 
 /* -ENOMEM */

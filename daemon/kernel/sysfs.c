@@ -57,6 +57,21 @@ int sysfs_readlink_name(int dirfd, const char *path, char *ret, size_t size) {
         return 0;
 }
 
+int sysfs_write(int dirfd, const char *path, const char *text) {
+        _cleanup_(closep) int fd = -EBADF;
+        size_t size = strlen(text);
+        ssize_t n;
+
+        fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, text, size);
+        if (n < 0)
+                return -errno;
+        return (size_t) n == size ? 0 : -EIO;
+}
+
 bool sysfs_exists(int dirfd, const char *path) {
         return faccessat(dirfd, path, F_OK, 0) == 0;
 }

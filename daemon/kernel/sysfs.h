@@ -18,4 +18,8 @@ int sysfs_read(int dirfd, const char *path, char *ret, size_t size);
 /* The last component of what the link at @path points to. -ENOENT, -EFBIG as above. */
 int sysfs_readlink_name(int dirfd, const char *path, char *ret, size_t size);
 
+/* The whole of @text in one write, as an attribute wants it. What the kernel does with it happens before this returns,
+ * which may be never. -ENOENT: no such attribute. */
+int sysfs_write(int dirfd, const char *path, const char *text);
+
 bool sysfs_exists(int dirfd, const char *path);

@@ -276,8 +276,8 @@ START_TEST(every_method_asks_polkit_or_is_public) {
 
         polkit_set(world, "SetAnswer", "s", "no");
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH), 3);
-        ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 2);
-        ck_assert_uint_eq(call_all(world->bus, device_path(EDU)), 2);
+        ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 4);
+        ck_assert_uint_eq(call_all(world->bus, device_path(EDU)), 4);
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH_GROUP "/26"), 0);
         ck_assert_uint_eq(call_all(world->bus, grant->lease), 8);
 

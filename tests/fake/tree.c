@@ -182,7 +182,11 @@ static int write_rest(Tree *tree, const Node *node) {
         char target[64];
         int r;
 
-        r = write_attribute(tree, node, "numa_node", "%d\n", node->pci.numa_node);
+        r = write_attribute(tree, node, "driver_override", "(null)\n");
+        if (r == 0)
+                r = write_attribute(tree, node, "power/control", "on\n");
+        if (r == 0)
+                r = write_attribute(tree, node, "numa_node", "%d\n", node->pci.numa_node);
         if (r == 0)
                 r = write_attribute(tree, node, "enable", "0\n");
         if (r == 0 && node->reset_methods[0])
@@ -209,6 +213,18 @@ static int write_uevent(Tree *tree, const Node *node) {
                                pci->class >> 8 & 0xff, pci->class & 0xff);
 }
 
+int tree_add_driver(Tree *tree, const char *driver) {
+        static const char *const attributes[] = { "bind", "unbind" };
+        char path[PATH_MAX];
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(attributes) / sizeof(*attributes); i++) {
+                snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s/%s", driver, attributes[i]);
+                r = tree_write(tree, path, "");
+        }
+        return r;
+}
+
 static int write_driver(Tree *tree, Node *node) {
         char target[PATH_MAX], path[PATH_MAX];
         int r;
@@ -217,8 +233,7 @@ static int write_driver(Tree *tree, Node *node) {
         if (!node->driver[0])
                 return 0;
 
-        snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s/", node->driver);
-        r = make_parents(tree, path);
+        r = tree_add_driver(tree, node->driver);
         if (r < 0)
                 return r;
         snprintf(target, sizeof(target), "%sbus/pci/drivers/%s", node->up, node->driver);
@@ -441,6 +456,8 @@ int tree_new(Tree **ret) {
                 r = make_parents(tree, "sys/kernel/iommu_groups/");
         if (r == 0)
                 r = tree_write(tree, "dev/vfio/vfio", "");
+        if (r == 0)
+                r = tree_write(tree, "sys/bus/pci/drivers_probe", "");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(tree);

@@ -45,6 +45,9 @@ int tree_add_pci(Tree *tree, const TreePci *pci);
 /* @driver: NULL for none. -ENODEV: no such device. */
 int tree_set_driver(Tree *tree, const char *address, const char *driver);
 
+/* The driver is loaded, and may be bound to. Those of devices are anyhow. */
+int tree_add_driver(Tree *tree, const char *driver);
+
 /* With everything below it. */
 int tree_remove(Tree *tree, const char *address);
 

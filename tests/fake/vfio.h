@@ -25,6 +25,12 @@
  *
  * Where /sys has "enable" for a device it is brought up to date when it is opened for reading.
  *
+ * It is also the kernel of driver_override, bind, unbind and drivers_probe in the tree's /sys: what is written there moves
+ * the device, "driver", "vfio-dev", "uevent" and the group's node with it. A probe without driver_override takes the
+ * driver that it was on before VFIO. CALL is "unbind", "probe" or "bind" then, and in the log also "override".
+ * fail/ADDRESS/unbind-hangs: the unbind waits until that file has gone, as it does while the device is open.
+ * fail/ADDRESS/probe-errno: no driver takes it, and only "bind" says so.
+ *
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
  * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
  * fail/ADDRESS/reset-fails: no reset of the device works, but for its bus's, whose call is "bus-reset". After that one

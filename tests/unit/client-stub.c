@@ -437,6 +437,8 @@ static const sd_bus_vtable manager_vtable[] = {
 static const sd_bus_vtable device_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Quarantine", "st", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Bind", "sa{sv}t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Restore", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Unquarantine", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", NULL, offsetof(StubDevice, id), 0),
         SD_BUS_PROPERTY("Name", "s", NULL, offsetof(StubDevice, name), 0),

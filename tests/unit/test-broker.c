@@ -313,7 +313,7 @@ START_TEST(a_driver_in_the_way_is_named) {
         ck_assert_str_eq(first()->culprit, "0000:02:00.0");
         ck_assert_str_eq(first()->driver, "e1000e");
         ck_assert_str_eq(first()->text, "0000:02:00.0 is bound to driver e1000e, not to a VFIO driver");
-        ck_assert_ptr_nonnull(strstr(first()->fix, "driverctl set-override 0000:02:00.0 vfio-pci"));
+        ck_assert_ptr_nonnull(strstr(first()->fix, "vfio-broker bind 0000:02:00.0"));
 
         ck_assert_int_eq(tree_set_driver(tree, "0000:02:00.0", NULL), 0);
         examine("0000:02:00.0", 1000);
@@ -404,7 +404,7 @@ START_TEST(errors_come_in_the_order_of_what_to_do_first) {
         ck_assert_int_eq(broker_quarantine(broker, find("0000:06:0d.0"), "why not", 0), 0);
         ((Device *) find("0000:06:0d.0"))->unclean = true;
         examine("0000:06:0d.0", 1000);
-        ck_assert_str_eq(codes(), "Leased Quarantined NotVfio NotViable ResetFailed");
+        ck_assert_str_eq(codes(), "Leased Quarantined NotVfio NotViable ResetFailed Companion");
 }
 END_TEST
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Binding */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-event.h>
+
+#include "broker-binding.h"
+#include "errors.h"
+#include "log.h"
+
+/* Each has a process now and then, and may have it for ever. */
+#define BINDINGS_MAX 32
+
+Device *binding_device(const Binding *binding, unsigned i) {
+        Device *device = device_find(&binding->broker->devices, binding->devices[i].id);
+
+        return device && device->generation == binding->devices[i].generation ? device : NULL;
+}
+
+void binding_set_moving(Binding *binding, bool moving) {
+        for (unsigned i = 0; i < binding->n; i++) {
+                Device *device = binding_device(binding, i);
+
+                if (!device)
+                        continue;
+                device->moving = moving;
+                if (device->group)
+                        NOTIFY(binding->broker, group_changed, device->group);
+        }
+}
+
+Binding *binding_free(Binding *binding) {
+        if (!binding)
+                return NULL;
+
+        broker_abandon_searches(binding->broker, binding);
+        job_free(binding->job);
+        sd_event_source_disable_unref(binding->deadline);
+        findings_done(&binding->findings);
+        LIST_REMOVE(binding, all);
+        binding->broker->n_bindings--;
+        free(binding);
+        return NULL;
+}
+
+int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
+        Binding *binding;
+
+        if (broker->n_bindings >= BINDINGS_MAX && !spec->must)
+                return VFB_ERROR_RATE_LIMITED;
+
+        binding = calloc(1, sizeof(*binding));
+        if (!binding)
+                return -ENOMEM;
+
+        binding->broker = broker;
+        binding->goal = spec->goal;
+        binding->uid = spec->uid;
+        binding->restore = spec->restore;
+        snprintf(binding->lease, sizeof(binding->lease), "%s", spec->lease ?: "");
+        LIST_INSERT_HEAD(&broker->bindings, binding, all);
+        broker->n_bindings++;
+        *ret = binding;
+        return 0;
+}
+
+int binding_add(Binding *binding, const Device *device, const char *wanted) {
+        BindingDevice *item;
+
+        if (binding->n == BINDING_DEVICES_MAX)
+                return VFB_ERROR_QUOTA_EXCEEDED;
+
+        item = &binding->devices[binding->n++];
+        snprintf(item->id, sizeof(item->id), "%s", device_id(device));
+        snprintf(item->wanted, sizeof(item->wanted), "%s", wanted ?: "");
+        item->generation = device->generation;
+        return 0;
+}
+
+Broker *binding_broker(const Binding *binding) {
+        return binding->broker;
+}
+
+void binding_on_done(Binding *binding, BrokerBound done, void *userdata) {
+        binding->done = done;
+        binding->userdata = userdata;
+}
+
+void broker_abandon_bindings(Broker *broker, void *userdata) {
+        Binding *binding;
+
+        LIST_FOREACH(binding, &broker->bindings, all)
+                if (binding->userdata == userdata)
+                        binding->done = NULL;
+}
+
+/* Only the first failure is told, and only once. */
+void binding_tell(Binding *binding) {
+        BrokerBound done = binding->done;
+
+        binding->done = NULL;
+        if (done)
+                done(binding->r, findings_first_error(&binding->findings), binding->userdata);
+}
+
+void binding_end(Binding *binding) {
+        binding_set_moving(binding, false);
+        binding_tell(binding);
+        binding_free(binding);
+}
+
+void binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...) {
+        Finding *finding;
+        char text[512];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(text, sizeof(text), format, arguments);
+        va_end(arguments);
+        log_event(&(LogEvent){ .id = LOG_ID_NOT_BOUND,
+                               .priority = LOG_WARNING,
+                               .device = id,
+                               .error = r > 0 ? vfb_error_info((VfbError) r)->name : NULL,
+                               .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
+                  "%s", text);
+        if (binding->r != 0)
+                return;
+
+        binding->r = r;
+        if (r < 0 || findings_add_error(&binding->findings, &finding, (VfbError) r, id, "%s", text) < 0)
+                return;
+        snprintf(finding->culprit, sizeof(finding->culprit), "%s", id);
+        snprintf(finding->driver, sizeof(finding->driver), "%s", driver);
+        (void) finding_set_fix(finding, "%s", vfb_error_info((VfbError) r)->hint);
+}
+
+void binding_explain(Binding *binding, const BindResult *result, const char *wanted) {
+        const char *id = binding->devices[binding->at].id;
+
+        switch (result->step) {
+        case BIND_STEP_UNBIND:
+                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, result->state.driver,
+                             "%s did not let go of %s: %s", result->state.driver, id, strerror(result->error));
+                break;
+        case BIND_STEP_PROBE:
+                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted, "%s did not take %s: %s", wanted, id,
+                             strerror(result->error));
+                break;
+        case BIND_STEP_VFIO:
+                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted,
+                             "%s took %s, and is no VFIO driver", wanted, id);
+                break;
+        case BIND_STEP_NONE:
+        case BIND_STEP_LOOK:
+        case BIND_STEP_OVERRIDE:
+        case _BIND_STEP_MAX:
+                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, "", "The driver of %s cannot be changed: %s",
+                             id, strerror(result->error > 0 ? result->error : EIO));
+                break;
+        }
+}
+
+void broker_drop_origin(Broker *broker, Device *device) {
+        free(device->origin);
+        device->origin = NULL;
+        broker_note_device(broker, device);
+}
+
+/* What was before counts, however often the driver is changed afterwards; unless somebody else has changed it since. */
+static int binding_write_down_one(Binding *binding, unsigned i) {
+        BindingDevice *item = &binding->devices[i];
+        Device *device = binding_device(binding, i);
+        Origin *origin;
+
+        if (!device)
+                return VFB_ERROR_DEVICE_GONE;
+
+        item->was_known = device->origin && !item->before.driver[0];
+        if (!item->was_known) {
+                origin = calloc(1, sizeof(*origin));
+                if (!origin)
+                        return -ENOMEM;
+                strcpy(origin->driver, item->before.driver);
+                strcpy(origin->override, item->before.override);
+                strcpy(origin->power, item->before.power);
+                free(device->origin);
+                device->origin = origin;
+        }
+
+        strcpy(device->origin->wanted, item->wanted);
+        device->origin->step = ORIGIN_BINDING;
+        strcpy(device->origin->lease, binding->lease);
+        device->origin->restore = binding->restore;
+        return broker_record_device(binding->broker, device);
+}
+
+/* Nothing has been written to /sys for this device, or it is as it was. */
+void binding_forget(Binding *binding, unsigned i) {
+        Device *device = binding_device(binding, i);
+
+        if (!device || !device->origin)
+                return;
+        if (!binding->devices[i].was_known) {
+                broker_drop_origin(binding->broker, device);
+                return;
+        }
+        device->origin->step = ORIGIN_BOUND;
+        device->origin->lease[0] = '\0';
+        broker_note_device(binding->broker, device);
+}
+
+int binding_write_down(Binding *binding) {
+        unsigned i;
+        int r = 0;
+
+        for (i = 0; r == 0 && i < binding->n; i++)
+                r = binding_write_down_one(binding, i);
+        if (r == 0)
+                return 0;
+
+        binding_fail(binding, r, binding->devices[i - 1].id, "",
+                     "What %s was cannot be written down, so its driver is left alone", binding->devices[i - 1].id);
+        while (i-- > 0)
+                binding_forget(binding, i);
+        return r;
+}
+
+void binding_forget_rest(Binding *binding) {
+        for (unsigned i = binding->at + 1; i < binding->n; i++)
+                binding_forget(binding, i);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Binding
+ *
+ * One transaction over the drivers of some devices: from host drivers to VFIO, or back. Owned by the broker's list;
+ * ends by itself. It knows its devices by name and generation, since any of them may be unplugged meanwhile. What
+ * broker-moves.c and the object itself share; others use broker-internal.h.
+ */
+
+#include "broker-internal.h"
+#include "core/origin.h"
+#include "kernel/bind.h"
+#include "kernel/job.h"
+
+typedef enum BindingPhase {
+        BINDING_LOOK,
+        BINDING_TO,
+        BINDING_BACK,
+} BindingPhase;
+
+typedef struct BindingDevice {
+        char id[DEVICE_ID_MAX];
+        uint64_t generation;
+        char wanted[ORIGIN_DRIVER_MAX]; /* VFIO driver */
+        BindState before;
+        bool was_known; /* the broker had changed its driver before, and it had none since */
+} BindingDevice;
+
+struct Binding {
+        LIST_ENTRY(Binding) all;
+        Broker *broker;
+        Job *job;
+        sd_event_source *deadline;
+        BindingGoal goal;
+        BindingPhase phase;
+        unsigned at;  /* the device that is in work */
+        bool late;    /* it takes too long */
+        uid_t uid;    /* -1: nobody has asked */
+        char lease[ORIGIN_LEASE_MAX];
+        OriginRestore restore;
+        int r;             /* what there is to tell, 0 for success */
+        Findings findings; /* likewise, why */
+        BrokerBound done;  /* NULL: nobody waits (any more) */
+        void *userdata;
+        unsigned n;
+        BindingDevice devices[BINDING_DEVICES_MAX];
+};
+
+/* NULL: it has gone. */
+Device *binding_device(const Binding *binding, unsigned i);
+
+/* While they move nobody gets them. */
+void binding_set_moving(Binding *binding, bool moving);
+
+/* Logs it, and keeps the first for who waits. @r: a refusal or negative errno. */
+void binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...)
+        __attribute__((format(printf, 5, 6)));
+void binding_explain(Binding *binding, const BindResult *result, const char *wanted);
+
+/* Tells who waits how it went, once. */
+void binding_tell(Binding *binding);
+
+/* The same, and it is over. */
+void binding_end(Binding *binding);
+
+/* Writes down what all the devices were, before the first write to /sys. After a failure nothing is written down. */
+int binding_write_down(Binding *binding);
+
+/* Nothing has been written to /sys for this device, or it is as it was. */
+void binding_forget(Binding *binding, unsigned i);
+
+/* The devices whose turn has not come yet have nothing to come back from. */
+void binding_forget_rest(Binding *binding);

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: changes of drivers
+ *
+ * A binding is one transaction over some devices, one after the other, each step of it a job: look at all of them,
+ * write down what they were, change them; and if one does not let itself be changed, bring all of them back. A
+ * restore has only the latter half. No step is waited for: after a while whoever asked is told that it takes
+ * too long, and who has the device open; the binding stays until the kernel has let go, and brings things in
+ * order then. Until its end nobody gets the devices. If the daemon dies, what is written down tells the next one.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "broker-binding.h"
+#include "errors.h"
+#include "log.h"
+
+#define RETRY_USEC (1000 * 1000)
+
+static void binding_step(Binding *binding);
+
+static void log_moved(const Binding *binding, const char *id, const char *device, const char *from, const char *to) {
+        log_event(&(LogEvent){ .id = id,
+                               .priority = LOG_NOTICE,
+                               .device = device,
+                               .lease = binding->lease[0] ? binding->lease : NULL,
+                               .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
+                  "%s goes from %s to %s", device, from[0] ? from : "no driver", to[0] ? to : "no driver");
+}
+
+static void binding_succeed(Binding *binding) {
+        for (unsigned i = 0; i < binding->n; i++) {
+                Device *device = binding_device(binding, i);
+
+                if (!device || !device->origin)
+                        continue;
+                device->origin->step = ORIGIN_BOUND;
+                broker_note_device(binding->broker, device);
+                log_moved(binding, LOG_ID_BOUND, device_id(device), binding->devices[i].before.driver,
+                          device->origin->wanted);
+        }
+        binding_end(binding);
+}
+
+static void binding_turn_back(Binding *binding) {
+        binding_forget_rest(binding);
+        binding->phase = BINDING_BACK;
+        binding_step(binding);
+}
+
+static void binding_after_look(Binding *binding, const BindResult *result) {
+        if (result->step != BIND_STEP_NONE)
+                binding_explain(binding, result, "");
+        if (binding->r != 0) {
+                binding_end(binding);
+                return;
+        }
+
+        binding->devices[binding->at++].before = result->state;
+        if (binding->at == binding->n) {
+                if (binding_write_down(binding) != 0) {
+                        binding_end(binding);
+                        return;
+                }
+                binding->phase = BINDING_TO;
+                binding->at = 0;
+        }
+        binding_step(binding);
+}
+
+static void binding_after_to(Binding *binding, const BindResult *result) {
+        const BindingDevice *item = &binding->devices[binding->at];
+
+        if (result->step != BIND_STEP_NONE)
+                binding_explain(binding, result, item->wanted);
+        else if (!binding_device(binding, binding->at))
+                binding_fail(binding, VFB_ERROR_DEVICE_GONE, item->id, "", "%s has gone", item->id);
+        if (binding->r != 0) {
+                binding_turn_back(binding);
+                return;
+        }
+
+        if (++binding->at == binding->n)
+                binding_succeed(binding);
+        else
+                binding_step(binding);
+}
+
+/* The rest is brought back all the same. */
+static void binding_after_back(Binding *binding, const BindResult *result) {
+        BindingDevice *item = &binding->devices[binding->at];
+        Device *device = binding_device(binding, binding->at);
+
+        if (device && device->origin && result->step == BIND_STEP_NONE) {
+                log_moved(binding, LOG_ID_GIVEN_BACK, item->id, device->origin->wanted, device->facts.driver);
+                if (binding->goal == BINDING_GOAL_NONE) {
+                        item->was_known = true;
+                        device->origin->restore = ORIGIN_PREVIOUS;
+                }
+                binding_forget(binding, binding->at);
+        } else if (device && device->origin) {
+                binding_explain(binding, result, device->origin->driver);
+        }
+
+        if (binding->at-- == 0)
+                binding_end(binding);
+        else
+                binding_step(binding);
+}
+
+static void log_hang(const Binding *binding, int priority, const char *text) {
+        log_event(&(LogEvent){ .id = LOG_ID_HANGS, .priority = priority, .device = binding->devices[binding->at].id },
+                  "%s %s", text, binding->devices[binding->at].id);
+}
+
+static void binding_fail_late(Binding *binding, const char *holders) {
+        const BindingDevice *item = &binding->devices[binding->at];
+        const Device *device = binding_device(binding, binding->at);
+        const char *driver = device ? device->facts.driver : "";
+
+        binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
+                     "The kernel has not changed the driver of %s%s%s for %u seconds%s%s", item->id,
+                     driver[0] ? ", which is on " : "", driver[0] ? driver : "",
+                     binding->broker->config.driver_timeout_sec, holders[0] ? "; it is open in " : "", holders);
+        binding_tell(binding);
+}
+
+/* What is on its way to VFIO has missed its time, also if the answer that says so still waits for the holders. */
+static void binding_note_late(Binding *binding) {
+        log_hang(binding, LOG_NOTICE, "The kernel has come back after all with");
+        if (binding->phase != BINDING_BACK && binding->r == 0)
+                binding_fail_late(binding, "");
+}
+
+static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
+        Binding *binding = userdata;
+        BindResult result = { .step = BIND_STEP_LOOK, .error = r < 0 ? -r : 0 };
+        bool was_late = binding->late;
+
+        if (r >= 0)
+                result = *(const BindResult *) data;
+        binding->job = NULL;
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        binding->late = false;
+
+        /* May free the device */
+        r = broker_refresh(binding->broker, binding->devices[binding->at].id);
+        if (r < 0)
+                log_line(LOG_WARNING, "Cannot look at %s: %s", binding->devices[binding->at].id, strerror(-r));
+        if (was_late)
+                binding_note_late(binding);
+
+        switch (binding->phase) {
+        case BINDING_LOOK:
+                binding_after_look(binding, &result);
+                break;
+        case BINDING_TO:
+                binding_after_to(binding, &result);
+                break;
+        case BINDING_BACK:
+                binding_after_back(binding, &result);
+                break;
+        }
+}
+
+static void binding_plan(const Binding *binding, const Device *device, BindPlan *plan) {
+        const BindingDevice *item = &binding->devices[binding->at];
+        const Origin *origin = device->origin;
+
+        *plan = (BindPlan){ .sys = binding->broker->sys_fd };
+        strcpy(plan->address, item->id);
+        if (binding->phase == BINDING_LOOK)
+                return;
+        if (binding->phase == BINDING_TO) {
+                strcpy(plan->state.driver, item->wanted);
+                plan->state.vfio = true;
+                return;
+        }
+
+        if (binding->goal == BINDING_GOAL_BIND && item->was_known) {
+                plan->state = item->before;
+                return;
+        }
+        strcpy(plan->state.override, origin->override);
+        strcpy(plan->state.power, origin->power);
+        if (binding->goal != BINDING_GOAL_NONE)
+                strcpy(plan->state.driver, origin->driver);
+}
+
+static const char *describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
+        size_t n = 0;
+
+        *ret = '\0';
+        for (unsigned i = 0; i < holders->n && n < size; i++)
+                if (holders->items[i].keeps)
+                        n += (size_t) snprintf(ret + n, size - n, "%s%s (process %d)", n > 0 ? ", " : "",
+                                               holders->items[i].name, (int) holders->items[i].pid);
+        return ret;
+}
+
+static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
+        Binding *binding = userdata;
+        char text[400] = "";
+
+        if (binding->late)
+                binding_fail_late(binding, r == 0 ? describe_holders(holders, text, sizeof(text)) : text);
+}
+
+static int binding_on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        Binding *binding = userdata;
+        const Device *device = binding_device(binding, binding->at);
+
+        binding->late = true;
+        log_hang(binding, LOG_WARNING, "The kernel does not come back with");
+        if (!device || !device->group ||
+            broker_search_group(binding->broker, device->group, binding_on_holders, binding) != 0)
+                binding_fail_late(binding, "");
+        return 0;
+}
+
+static int binding_start_job(Binding *binding, const Device *device) {
+        static const JobWork works[] = {
+                [BINDING_LOOK] = bind_look,
+                [BINDING_TO] = bind_to,
+                [BINDING_BACK] = bind_back,
+        };
+        Broker *broker = binding->broker;
+        BindPlan plan;
+        int r;
+
+        binding_plan(binding, device, &plan);
+        r = sd_event_add_time_relative(broker->event, &binding->deadline, CLOCK_MONOTONIC,
+                                       broker->config.driver_timeout_sec * UINT64_C(1000000), 0, binding_on_deadline,
+                                       binding);
+        if (r < 0)
+                return r;
+
+        return job_start(&binding->job, broker->event, &(JobSpec){
+                .work = works[binding->phase],
+                .plan = &plan,
+                .keep = &broker->sys_fd,
+                .n_keep = 1,
+                .result_size = sizeof(BindResult),
+                .done = binding_on_job,
+                .userdata = binding,
+        });
+}
+
+static int binding_on_turn(sd_event_source *source, uint64_t usec, void *userdata) {
+        Binding *binding = userdata;
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        if (binding->n > 0)
+                binding_step(binding);
+        else
+                binding_end(binding);
+        return 0;
+}
+
+static int binding_step_in(Binding *binding, uint64_t usec) {
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, usec, 0,
+                                          binding_on_turn, binding);
+}
+
+static void binding_on_no_job(Binding *binding, int r) {
+        const char *id = binding->devices[binding->at].id;
+
+        /* A way back must be gone to its end: without a process now there may be one in a second. */
+        if (binding->phase == BINDING_BACK) {
+                log_line(LOG_ERR, "Cannot bring back %s, trying again: %s", id, strerror(-r));
+                r = binding_step_in(binding, RETRY_USEC);
+                if (r < 0)
+                        binding_end(binding); /* what is written down is for the next daemon */
+                return;
+        }
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        binding_fail(binding, r, id, "", "No process for %s: %s", id, strerror(-r));
+        if (binding->phase == BINDING_LOOK)
+                binding_end(binding);
+        else
+                binding_turn_back(binding);
+}
+
+/* What has gone has no way back. Returns false if that was the last of it. */
+static bool binding_skip_gone(Binding *binding) {
+        const Device *device = binding_device(binding, binding->at);
+
+        if (!device && binding->phase != BINDING_BACK) {
+                binding_fail(binding, VFB_ERROR_DEVICE_GONE, binding->devices[binding->at].id, "", "%s has gone",
+                             binding->devices[binding->at].id);
+                if (binding->phase == BINDING_LOOK)
+                        return false;
+                binding_forget_rest(binding);
+                binding->phase = BINDING_BACK;
+        }
+
+        while (binding->phase == BINDING_BACK && (!device || !device->origin)) {
+                if (binding->at == 0)
+                        return false;
+                device = binding_device(binding, --binding->at);
+        }
+        return true;
+}
+
+static void binding_step(Binding *binding) {
+        int r;
+
+        if (!binding_skip_gone(binding)) {
+                binding_end(binding);
+                return;
+        }
+
+        r = binding_start_job(binding, binding_device(binding, binding->at));
+        if (r < 0)
+                binding_on_no_job(binding, r);
+}
+
+/* That they are on their way back is written down first; if it cannot be, the record still says that they are bound. */
+static void binding_begin_restore(Binding *binding) {
+        binding->phase = BINDING_BACK;
+        binding->at = binding->n - 1;
+        for (unsigned i = 0; i < binding->n; i++) {
+                Device *device = binding_device(binding, i);
+
+                if (!device || !device->origin)
+                        continue;
+                device->origin->step = ORIGIN_RESTORING;
+                broker_note_device(binding->broker, device);
+        }
+}
+
+int binding_start(Binding *binding) {
+        int r;
+
+        /* Not at once: nobody is told of the end before the beginning. */
+        r = binding_step_in(binding, 0);
+        if (r < 0)
+                return r;
+
+        if (binding->goal == BINDING_GOAL_BIND)
+                binding->phase = BINDING_LOOK;
+        else
+                binding_begin_restore(binding);
+        binding_set_moving(binding, true);
+        return 0;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Drivers on the bus */
+
+#include <string.h>
+#include <syslog.h>
+
+#include "broker.h"
+#include "bus/append.h"
+#include "bus/authorizer.h"
+#include "bus/bind-bus.h"
+#include "bus/details.h"
+#include "bus/operation.h"
+#include "bus/options.h"
+#include "bus/refuse.h"
+#include "bus/server.h"
+#include "errors.h"
+#include "log.h"
+#include "names.h"
+
+/* The devices whose drivers would change; what polkit has to say about them holds for these and no others. */
+typedef struct Scope {
+        const Device *devices[BROKER_MOVES_MAX];
+        unsigned n;
+        Ask asks[BROKER_MOVES_MAX];
+} Scope;
+
+static void scopep(Scope **scope) {
+        if (!*scope)
+                return;
+        for (unsigned i = 0; i < (*scope)->n; i++)
+                ask_done(&(*scope)->asks[i]);
+        free(*scope);
+}
+
+/* 1: go on. 0: the handler must return 1. The device itself is asked about in any case. */
+static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const Device *device, Sender *ret_sender,
+                       sd_bus_error *error) {
+        bool asked = authorizer_has_asked(server_authorizer(server), m);
+        int r;
+
+        if (scope->n == 0)
+                scope->devices[scope->n++] = device;
+        for (unsigned i = 0; i < scope->n; i++) {
+                r = ask_about(&scope->asks[i], VFB_ACTION_BIND, device_id(scope->devices[i]),
+                              scope->devices[i]->generation);
+                if (r >= 0 && !asked)
+                        r = details_of_device(&scope->asks[i], server, scope->devices[i]);
+                if (r < 0)
+                        return r;
+        }
+        return authorizer_check(server_authorizer(server), m, scope->asks, scope->n, ret_sender, error);
+}
+
+static void log_bind_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
+                               .priority = LOG_NOTICE,
+                               .device = device_id(device),
+                               .error = error->name,
+                               .uid = &sender->uid },
+                  "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
+}
+
+static void bind_on_done(int r, const Finding *why, void *userdata) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r == 0) {
+                sd_bus_reply_method_return(operation->m, NULL);
+                return;
+        }
+        bus_refuse_finding(&error, r, why);
+        sd_bus_reply_method_error(operation->m, &error);
+}
+
+/* From here on the answer is the broker's. @bind NULL: a restore. */
+static int bind_start(Server *server, sd_bus_message *m, const Device *device, const BrokerBind *bind,
+                      const Sender *sender, sd_bus_error *error) {
+        _cleanup_(operation_freep) Operation *operation = NULL;
+        char path[PATH_MAX_BYTES];
+        Findings findings = {};
+        int r;
+
+        r = operation_new(&operation, server, m, sender->uid);
+        if (r < 0)
+                return r;
+
+        path_of_device(device, path);
+        r = bind ? broker_bind(server_broker(server), device, bind, &findings, bind_on_done, operation)
+                 : broker_give_back(server_broker(server), device, sender->uid, &findings, bind_on_done, operation);
+        if (r == 0) {
+                TAKE_PTR(operation);
+                return 1;
+        }
+
+        r = bus_refuse_finding(error, r, findings_first_error(&findings));
+        findings_done(&findings);
+        device = device_of_path(server_broker(server), path);
+        if (device)
+                log_bind_refused(sender, device, error);
+        return r;
+}
+
+static int bind_read(sd_bus_message *m, BrokerBind *ret, sd_bus_error *error) {
+        const char *companions = "auto";
+        int r;
+
+        r = sd_bus_message_read(m, "s", &ret->driver);
+        if (r < 0)
+                return r;
+        r = options_read(m, (Option[]){ { "companions", &companions } }, 1, error);
+        if (r < 0)
+                return r;
+
+        return companions_parse(companions, &ret->companions, error);
+}
+
+int companions_parse(const char *name, BrokerCompanions *ret, sd_bus_error *error) {
+        if (strcmp(name, "auto") == 0)
+                *ret = BROKER_COMPANIONS_AUTO;
+        else if (strcmp(name, "include") == 0)
+                *ret = BROKER_COMPANIONS_INCLUDE;
+        else if (strcmp(name, "refuse") == 0)
+                *ret = BROKER_COMPANIONS_REFUSE;
+        else
+                return option_refuse(error, "companions", "is none of auto, include, refuse");
+        return 0;
+}
+
+int device_method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(scopep) Scope *scope = calloc(1, sizeof(*scope));
+        Server *server = userdata;
+        BrokerBind bind = {};
+        const Device *device;
+        Sender sender;
+        int r;
+
+        if (!scope)
+                return -ENOMEM;
+        r = bind_read(m, &bind, error);
+        if (r < 0)
+                return r;
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+        device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!device)
+                return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
+
+        scope->n = broker_bind_scope(device, scope->devices);
+        r = scope_check(server, m, scope, device, &sender, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        bind.uid = sender.uid;
+        return bind_start(server, m, device, &bind, &sender, error);
+}
+
+int device_method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(scopep) Scope *scope = calloc(1, sizeof(*scope));
+        Server *server = userdata;
+        const Device *device;
+        Sender sender;
+        int r;
+
+        if (!scope)
+                return -ENOMEM;
+        r = flags_read_none(m, error);
+        if (r < 0)
+                return r;
+        device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (!device)
+                return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
+
+        scope->n = broker_restore_scope(device, scope->devices);
+        r = scope_check(server, m, scope, device, &sender, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        return bind_start(server, m, device, NULL, &sender, error);
+}
+
+int device_property_host_uses(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        BrokerUse uses[BROKER_USES_MAX];
+        unsigned n;
+        int r;
+
+        if (!device)
+                return -ENOENT;
+
+        n = broker_host_uses(server_broker(userdata), device, uses);
+        r = sd_bus_message_open_container(m, 'a', "(ss)");
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "(ss)", uses[i].kind, uses[i].text);
+        if (r < 0)
+                return r;
+        return sd_bus_message_close_container(m);
+}

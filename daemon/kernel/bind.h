@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Bind
+ *
+ * Changes a device's driver, by driver_override and never by new_id, which would take every other device of the same
+ * kind as well. The order is: who may take it, off the old driver, on to the new one; and then the device's
+ * driver link is read, since a probe that has failed reports success. An unbind may block for ever and cannot be
+ * interrupted, and so may any attribute of a device that is being unbound: all of this runs in a job's child.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "scan.h"
+
+#define BIND_DRIVER_MAX   64
+#define BIND_OVERRIDE_MAX 128
+#define BIND_POWER_MAX    16
+
+/* What there is to bring back: all that a change of the driver may change. */
+typedef struct BindState {
+        char driver[BIND_DRIVER_MAX];     /* "": none */
+        char override[BIND_OVERRIDE_MAX]; /* likewise; some kernels write that as "(null)" */
+        char power[BIND_POWER_MAX];       /* power/control, which VFIO leaves behind as "on"; "": no such attribute */
+        bool vfio;                        /* has vfio-dev/, whatever the driver is called */
+} BindState;
+
+typedef enum BindStep {
+        BIND_STEP_NONE,
+        BIND_STEP_LOOK,
+        BIND_STEP_OVERRIDE, /* driver_override, or power/control */
+        BIND_STEP_UNBIND,
+        BIND_STEP_PROBE, /* the driver did not take it */
+        BIND_STEP_VFIO,  /* it did, and is no driver of VFIO */
+        _BIND_STEP_MAX,
+} BindStep;
+
+typedef struct BindPlan {
+        int sys; /* descriptor of /sys */
+        char address[PCI_ADDRESS_MAX];
+        BindState state; /* to be reached; with @vfio the driver must prove to be one of VFIO */
+} BindPlan;
+
+typedef struct BindResult {
+        BindStep step; /* where it failed; NONE: it did not */
+        int error;     /* errno, positive */
+        BindState state; /* of bind_look(): as it is; of the others, as far as it was reached: driver and vfio */
+} BindResult;
+
+/* As JobWork, all three. Looks only. */
+void bind_look(const void *plan, void *result, int *fds, size_t *n_fds);
+
+/* Binds to the plan's driver, and leaves it in driver_override. */
+void bind_to(const void *plan, void *result, int *fds, size_t *n_fds);
+
+/* Makes the plan's state of whatever there is: driver or none, driver_override, power/control. Where one of
+ * several drivers could take the device, the plan's is the one. */
+void bind_back(const void *plan, void *result, int *fds, size_t *n_fds);

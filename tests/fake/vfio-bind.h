@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Fake VFIO: drivers
+ *
+ * What the kernel does when somebody writes to a device's driver_override or to a driver's bind and unbind.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* @path: below the root. */
+bool bind_is_about(const char *path);
+
+/* 0 or -errno */
+int bind_write(const char *path, const char *data, size_t size);
