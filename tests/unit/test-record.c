@@ -260,6 +260,48 @@ START_TEST(a_device_is_read_as_it_was_written) {
 }
 END_TEST
 
+static const struct {
+        const char *what, *by;
+} origin_spoils[] = {
+        { "\"driver\":\"e1000\"", "\"driver\":\"../e1000\"" },
+        { "\"driver\":\"e1000\"", "\"driver\":\"..\"" },
+        { "\"driver\":\"e1000\"", "\"driver\":1" },
+        { "\"wanted\":\"vfio-pci\"", "\"wanted\":\"\"" },
+        { "\"wanted\":\"vfio-pci\"", "\"wanted\":\"a/b\"" },
+        { "\"step\":\"restoring\"", "\"step\":\"resting\"" },
+        { "\"override\":\"a b\"", "\"over\":\"a b\"" },
+        { "\"lease\":\"l-abc\"", "\"lease\":\"x\"" },
+        { "\"restore\":\"keep\"", "\"restore\":\"perhaps\"" },
+        { "\"restore\":\"keep\"", "\"re\":\"keep\"" },
+        { "\"origin\":{", "\"origin\":1,\"or\":{" },
+};
+
+/* What the device was before its driver was changed */
+START_TEST(an_origin_is_read_as_it_was_written_or_not_at_all) {
+        DeviceRecord record;
+        char *text;
+
+        first->origin = calloc(1, sizeof(*first->origin));
+        *first->origin = (Origin) { "e1000", "a b", "auto", "vfio-pci", ORIGIN_RESTORING, "l-abc", ORIGIN_KEEP };
+        ck_assert_int_eq(record_of_device(first, &text), 0);
+        ck_assert_int_eq(record_read_device(text, &record), 0);
+        ck_assert(record.has_origin);
+        ck_assert_mem_eq(&record.origin, first->origin, sizeof(record.origin));
+        device_record_done(&record);
+
+        for (size_t i = 0; i < sizeof(origin_spoils) / sizeof(*origin_spoils); i++) {
+                char *at = strstr(text, origin_spoils[i].what), *spoiled;
+
+                ck_assert_msg(at != NULL, "%s in %s", origin_spoils[i].what, text);
+                ck_assert_int_gt(asprintf(&spoiled, "%.*s%s%s", (int) (at - text), text, origin_spoils[i].by,
+                                          at + strlen(origin_spoils[i].what)), 0);
+                ck_assert_msg(record_read_device(spoiled, &record) == -EBADMSG, "%s", spoiled);
+                free(spoiled);
+        }
+        free(text);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("record");
         TCase *tcase = tcase_create("record");
@@ -276,6 +318,7 @@ int main(void) {
         tcase_add_test(tcase, what_a_later_version_adds_is_passed_over);
         tcase_add_test(tcase, of_a_device_that_is_as_it_should_be_there_is_nothing_to_keep);
         tcase_add_test(tcase, a_device_is_read_as_it_was_written);
+        tcase_add_test(tcase, an_origin_is_read_as_it_was_written_or_not_at_all);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);
