@@ -20,6 +20,7 @@ static const char request_help[] =
         "     --label=TEXT        what the lease is for\n"
         "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
         "     --reset=POLICY      required, preferred or none; no less than what is configured\n"
+        "     --restore=WHAT      afterwards, of drivers that were changed for it: previous (default), keep, none\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"
         "     --vf-token=UUID     the token that guards an SR-IOV family\n";
 
@@ -64,7 +65,7 @@ int help_command(const Command *command) {
         if (command->options & OPTION_GRACE)
                 puts("     --grace=TIME        that the holder has to let go (default: 30s); 0 is none");
         if (command->options & OPTION_BIND)
-                puts("     --driver=NAME       this VFIO driver, and not what the kernel's modules name for the device");
+                puts("     --driver=NAME       this VFIO driver, and not the one that the kernel's modules name");
         if (command->options & OPTION_COMPANIONS)
                 puts("     --companions=WHAT   of its group, on host drivers: auto (default), include, refuse");
         if (command->options & OPTION_REASON)

@@ -47,6 +47,10 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
                 r = set_lifetime(request, ctl->lifetime);
         if (r >= 0)
                 r = vfb_request_set_reset(request, ctl->reset);
+        if (r >= 0)
+                r = vfb_request_set_companions(request, ctl->companions);
+        if (r >= 0)
+                r = vfb_request_set_restore(request, ctl->restore);
 
         for (size_t i = 0; r >= 0 && i < ctl->n_devices; i++)
                 r = vfb_request_add_device(request, ctl->devices[i], ctl->vf_token);

@@ -34,13 +34,13 @@ static const Command commands[] = {
           "would I get it, and if not, why and what to do\n\n"
           "Exits with 0 if so, and otherwise as acquire would.\n\n"
           "--json: ok, and findings with code, severity, device, text, fix, culprit, driver, lease, uid.",
-          OPTION_DEVICE | OPTION_REQUEST, 1, -1, ctl_explain },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_COMPANIONS, 1, -1, ctl_explain },
         { "acquire", "[-d] DEVICE...",
           "take devices and hold them until interrupted\n\n"
           "Exits with 1 when the lease ends by itself.\n\n"
           "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
           "\"device-gone\" (device, cause), \"expiring\" (expires_usec) and \"lease-ended\" (reason).",
-          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME, 1, -1, ctl_acquire },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_COMPANIONS | OPTION_ONE_TIME, 1, -1, ctl_acquire },
         { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
           "run a program that has devices\n\n"
           "The program inherits the descriptors from 3 on, as sd_listen_fds_with_names(3) expects them: container,\n"
@@ -49,7 +49,9 @@ static const Command commands[] = {
           "The lease ends with the program; or, with --keep-lifeline, when nobody has the lifeline any more.\n"
           "Exits as the program does, with 128 + N if signal N ended it, 126 if it cannot be executed, 127 if there\n"
           "is no such program.",
-          OPTION_DEVICE | OPTION_REQUEST | OPTION_ONE_TIME | OPTION_KEEP_LIFELINE | OPTION_ON_REVOKE, 1, -1, ctl_run },
+          OPTION_DEVICE | OPTION_REQUEST | OPTION_COMPANIONS | OPTION_ONE_TIME | OPTION_KEEP_LIFELINE |
+                  OPTION_ON_REVOKE,
+          1, -1, ctl_run },
         { "leases", "[-v]",
           "who has what\n\n"
           "--json: an array of leases: id, state, label, mode, devices, uid, pid, created_usec, expires_usec, ...;\n"
@@ -127,6 +129,7 @@ enum {
         ARG_PID,
         ARG_REASON,
         ARG_RESET,
+        ARG_RESTORE,
         ARG_SINCE,
         ARG_TIME,
         ARG_TIMEOUT,
@@ -157,6 +160,7 @@ static const struct option long_options[] = {
         { "pid", required_argument, NULL, ARG_PID },
         { "reason", required_argument, NULL, ARG_REASON },
         { "reset", required_argument, NULL, ARG_RESET },
+        { "restore", required_argument, NULL, ARG_RESTORE },
         { "since", required_argument, NULL, ARG_SINCE },
         { "time", required_argument, NULL, ARG_TIME },
         { "timeout", required_argument, NULL, ARG_TIMEOUT },
@@ -311,6 +315,9 @@ static int parse_request_option(Parser *parser, int c) {
                 return 0;
         case ARG_RESET:
                 ctl->reset = optarg;
+                return 0;
+        case ARG_RESTORE:
+                ctl->restore = optarg;
                 return 0;
         case ARG_VF_TOKEN:
                 ctl->vf_token = optarg;

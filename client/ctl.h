@@ -42,6 +42,7 @@ typedef struct Ctl {
         const char *vf_token;
         const char *reason;
         const char *driver;     /* VFIO driver */
+        const char *restore;    /* after the lease */
         const char *companions; /* as in the option of Bind and Acquire */
         uint64_t duration_usec; /* 0: not said */
         const char *lifetime;   /* as in the option */

@@ -42,6 +42,8 @@ vfb_request *vfb_request_free(vfb_request *request) {
         free(request->unit);
         close_pidfd(request);
         free(request->reset);
+        free(request->companions);
+        free(request->restore);
         free(request);
         return NULL;
 }
@@ -116,6 +118,14 @@ int vfb_request_set_pidfd(vfb_request *request, int pidfd) {
 
 int vfb_request_set_reset(vfb_request *request, const char *policy) {
         return replace_string(&request->reset, policy);
+}
+
+int vfb_request_set_companions(vfb_request *request, const char *companions) {
+        return replace_string(&request->companions, companions);
+}
+
+int vfb_request_set_restore(vfb_request *request, const char *restore) {
+        return replace_string(&request->restore, restore);
 }
 
 void vfb_request_set_one_time(vfb_request *request, bool one_time) {
@@ -204,6 +214,10 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
         }
 
         r = append_option(m, "reset", request->reset);
+        if (r >= 0)
+                r = append_option(m, "companions", request->companions);
+        if (r >= 0)
+                r = append_option(m, "restore", request->restore);
         if (r < 0)
                 return r;
 

@@ -45,6 +45,8 @@ struct vfb_request {
         char *mode;
         char *label;
         char *reset;
+        char *companions;
+        char *restore;
         bool one_time;
         uint64_t duration_usec;
         char *lifetime;

@@ -195,6 +195,15 @@ int vfb_request_set_unit(vfb_request *request, const char *unit);
 int vfb_request_set_reset(vfb_request *request, const char *policy);
 
 /*
+ * Where the service is configured to take devices from host drivers for a lease: what of the other devices of their
+ * IOMMU groups that are on host drivers, "auto" and "include" (they go along) or "refuse"; and what becomes of all these
+ * after the lease, "previous" (they go back to the drivers that they had), "keep" or "none" (without a driver).
+ * NULL, as if never set, is "auto" and "previous".
+ */
+int vfb_request_set_companions(vfb_request *request, const char *companions);
+int vfb_request_set_restore(vfb_request *request, const char *restore);
+
+/*
  * Whether nobody is to get the devices afterwards before an administrator brings them back. vfb_explain() does not
  * look at it.
  */

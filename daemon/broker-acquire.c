@@ -217,6 +217,28 @@ static int task_plan_acquire(Task *task) {
         return task_start(task, vfio_open, acquire_on_opened, NULL, 0);
 }
 
+/* The lease's devices are on VFIO drivers now, or as they were. */
+static void acquire_on_bound(int r, const Finding *why, void *userdata) {
+        Task *task = userdata;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+
+        if (r == 0 && (lease_is_over(lease) || lease_n_present(lease) < lease->n_devices))
+                r = VFB_ERROR_DEVICE_GONE;
+        if (r == 0 && task->done) {
+                r = task_plan_acquire(task);
+                if (r == 0)
+                        return;
+        }
+
+        if (r != 0)
+                task_refuse(task, r, why);
+        if (!lease_is_over(lease))
+                broker_end_lease(broker, lease, LEASE_END_FAILED);
+        task_free(task);
+        broker_continue_end(broker, lease);
+}
+
 static int lease_describe(Lease *lease, const BrokerRequest *request) {
         int r;
 
@@ -224,6 +246,7 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
         lease->pid = request->pid;
         lease->reset = request->reset;
         lease->one_time = request->one_time;
+        lease->restore = request->restore;
         lease->duration_usec = request->duration_usec;
         lease->label = strdup(request->label);
         lease->sender = strdup(request->sender);
@@ -281,8 +304,10 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
         if (r < 0)
                 return r;
 
-        r = task_plan_acquire(task);
-        if (r < 0)
+        r = request->bind ? broker_bind_for_lease(broker, lease, acquire_on_bound, task) : 1;
+        if (r == 1)
+                r = task_plan_acquire(task);
+        if (r != 0)
                 return r;
 
         task->done = done;

@@ -90,14 +90,18 @@ static int find_companions(const Device *device, const Device *const *scope, uns
         return 0;
 }
 
+static int find_bridge(const Device *device, Findings *findings) {
+        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
+                                  "%s is a bridge, which no VFIO driver takes", device_id(device));
+}
+
 /* What stands in the way of a change of the device's driver, for anybody. */
 static int find_in_the_way(const Device *device, Findings *findings) {
         if (!device->group)
                 return findings_add_error(findings, NULL, VFB_ERROR_IOMMU_DISABLED, device_id(device),
                                           "%s is in no IOMMU group", device_id(device));
         if (is_bridge(device))
-                return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
-                                          "%s is a bridge, which no VFIO driver takes", device_id(device));
+                return find_bridge(device, findings);
         return broker_find_taken(device, findings);
 }
 
@@ -108,7 +112,7 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         int r;
 
         for (unsigned i = 0; i < n; i++) {
-                r = is_bridge(scope[i]) ? find_in_the_way(scope[i], findings)
+                r = is_bridge(scope[i]) ? find_bridge(scope[i], findings)
                                         : broker_find_host_uses(broker, scope[i], device_id(device), findings);
                 if (r < 0)
                         return r;
@@ -120,6 +124,105 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
                         return r;
         }
         return findings_first_error(findings) ? (int) findings_first_error(findings)->error : 0;
+}
+
+int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
+        const Device *scope[BROKER_MOVES_MAX];
+        BrokerUse uses[BROKER_USES_MAX];
+        unsigned n, n_uses;
+        int r = 0;
+
+        if (device->facts.vfio_driver || !device->group)
+                return 0;
+
+        n = broker_bind_scope(device, scope);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                if (scope[i] != device)
+                        r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
+                                              "%s, on host driver %s, goes along when %s is bound", device_id(scope[i]),
+                                              scope[i]->facts.driver, device_id(device));
+                n_uses = broker_host_uses(broker, scope[i], uses);
+                for (unsigned j = 0; r >= 0 && j < n_uses; j++)
+                        r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
+                                              device_id(device), "The host needs %s, so it cannot be bound: %s",
+                                              device_id(scope[i]), uses[j].text);
+        }
+        return r;
+}
+
+int broker_find_move(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings) {
+        const Device *scope[BROKER_MOVES_MAX];
+        char driver[VARIANT_NAME_MAX];
+        unsigned n;
+        int r = 0;
+
+        n = broker_bind_scope(device, scope);
+        if (companions == BROKER_COMPANIONS_REFUSE)
+                r = find_companions(device, scope, n, findings);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                if (companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
+                        continue;
+                r = is_bridge(scope[i]) ? find_bridge(scope[i], findings)
+                                        : broker_find_host_uses(broker, scope[i], device_id(device), findings);
+                if (r >= 0)
+                        r = choose_driver(broker, scope[i], "", driver, findings);
+                if (r >= 0)
+                        r = findings_add_note(findings, SEVERITY_INFO, "Bind", device_id(device),
+                                              "%s goes from %s%s to %s for it", device_id(scope[i]),
+                                              scope[i]->facts.driver[0] ? "driver " : "no driver",
+                                              scope[i]->facts.driver, driver);
+        }
+        return r;
+}
+
+/* The devices of the lease that are not on VFIO, and what else the host has of their groups. */
+static int binding_fill_for_lease(Binding *binding, const Lease *lease) {
+        Broker *broker = binding_broker(binding);
+        char driver[VARIANT_NAME_MAX];
+        const Device *device;
+        Findings findings = {};
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < lease->n_groups; i++)
+                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
+                        if (device->facts.vfio_driver ||
+                            (!lease_has_device(lease, device) && !device_is_blocker(device)))
+                                continue;
+                        r = choose_driver(broker, device, "", driver, &findings);
+                        if (r == 0 && findings_first_error(&findings))
+                                r = (int) findings_first_error(&findings)->error;
+                        if (r == 0)
+                                r = binding_add(binding, device, driver);
+                        if (r != 0)
+                                break;
+                }
+        findings_done(&findings);
+        return r;
+}
+
+int broker_bind_for_lease(Broker *broker, const Lease *lease, BrokerBound done, void *userdata) {
+        _cleanup_(binding_freep) Binding *binding = NULL;
+        BindingSpec spec = {
+                .goal = BINDING_GOAL_BIND,
+                .uid = lease->user->uid,
+                .lease = lease->id,
+                .restore = lease->restore,
+        };
+        int r;
+
+        r = binding_new(&binding, broker, &spec);
+        if (r == 0)
+                r = binding_fill_for_lease(binding, lease);
+        if (r != 0)
+                return r;
+        if (binding_is_empty(binding))
+                return 1;
+
+        binding_on_done(binding, done, userdata);
+        r = binding_start(binding);
+        if (r == 0)
+                TAKE_PTR(binding);
+        return r;
 }
 
 /* The device as it is now; NULL: it has gone, or is another one. */
@@ -146,7 +249,8 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
                 r = find_companions(device, scope, n, findings);
         if (r >= 0 && device->facts.vfio_driver && *bind->driver && strcmp(bind->driver, device->facts.driver) != 0)
                 r = findings_add_error(findings, NULL, VFB_ERROR_DRIVER_BIND_FAILED, device_id(device),
-                                       "%s is on %s already; restore it first", device_id(device), device->facts.driver);
+                                       "%s is on %s already; restore it first", device_id(device),
+                                       device->facts.driver);
         if (r < 0)
                 return r;
         if (findings_first_error(findings))
@@ -164,7 +268,7 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
         return r;
 }
 
-static int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *const *scope, unsigned n,
+int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *const *scope, unsigned n,
                              BrokerBound done, void *userdata) {
         _cleanup_(binding_freep) Binding *binding = NULL;
         int r;
@@ -205,57 +309,4 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
 
         return broker_start_back(broker, &(BindingSpec){ .goal = BINDING_GOAL_RESTORE, .uid = uid }, scope, n, done,
                                  userdata);
-}
-
-/* All that were on their way have arrived, and the last daemon had no time to say so. */
-static bool have_arrived(const Device *const *devices, unsigned n) {
-        for (unsigned i = 0; i < n; i++)
-                if (devices[i]->origin->step != ORIGIN_BINDING || !devices[i]->facts.vfio_driver ||
-                    strcmp(devices[i]->facts.driver, devices[i]->origin->wanted) != 0)
-                        return false;
-        return true;
-}
-
-static unsigned list_under_way(const Group *group, const Device *ret[BROKER_MOVES_MAX]) {
-        const Device *device;
-        unsigned n = 0;
-
-        TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->origin && device->origin->step != ORIGIN_BOUND && n < BROKER_MOVES_MAX)
-                        ret[n++] = device;
-        return n;
-}
-
-/* Somebody else has changed the driver while there was no daemon. */
-static void forget_changed(Broker *broker) {
-        Device *device;
-
-        TAILQ_FOREACH(device, &broker->devices.queue, all)
-                if (device->origin && device->origin->step == ORIGIN_BOUND && device->facts.driver[0] &&
-                    !device->facts.vfio_driver)
-                        broker_drop_origin(broker, device);
-}
-
-/* Whoever had asked has no answer and knows nothing, so what was half done is undone; a restore is finished. */
-void broker_resume_bindings(Broker *broker) {
-        const Device *devices[BROKER_MOVES_MAX];
-        Group *group;
-
-        forget_changed(broker);
-        TAILQ_FOREACH(group, &broker->groups.queue, all) {
-                unsigned n = list_under_way(group, devices);
-
-                if (n == 0)
-                        continue;
-                if (have_arrived(devices, n)) {
-                        for (unsigned i = 0; i < n; i++) {
-                                devices[i]->origin->step = ORIGIN_BOUND;
-                                broker_note_device(broker, (Device *) devices[i]);
-                        }
-                        continue;
-                }
-                (void) broker_start_back(broker, &(BindingSpec){ .goal = BINDING_GOAL_RESTORE, .must = true,
-                                                                 .uid = (uid_t) -1 },
-                                         devices, n, NULL, NULL);
-        }
 }

@@ -85,6 +85,10 @@ Broker *binding_broker(const Binding *binding) {
         return binding->broker;
 }
 
+bool binding_is_empty(const Binding *binding) {
+        return binding->n == 0;
+}
+
 void binding_on_done(Binding *binding, BrokerBound done, void *userdata) {
         binding->done = done;
         binding->userdata = userdata;

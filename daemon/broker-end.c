@@ -46,7 +46,9 @@ void broker_finish_lease(Broker *broker, Lease *lease) {
         Group *groups[LEASE_DEVICES_MAX];
         unsigned n = lease->n_groups;
         bool announced = lease->announced;
+        char id[LEASE_ID_MAX];
 
+        memcpy(id, lease->id, sizeof(id));
         memcpy(groups, lease->groups, n * sizeof(*groups));
         if (lease->announced) {
                 broker_revoke_report(lease);
@@ -59,6 +61,7 @@ void broker_finish_lease(Broker *broker, Lease *lease) {
                 NOTIFY(broker, n_leases_changed, broker->leases.n);
 
         for (unsigned i = 0; i < n; i++) {
+                broker_settle_drivers(broker, groups[i], id);
                 NOTIFY(broker, group_changed, groups[i]);
                 broker_tidy_group(broker, groups[i]);
         }

@@ -173,6 +173,15 @@ int broker_find_taken(const Device *device, Findings *findings) {
         return r;
 }
 
+int broker_find_way(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings) {
+        int r;
+
+        r = broker_find_taken(device, findings);
+        if (r >= 0)
+                r = find_quarantine(device, findings);
+        return r < 0 ? r : broker_find_move(broker, device, companions, findings);
+}
+
 int broker_device_findings(const Device *device, Findings *findings) {
         Finding *finding;
         int r;
@@ -286,31 +295,6 @@ static int find_companions(const Device *device, Findings *findings) {
         return 0;
 }
 
-/* What a bind of it would mean: what goes along, and what it would be refused for. */
-static int find_bind(Broker *broker, const Device *device, Findings *findings) {
-        const Device *scope[BROKER_MOVES_MAX];
-        BrokerUse uses[BROKER_USES_MAX];
-        unsigned n, n_uses;
-        int r = 0;
-
-        if (device->facts.vfio_driver || !device->group)
-                return 0;
-
-        n = broker_bind_scope(device, scope);
-        for (unsigned i = 0; r >= 0 && i < n; i++) {
-                if (scope[i] != device)
-                        r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
-                                              "%s, on host driver %s, goes along when %s is bound", device_id(scope[i]),
-                                              scope[i]->facts.driver, device_id(device));
-                n_uses = broker_host_uses(broker, scope[i], uses);
-                for (unsigned j = 0; r >= 0 && j < n_uses; j++)
-                        r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
-                                              device_id(device), "The host needs %s, so it cannot be bound: %s",
-                                              device_id(scope[i]), uses[j].text);
-        }
-        return r;
-}
-
 static int find_missing(const BrokerTarget *target, Findings *findings) {
         if (target->gone)
                 return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
@@ -336,13 +320,14 @@ static int find_about_target(Broker *broker, const BrokerRequest *request, unsig
                         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                                   "%s is wanted twice", device_id(device));
 
-        r = broker_device_findings(device, findings);
-        if (r < 0)
-                return r;
-
-        r = find_remains(device, request->uid, findings);
+        if (request->bind && device->group)
+                r = broker_find_way(broker, device, request->companions, findings);
+        else
+                r = broker_device_findings(device, findings);
         if (r >= 0)
-                r = find_bind(broker, device, findings);
+                r = find_remains(device, request->uid, findings);
+        if (r >= 0 && !request->bind)
+                r = broker_find_bind(broker, device, findings);
         if (r < 0)
                 return r;
 

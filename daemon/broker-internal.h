@@ -248,10 +248,15 @@ DEFINE_CLEANUP(Binding, binding_free)
 /* @wanted: the VFIO driver; NULL on the way back. VFB_ERROR_QUOTA_EXCEEDED. */
 int binding_add(Binding *binding, const Device *device, const char *wanted);
 Broker *binding_broker(const Binding *binding);
+bool binding_is_empty(const Binding *binding);
 void binding_on_done(Binding *binding, BrokerBound done, void *userdata);
 
 /* Nothing happens before the loop turns; from here on the binding is the broker's. */
 int binding_start(Binding *binding);
+
+/* A way back for these, at once. @done may be NULL. */
+int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *const *devices, unsigned n,
+                      BrokerBound done, void *userdata);
 
 void broker_abandon_bindings(Broker *broker, void *userdata);
 
@@ -266,6 +271,20 @@ bool broker_group_is_moving(const Group *group);
 
 /* What stands in the way of a device as long as others have its group, which it must have: lease, reset, move. */
 int broker_find_taken(const Device *device, Findings *findings);
+
+/* What a bind of it would mean, as notes: what goes along, and what it would be refused for. */
+int broker_find_bind(Broker *broker, const Device *device, Findings *findings);
+
+/* What stands in the way of a lease for which the device and its companions may be taken from host drivers; and, as
+ * notes, what would be. The latter alone without what others have of it. */
+int broker_find_way(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings);
+int broker_find_move(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings);
+
+/* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
+int broker_bind_for_lease(Broker *broker, const Lease *lease, BrokerBound done, void *userdata);
+
+/* The lease is no more: what becomes of the drivers that were changed for it. */
+void broker_settle_drivers(Broker *broker, Group *group, const char *lease);
 
 /* An error for each use that the host has for the device. */
 int broker_find_host_uses(Broker *broker, const Device *device, const char *about, Findings *findings);

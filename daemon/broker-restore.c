@@ -139,6 +139,7 @@ static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret)
         lease->bond = record->bond;
         lease->reset = record->reset;
         lease->one_time = record->one_time;
+        lease->restore = record->restore;
         lease->pid = record->pid;
         lease->created_usec = record->created_usec;
         lease->model = record->model;

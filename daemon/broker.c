@@ -116,6 +116,10 @@ void broker_observe(Broker *broker, const BrokerObserver *observer, void *userda
         broker->userdata = userdata;
 }
 
+bool broker_binds_on_acquire(const Broker *broker) {
+        return broker->config.bind_on_acquire;
+}
+
 const Config *broker_config(const Broker *broker) {
         return &broker->config;
 }

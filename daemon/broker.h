@@ -16,6 +16,7 @@
 #include "core/finding.h"
 #include "core/group.h"
 #include "core/lease.h"
+#include "core/origin.h"
 #include "core/term.h"
 #include "names.h"
 
@@ -66,6 +67,9 @@ int broker_restore(Broker *broker);
 
 const Config *broker_config(const Broker *broker);
 
+/* Whether Acquire may take devices from host drivers, for who may do that. */
+bool broker_binds_on_acquire(const Broker *broker);
+
 /* inventory */
 
 const DeviceList *broker_devices(const Broker *broker);
@@ -114,6 +118,12 @@ int broker_group_findings(const Group *group, Findings *findings);
 
 /* requests */
 
+typedef enum BrokerCompanions {
+        BROKER_COMPANIONS_AUTO, /* those that the host has go along */
+        BROKER_COMPANIONS_INCLUDE,
+        BROKER_COMPANIONS_REFUSE,
+} BrokerCompanions;
+
 typedef struct BrokerWant {
         const char *selector;
         const char *token; /* VF token, or NULL */
@@ -133,6 +143,9 @@ typedef struct BrokerRequest {
         unsigned n_targets;
         LeaseMode mode;
         const char *label;
+        bool bind;                       /* devices may be taken from host drivers; the caller may do that */
+        BrokerCompanions companions;
+        OriginRestore restore;
         ResetPolicy reset; /* RESET_POLICY_UNSET: as it is configured */
         bool one_time;
         uint64_t duration_usec; /* 0: as long as anybody may */
@@ -300,12 +313,6 @@ unsigned broker_host_uses(Broker *broker, const Device *device, BrokerUse ret[BR
 /* The driver that it had before the broker changed it; "" if it had none, or still has it. */
 const char *broker_restore_driver(const Device *device);
 
-typedef enum BrokerCompanions {
-        BROKER_COMPANIONS_AUTO, /* those that the host has go along */
-        BROKER_COMPANIONS_INCLUDE,
-        BROKER_COMPANIONS_REFUSE,
-} BrokerCompanions;
-
 typedef struct BrokerBind {
         const char *driver; /* "": the VFIO driver that the modules' list names for the device */
         BrokerCompanions companions;
@@ -320,7 +327,8 @@ unsigned broker_restore_scope(const Device *device, const Device *ret[BROKER_MOV
 typedef void (*BrokerBound)(int r, const Finding *why, void *userdata);
 
 /* The device, and its companions that are on host drivers, go to VFIO drivers, or none of them. Reads them anew, so
- * @device may be gone afterwards. 0: under way, @done will be called once. Positive: refused, and @findings says why. */
+ * @device may be gone afterwards. 0: under way, @done will be called once. Positive: refused, and @findings says
+ * why. */
 int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Findings *findings, BrokerBound done,
                 void *userdata);
 

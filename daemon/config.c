@@ -175,6 +175,32 @@ static int config_set_reset(ConfigParse *parse, const char *section, const char 
         return 1;
 }
 
+static const struct {
+        const char *section, *key;
+        size_t offset;
+} switches[] = {
+        { "Binding", "OnAcquire", offsetof(Config, bind_on_acquire) },
+};
+
+/* Likewise. */
+static int config_set_switch(ConfigParse *parse, const char *section, const char *key, const char *value,
+                             const char **ret_wants) {
+        int parsed = parse_yes_no(value);
+
+        for (size_t i = 0; i < sizeof(switches) / sizeof(*switches); i++) {
+                if (strcmp(switches[i].section, section) != 0 || strcmp(switches[i].key, key) != 0)
+                        continue;
+
+                *ret_wants = "yes or no";
+                if (parsed < 0)
+                        return -EINVAL;
+                *(bool *) ((char *) &parse->config + switches[i].offset) = parsed;
+                return 0;
+        }
+
+        return 1;
+}
+
 /* inih's convention: 1 is fine, 0 is an error on this line. */
 static int config_on_setting(void *userdata, const char *section, const char *key, const char *value) {
         ConfigParse *parse = userdata;
@@ -207,7 +233,9 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
                 return 0;
         }
 
-        r = config_set_reset(parse, section, key, value, &wants);
+        r = config_set_switch(parse, section, key, value, &wants);
+        if (r > 0)
+                r = config_set_reset(parse, section, key, value, &wants);
         if (r == 0)
                 return 1;
         if (r < 0) {

@@ -9,6 +9,7 @@
  * makes no sense makes the whole new configuration void, so that no half of it is ever in force.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/reset-policy.h"
@@ -25,6 +26,7 @@ typedef struct Config {
         uint64_t mediated_bytes_per_lease_max;
         uint64_t mediated_bytes_per_user_max;
         ResetRules reset;
+        bool bind_on_acquire; /* Acquire takes devices from host drivers */
         unsigned driver_timeout_sec; /* how long a driver may take to let go of a device, or to take it */
 } Config;
 

@@ -109,7 +109,7 @@ int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline,
 
 /* From here on @operation is the broker's, unless this fails. @run: what the lease is to hang on, or NULL. */
 static int acquire_go_on(Operation *operation, Wish *wish, const UnitRun *run, sd_bus_error *error) {
-        BrokerRequest request = wish_request(wish, operation->m, &operation->sender);
+        BrokerRequest request = wish_request(wish, operation->server, operation->m, &operation->sender);
         Server *server = operation->server;
         Findings findings = {};
         int r;
@@ -284,7 +284,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r == 0)
                 return 1;
 
-        request = wish_request(wish, m, &sender);
+        request = wish_request(wish, server, m, &sender);
         r = find_verdict(m, verdict, &findings);
         if (r >= 0)
                 r = broker_look_again(server_broker(server), wish->targets, wish->n_targets);

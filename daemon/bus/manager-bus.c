@@ -224,6 +224,7 @@ static int manager_property_features(sd_bus *bus, const char *path, const char *
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw mode:mediated option:mode option:label "
                                "option:lifetime lifetime:lifeline lifetime:bus lifetime:pidfd lifetime:unit "
                                "option:pidfd option:unit option:duration-usec option:reset "
+                               "option:companions option:restore "
                                "flag:one-time device-option:vf-token");
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 
+#include "bus/bind-bus.h"
 #include "bus/details.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
@@ -14,8 +15,8 @@
 #include "errors.h"
 #include "names.h"
 
-/* In mode legacy-raw the companions are asked about, too. */
-#define ASKS_MAX (2 * BROKER_WANTS_MAX)
+/* In mode legacy-raw the companions are asked about, too; and each of all these may have to be bound first. */
+#define ASKS_MAX (4 * BROKER_WANTS_MAX)
 
 Wish *wish_free(Wish *wish) {
         if (!wish)
@@ -137,6 +138,13 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
         return wish_check_lifetime(wish, error);
 }
 
+static int wish_check_drivers(Wish *wish, sd_bus_error *error) {
+        if (wish->restore_name && origin_restore_from_name(wish->restore_name, &wish->restore) < 0)
+                return option_refuse(error, "restore", "is none of previous, keep, none");
+
+        return companions_parse(wish->companions_name ?: "auto", &wish->companions, error);
+}
+
 int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_(wish_freep) Wish *wish = NULL;
         int r;
@@ -157,12 +165,16 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
                                      { "duration-usec", .number = &wish->duration_usec },
                                      { "pidfd", .fd = &wish->pidfd },
                                      { "unit", &wish->unit },
-                                     { "reset", &wish->reset_name } },
-                         7, error);
+                                     { "reset", &wish->reset_name },
+                                     { "companions", &wish->companions_name },
+                                     { "restore", &wish->restore_name } },
+                         9, error);
         if (r < 0)
                 return r;
 
         r = wish_check_options(wish, error);
+        if (r >= 0)
+                r = wish_check_drivers(wish, error);
         if (r < 0)
                 return r;
 
@@ -170,7 +182,8 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         return 0;
 }
 
-static int wish_ask(Wish *wish, Server *server, const Device *device, const char *selector, sd_bus_error *error) {
+static int wish_ask(Wish *wish, Server *server, const char *action, const Device *device, const char *selector,
+                    sd_bus_error *error) {
         Ask *asks, *ask;
         int r;
 
@@ -183,13 +196,13 @@ static int wish_ask(Wish *wish, Server *server, const Device *device, const char
         wish->asks = asks;
         ask = &asks[wish->n_asks++];
 
-        r = device ? ask_about(ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation)
-                   : ask_about(ask, VFB_ACTION_ACQUIRE, selector, 0);
+        r = device ? ask_about(ask, action, device_id(device), device->generation)
+                   : ask_about(ask, action, selector, 0);
         if (r < 0 || wish->asked)
                 return r;
 
         r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
-        if (r < 0)
+        if (r < 0 || strcmp(action, VFB_ACTION_ACQUIRE) != 0)
                 return r;
 
         return details_of_request(ask, lease_mode_name(wish->mode), wish->label);
@@ -212,15 +225,26 @@ static bool wish_has_target(const Wish *wish, const Device *device) {
         return false;
 }
 
-/* Who has the group's descriptor can open every device of it that is on a VFIO driver, wanted or not. */
-static int wish_ask_companions(Wish *wish, Server *server, const Group *group, sd_bus_error *error) {
+/* Whether a lease may take it from its host driver. Those of a group that are not wanted go along if they must. */
+static bool wish_may_bind(const Wish *wish, Server *server, const Device *device) {
+        return broker_binds_on_acquire(server_broker(server)) && !device->facts.vfio_driver && device->group &&
+               (wish_has_target(wish, device) ||
+                (device_is_blocker(device) && wish->companions != BROKER_COMPANIONS_REFUSE));
+}
+
+/* Who has the group's descriptor can open every device of it that is on a VFIO driver by then, wanted or not. */
+static int wish_ask_group(Wish *wish, Server *server, const Group *group, sd_bus_error *error) {
         const Device *device;
-        int r;
+        int r = 0;
 
         TAILQ_FOREACH(device, &group->devices, siblings) {
-                if (!device->facts.vfio_driver || wish_has_target(wish, device))
-                        continue;
-                r = wish_ask(wish, server, device, NULL, error);
+                bool bind = wish_may_bind(wish, server, device);
+
+                if (wish->mode == LEASE_MODE_LEGACY_RAW && (device->facts.vfio_driver || bind) &&
+                    !wish_has_target(wish, device))
+                        r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, NULL, error);
+                if (r >= 0 && bind)
+                        r = wish_ask(wish, server, VFB_ACTION_BIND, device, NULL, error);
                 if (r < 0)
                         return r;
         }
@@ -238,10 +262,9 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
         for (unsigned i = 0; i < wish->n_targets; i++) {
                 const Device *device = wish->targets[i].device;
 
-                r = wish_ask(wish, server, device, wish->targets[i].selector, error);
-                if (r >= 0 && wish->mode == LEASE_MODE_LEGACY_RAW && device && device->group &&
-                    wish_is_first_of_group(wish, i))
-                        r = wish_ask_companions(wish, server, device->group, error);
+                r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, wish->targets[i].selector, error);
+                if (r >= 0 && device && device->group && wish_is_first_of_group(wish, i))
+                        r = wish_ask_group(wish, server, device->group, error);
                 if (r < 0)
                         return r;
         }
@@ -270,12 +293,15 @@ int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
         return same ? 0 : bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 }
 
-BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender) {
+BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, const Sender *sender) {
         return (BrokerRequest){
                 .targets = wish->targets,
                 .n_targets = wish->n_targets,
                 .mode = wish->mode,
                 .label = wish->label,
+                .bind = broker_binds_on_acquire(server_broker(server)),
+                .companions = wish->companions,
+                .restore = wish->restore,
                 .reset = wish->reset,
                 .one_time = wish->flags & VFB_ACQUIRE_ONE_TIME,
                 .duration_usec = wish->duration_usec,

@@ -22,6 +22,9 @@ typedef struct Wish {
         const char *mode_name, *label, *reset_name, *lifetime;
         LeaseMode mode;
         ResetPolicy reset;
+        const char *companions_name, *restore_name;
+        BrokerCompanions companions;
+        OriginRestore restore;
         uint64_t flags; /* VFB_ACQUIRE_*; Explain has none */
         uint64_t duration_usec;
         LeaseBond bond;
@@ -46,4 +49,4 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_error *error);
 int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error);
 
 /* What the broker is asked for, good for as long as the wish is. */
-BrokerRequest wish_request(const Wish *wish, sd_bus_message *m, const Sender *sender);
+BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, const Sender *sender);

@@ -20,6 +20,7 @@
 #include "core/lifeline.h"
 #include "core/offer.h"
 #include "core/mapping.h"
+#include "core/origin.h"
 #include "core/reset-policy.h"
 #include "core/revocation.h"
 #include "core/term.h"
@@ -105,6 +106,7 @@ struct Lease {
         char *sender; /* unique bus name */
         uint64_t created_usec;
         ResetPolicy reset; /* what its holder has asked for; RESET_POLICY_UNSET: nothing */
+        OriginRestore restore; /* what becomes of the drivers that were changed for it */
         bool one_time;     /* likewise: nobody gets the devices afterwards, before an administrator says so */
 
         Group **groups; /* borrowed; each has this lease */

@@ -125,6 +125,7 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_text(object, "state", lease_state_name(lease->state)) ||
             !add_text(object, "mode", lease_mode_name(lease->mode)) ||
             !add_text(object, "bound-to", lease_bond_name(lease->bond)) ||
+            (lease->restore != ORIGIN_PREVIOUS && !add_text(object, "restore", origin_restore_name(lease->restore))) ||
             (lease->unit && !add_text(object, "unit", lease->unit)) ||
             (lease->invocation && !add_text(object, "invocation", lease->invocation)) ||
             (lease->reset != RESET_POLICY_UNSET && !add_text(object, "reset", reset_policy_name(lease->reset))) ||
@@ -319,10 +320,15 @@ static int read_names(json_object *object, LeaseRecord *record) {
         int state = find_name(get_text(object, "state", 32), state_name, _LEASE_STATE_MAX);
         int mode = find_name(get_text(object, "mode", 32), mode_name, _LEASE_MODE_MAX);
         int end = find_name(get_text(object, "end", 32), end_name, _LEASE_END_MAX);
-        const char *bond = get_text(object, "bound-to", 32), *reset;
+        const char *bond = get_text(object, "bound-to", 32), *reset, *restore;
 
         if (!id_is_valid(id) || state < 0 || mode < 0 || end < 0 || !bond ||
             lease_bond_from_name(bond, &record->bond) < 0)
+                return -EBADMSG;
+
+        restore = get_text(object, "restore", 32);
+        if (json_object_object_get_ex(object, "restore", NULL) &&
+            (!restore || origin_restore_from_name(restore, &record->restore) < 0))
                 return -EBADMSG;
 
         strcpy(record->id, id);

@@ -39,6 +39,7 @@ typedef struct LeaseRecord {
         LeaseEnd end;
         ResetPolicy reset; /* not there: RESET_POLICY_UNSET */
         bool one_time;
+        OriginRestore restore;
         uid_t uid;
         pid_t pid;
         char *sender, *label; /* ours; NULL is "" */

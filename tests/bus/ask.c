@@ -268,6 +268,10 @@ int request_append_options(sd_bus_message *m, const Request *request) {
         if (r >= 0)
                 r = append_option(m, "reset", request->reset);
         if (r >= 0)
+                r = append_option(m, "companions", request->companions);
+        if (r >= 0)
+                r = append_option(m, "restore", request->restore);
+        if (r >= 0)
                 r = append_option(m, "lifetime", request->lifetime);
         if (r >= 0)
                 r = append_option(m, request->unknown, request->unknown);

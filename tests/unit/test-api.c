@@ -64,6 +64,7 @@ static const struct {
         SYMBOL(vfb_request_add_device),
         SYMBOL(vfb_request_free),
         SYMBOL(vfb_request_new),
+        SYMBOL(vfb_request_set_companions),
         SYMBOL(vfb_request_set_duration),
         SYMBOL(vfb_request_set_interactive),
         SYMBOL(vfb_request_set_label),
@@ -72,6 +73,7 @@ static const struct {
         SYMBOL(vfb_request_set_one_time),
         SYMBOL(vfb_request_set_pidfd),
         SYMBOL(vfb_request_set_reset),
+        SYMBOL(vfb_request_set_restore),
         SYMBOL(vfb_request_set_timeout),
         SYMBOL(vfb_request_set_unit),
 };
