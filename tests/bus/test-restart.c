@@ -363,7 +363,7 @@ START_TEST(process_is_still_watched_after_a_restart) {
                 const char *lease = acquire_bound(world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd }, &grant);
 
                 close(pidfd);
-                ck_assert_uint_eq(keeper_count(world->keeper, "pidfd-"), 1);
+                WAIT_FOR(world, keeper_count(world->keeper, "pidfd-") == 1); /* there is no barrier for it */
                 world_crash_daemon(world);
                 ck_assert_str_eq(lease_state(world->bus, lease), "active");
                 if (while_down)
