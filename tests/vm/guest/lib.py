@@ -94,6 +94,12 @@ def wait_for_line(process, text):
     raise AssertionError(f'it ended with {process.wait()} and never said "{text}":\n{"".join(seen)}')
 
 
+def codename():
+    """Of the guest's Debian, which is the suite's name."""
+    with open('/etc/os-release', encoding='ascii') as file:
+        return re.search(r'^VERSION_CODENAME=(\w+)$', file.read(), re.MULTILINE).group(1)
+
+
 # Devices
 
 
