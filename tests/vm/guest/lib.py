@@ -174,9 +174,14 @@ def compare(before, after):
 
 
 def holders():
-    """Who has a VFIO file open: process id to the names of those files. One in flight or only mapped does not show."""
+    """
+    Who has a VFIO file open: process id to the names of those files. One in flight or only mapped does not show, and
+    neither does what systemd keeps for the daemon.
+    """
     found = collections.defaultdict(list)
     for link in glob.glob('/proc/[0-9]*/fd/*'):
+        if link.startswith('/proc/1/'):
+            continue
         try:
             target = os.readlink(link)
         except OSError:
