@@ -272,7 +272,8 @@ def open_groups():
 def state():
     """All that a request may leave behind when it should leave nothing."""
     return {'devices': lib.kernel_state(), 'leases': leases(), 'groups': open_groups(),
-            'the descriptors of the daemon': lib.daemon_fds(), 'what systemd keeps': lib.unit_property('NFileDescriptorStore'), 'the children of the daemon': children_of_daemon()}
+            'the descriptors of the daemon': lib.daemon_fds(), 'the children of the daemon': children_of_daemon(),
+            'what systemd keeps': lib.unit_property('NFileDescriptorStore')}
 
 
 def differences(before):
