@@ -203,7 +203,8 @@ static void acquire_on_opened(int r, const void *data, int *fds, size_t n_fds, v
 static int task_plan_acquire(Task *task) {
         const Lease *lease = task->lease;
 
-        task_plan_store(task);
+        if (task->broker->journal)
+                task_plan_store(task);
         task_plan_devices(task);
         task->n_places = lease_n_roles(lease);
         if (task->n_places > BROKER_FDS_MAX - 1) /* the lifeline is one, too */

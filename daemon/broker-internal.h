@@ -102,7 +102,7 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
 /* The same for one that goes by its DMA plan. The child gets the container and, if it is not negative, @memory. */
 int task_start_dma(Task *task, JobWork work, JobDone done, int memory);
 
-/* What the task opens or lets go of is kept in the fd store, if anything is. */
+/* What the task opens is kept in the fd store, what it lets go of is not any more. */
 void task_plan_store(Task *task);
 
 /* Opens and hands out what GetFds would, or for a claim the first page of all. Takes the task once it is under way;

@@ -57,18 +57,15 @@ static void log_lost(const char *name, int r) {
 }
 
 /* The device that the record means, if it is still there and in that group. */
-static Device *find_recorded(Broker *broker, const RecordDevice *recorded) {
-        Device *device = device_find(&broker->devices, recorded->id);
-
-        if (recorded->gone || !device || !device->facts.vfio_driver || !device->group)
-                return NULL;
-        return device->group->number == recorded->group ? device : NULL;
+static bool device_is_recorded(const Device *device, const RecordDevice *recorded) {
+        return !recorded->gone && device && device->facts.vfio_driver && device->group &&
+               device->group->number == recorded->group;
 }
 
 static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *record) {
         for (unsigned i = 0; i < record->n_devices; i++) {
                 const RecordDevice *recorded = &record->devices[i];
-                Device *device = find_recorded(broker, recorded);
+                Device *device = device_find(&broker->devices, recorded->id);
                 Group *group;
                 int r;
 
@@ -78,10 +75,14 @@ static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *reco
                 if (group->lease && group->lease != lease)
                         return -EBUSY;
 
-                if (device)
+                if (device_is_recorded(device, recorded)) {
                         lease_add_device(lease, device, recorded->token);
-                else
-                        lease_add_gone(lease, recorded->id, group);
+                        continue;
+                }
+
+                lease_add_gone(lease, recorded->id, group);
+                if (device && !recorded->gone)
+                        broker_judge_lost(broker, lease, device); /* taken from its driver while nobody looked */
         }
         return 0;
 }
@@ -206,6 +207,7 @@ static int broker_probe_lease(Broker *broker, Lease *lease) {
         if (r < 0)
                 return r;
 
+        task_plan_store(task); /* those that are kept still are in the way of the question */
         task->plan.n_groups = lease->n_groups;
         for (unsigned i = 0; i < lease->n_groups; i++)
                 task->plan.groups[i] = lease->groups[i]->number;
@@ -225,17 +227,12 @@ static void lease_drop_descriptors(Lease *lease) {
         lease->container_fd = -EBADF;
 }
 
-static void resume_active(Restore *restore, Lease *lease, const LeaseRecord *record) {
-        _cleanup_(closep) int pidfd = -EBADF;
-        Broker *broker = restore->broker;
-        char name[FDSTORE_NAME_MAX];
+static void resume_active(Broker *broker, Lease *lease, const LeaseRecord *record, int pidfd) {
         int r;
 
         lease_advance(lease, LEASE_ACTIVE);
         if (lease->revocation)
                 lease_advance(lease, LEASE_REVOKING);
-        fdstore_name_process(name, lease->id);
-        pidfd = fdstore_take(&restore->store, name);
         r = broker_tie_again(broker, lease, pidfd);
         if (r < 0) {
                 log_restored(lease, "ends: what it hung on is lost");
@@ -274,7 +271,15 @@ static void resume_end(Broker *broker, Lease *lease, LeaseEnd end) {
         broker_continue_end(broker, lease);
 }
 
+static int restore_process(Restore *restore, const Lease *lease) {
+        char name[FDSTORE_NAME_MAX];
+
+        fdstore_name_process(name, lease->id);
+        return fdstore_take(&restore->store, name);
+}
+
 static void restore_lease(const char *name, void *userdata) {
+        _cleanup_(closep) int pidfd = -EBADF;
         Restore *restore = userdata;
         Broker *broker = restore->broker;
         _cleanup_(freep) char *text = NULL;
@@ -289,11 +294,13 @@ static void restore_lease(const char *name, void *userdata) {
                 r = -EBADMSG;
         if (r >= 0)
                 r = restore_lease_new(restore, &record, &lease);
+        if (r >= 0)
+                pidfd = restore_process(restore, lease); /* of one that is over, too: it is known then */
         if (r < 0) {
                 log_lost(name, r);
                 journal_remove(broker->journal, name);
         } else if (record.state == LEASE_ACTIVE || record.state == LEASE_REVOKING) {
-                resume_active(restore, lease, &record);
+                resume_active(broker, lease, &record, pidfd);
         } else {
                 resume_end(broker, lease, record.end);
         }
@@ -339,23 +346,47 @@ static void restore_device(const char *name, void *userdata) {
         device_record_done(&record);
 }
 
-/* A group in the fd store that no record explains: somebody may have its devices. */
-static int restore_unknown(Restore *restore, unsigned number, const char *id) {
-        Group *group = group_find(&restore->broker->groups, number);
-        LeaseRecord record = { .mode = LEASE_MODE_LEGACY, .uid = (uid_t) -1 };
-        Device *device;
+static void record_add_group(LeaseRecord *record, const Group *group) {
+        const Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->facts.vfio_driver && record->n_devices < LEASE_DEVICES_MAX) {
+                        strcpy(record->devices[record->n_devices].id, device_id(device));
+                        record->devices[record->n_devices++].group = group->number;
+                }
+}
+
+/* All groups of one lease: as one, since that is how they are tied to the container. */
+static void record_of_leftovers(Restore *restore, const char *id, LeaseRecord *ret) {
+        /* Its holder may have the groups, too: to ask whether anybody has one open is right for every mode. */
+        LeaseRecord record = { .mode = LEASE_MODE_LEGACY_RAW, .uid = (uid_t) -1 };
+
+        strcpy(record.id, id);
+        for (size_t i = 0; i < restore->store.n; i++) {
+                const StoredFd *stored = &restore->store.items[i];
+                const char *lease;
+                unsigned number;
+                Group *group;
+
+                if (stored->fd < 0 || fdstore_parse_group(stored->name, &number, &lease) < 0 || strcmp(lease, id) != 0)
+                        continue;
+                group = group_find(&restore->broker->groups, number);
+                if (group && !group->lease)
+                        record_add_group(&record, group);
+        }
+
+        *ret = record;
+}
+
+/* Groups in the fd store that no record explains: somebody may have their devices. */
+static int restore_unknown(Restore *restore, const char *id) {
+        LeaseRecord record;
         Lease *lease;
         int r;
 
-        if (!group || strlen(id) >= sizeof(record.id))
+        if (strlen(id) >= sizeof(record.id))
                 return -ENOENT;
-
-        strcpy(record.id, id);
-        TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->facts.vfio_driver && record.n_devices < LEASE_DEVICES_MAX) {
-                        strcpy(record.devices[record.n_devices].id, device_id(device));
-                        record.devices[record.n_devices++].group = number;
-                }
+        record_of_leftovers(restore, id, &record);
         if (record.n_devices == 0)
                 return -ENOENT;
 
@@ -369,16 +400,19 @@ static int restore_unknown(Restore *restore, unsigned number, const char *id) {
 
 static void restore_leftovers(Restore *restore) {
         for (size_t i = 0; i < restore->store.n; i++) {
-                StoredFd *stored = &restore->store.items[i];
+                const StoredFd *stored = &restore->store.items[i];
                 const char *lease;
                 unsigned group;
 
+                if (stored->fd >= 0 && fdstore_parse_group(stored->name, &group, &lease) == 0)
+                        (void) restore_unknown(restore, lease);
+        }
+
+        for (size_t i = 0; i < restore->store.n; i++) {
+                const StoredFd *stored = &restore->store.items[i];
+
                 if (stored->fd < 0)
                         continue;
-                if (fdstore_parse_group(stored->name, &group, &lease) == 0 &&
-                    restore_unknown(restore, group, lease) == 0)
-                        continue;
-
                 log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_WARNING },
                           "The descriptor \"%s\" belongs to no lease, and is let go", stored->name);
                 fdstore_remove(stored->name);
@@ -395,11 +429,10 @@ static void tidy_lifeline(const char *name, void *userdata) {
 
 int broker_restore(Broker *broker) {
         Restore restore = { .broker = broker };
-        int r;
+        int r, q;
 
-        r = fdstore_receive(&restore.store);
-        if (r < 0)
-                return r;
+        /* Without its descriptors a lease is still a lease. */
+        q = fdstore_receive(&restore.store);
 
         r = journal_list(broker->journal, RECORD_DEVICE_PREFIX, restore_device, &restore);
         if (r >= 0)
@@ -411,5 +444,5 @@ int broker_restore(Broker *broker) {
         broker_resume_bindings(broker);
 
         fdstore_done(&restore.store);
-        return r;
+        return q < 0 ? q : r;
 }

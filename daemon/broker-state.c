@@ -57,10 +57,8 @@ void broker_note_lease(Broker *broker, const Lease *lease) {
 void broker_forget_lease(Broker *broker, const Lease *lease) {
         char name[FDSTORE_NAME_MAX > JOURNAL_NAME_MAX ? FDSTORE_NAME_MAX : JOURNAL_NAME_MAX];
 
-        if (!broker->journal)
-                return;
-
-        /* Who has come through the reset gate has nothing there any more, see reset_gate(). */
+        /* Who has come through the reset gate has nothing there any more, see reset_gate(). Without a journal nothing
+         * is put there, but an earlier daemon may have done so. */
         if (lease->state != LEASE_CLEANING) {
                 fdstore_name_container(name, lease->id);
                 fdstore_remove(name);

@@ -222,8 +222,7 @@ int task_start(Task *task, JobWork work, JobDone done, const int *keep, size_t n
 void task_plan_store(Task *task) {
         _Static_assert(sizeof(task->plan.lease) == LEASE_ID_MAX, "one of them has grown");
 
-        if (task->broker->journal)
-                strcpy(task->plan.lease, task->lease->id);
+        strcpy(task->plan.lease, task->lease->id);
 }
 
 void task_plan_devices(Task *task) {

@@ -99,18 +99,21 @@ static int event_new(sd_event **ret) {
         return 0;
 }
 
-/* The unit's RuntimeDirectory=. Without it, or if it cannot be used, leases end with us. */
+/* The unit's RuntimeDirectory=, of which a drop-in may have made a list: ours is the first. Without it, or if it cannot
+ * be used, leases end with us. */
 static void keep_state(Broker *broker) {
-        const char *directory = getenv("RUNTIME_DIRECTORY");
+        const char *directories = getenv("RUNTIME_DIRECTORY");
+        _cleanup_(freep) char *directory = NULL;
         int r;
 
-        if (!directory)
+        if (!directories)
                 return;
 
-        r = broker_keep_state(broker, directory);
+        directory = strndup(directories, strcspn(directories, ":"));
+        r = !directory ? -ENOMEM : broker_keep_state(broker, directory);
         if (r < 0)
                 log_event(&(LogEvent){ .id = LOG_ID_STATE, .priority = LOG_ERR },
-                          "%s cannot be used, so leases will not survive a restart: %s", directory, strerror(-r));
+                          "%s cannot be used, so leases will not survive a restart: %s", directories, strerror(-r));
 }
 
 /* What is needed first comes first; the name, by which others find us, last. */

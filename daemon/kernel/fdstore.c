@@ -43,9 +43,13 @@ static void strv_freep(char ***names) {
 int fdstore_receive(Fdstore *ret) {
         _cleanup_(strv_freep) char **names = NULL;
         Fdstore store = {};
-        int n;
+        int n, n_unnamed;
 
-        n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
+        /* Those whose names cannot be told are taken, too: what stays open here is in the way of its own end. */
+        n = sd_listen_fds_with_names(/* unset_environment= */ 0, &names);
+        n_unnamed = sd_listen_fds(/* unset_environment= */ 1);
+        if (n < 0)
+                n = n_unnamed;
         if (n < 0)
                 return n;
 

@@ -10,7 +10,8 @@
 #include "ask.h"
 #include "watch.h"
 
-#define NVME "0000:03:00.0"
+#define NVME   "0000:03:00.0"
+#define SHARED "0000:06:0d.0"
 
 static World *world;
 
@@ -148,6 +149,99 @@ START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
 }
 END_TEST
 
+START_TEST(all_groups_of_a_lost_lease_are_nobodys) {
+        Grant *grant = must_acquire(world->bus, NVME "," SHARED);
+        _cleanup_(freep) char *record = record_of(grant), *path = NULL;
+
+        ck_assert_int_gt(asprintf(&path, "%s/%s", tree_root(world->tree), record), 0);
+        world_end_daemon(world);
+        damage_end(path);
+        for (int times = 0; times < 2; times++) {
+                world_start_daemon(world);
+                ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+                ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = SHARED }), REFUSED("Leased"));
+                if (times == 0)
+                        world_end_daemon(world);
+        }
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME) && is_free(SHARED));
+}
+END_TEST
+
+static void close_role(Grant *grant, const char *role) {
+        GrantFd *fd = grant_find(grant, role);
+
+        ck_assert_ptr_nonnull(fd);
+        closep(&fd->fd);
+        fd->fd = -EBADF;
+}
+
+/* Nobody knows any more that the holder has the group itself. */
+START_TEST(lost_lease_is_not_over_while_its_holder_has_a_group) {
+        Grant *grant = NULL;
+        _cleanup_(freep) char *record = NULL, *path = NULL;
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .mode = "legacy-raw" }), "");
+        record = record_of(grant);
+        ck_assert_int_gt(asprintf(&path, "%s/%s", tree_root(world->tree), record), 0);
+        close_role(grant, "device:" NVME);
+        close_role(grant, "container");
+        world_end_daemon(world);
+        damage_end(path);
+        vfio_forget(world);
+        world_start_daemon(world);
+        WAIT_FOR(world, vfio_called(world, "group-14 open 16") >= 20);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        ck_assert_uint_eq(vfio_called(world, NVME " open"), 0);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(descriptors_without_names_do_not_cost_a_lease) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        world->spec.keep_no_names = true;
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(lease_is_kept_in_the_first_of_two_directories) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        world->spec.keep_list = true;
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        ck_assert_uint_eq(daemon_logged(world, "cannot be used"), 0);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+/* Nothing is kept from then on, but what was kept is not kept for ever. */
+START_TEST(place_for_records_that_is_lost_leaves_no_group_taken) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        world->spec.keep_no_state = true;
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
+        grant_free(must_acquire(world->bus, NVME));
+        WAIT_FOR(world, is_free(NVME));
+        world->spec.keep_no_state = false;
+        world_crash_daemon(world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("records");
         TCase *tcase = tcase_create("records");
@@ -159,6 +253,11 @@ int main(void) {
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, group_that_no_record_explains_is_nobodys_before_the_kernel_says_so, 0,
                             sizeof(damages) / sizeof(*damages));
+        tcase_add_test(tcase, all_groups_of_a_lost_lease_are_nobodys);
+        tcase_add_test(tcase, lost_lease_is_not_over_while_its_holder_has_a_group);
+        tcase_add_test(tcase, descriptors_without_names_do_not_cost_a_lease);
+        tcase_add_test(tcase, lease_is_kept_in_the_first_of_two_directories);
+        tcase_add_test(tcase, place_for_records_that_is_lost_leaves_no_group_taken);
         tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
         tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
         srunner_run_all(runner, CK_ENV);

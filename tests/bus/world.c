@@ -343,7 +343,9 @@ static void start_keeper(World *world, char ret_directory[PATH_MAX], char ret_no
                 ck_assert_int_eq(mkdir(run, 0700), 0);
                 world->keeper = keeper_new(path);
         }
-        snprintf(ret_directory, PATH_MAX, "RUNTIME_DIRECTORY=%.4000s", run);
+        if (!world->spec.keep_no_state)
+                snprintf(ret_directory, PATH_MAX, "RUNTIME_DIRECTORY=%.4000s%s", run,
+                         world->spec.keep_list ? ":/nowhere" : "");
         snprintf(ret_notify, PATH_MAX, "NOTIFY_SOCKET=%.4000s", path);
 }
 
@@ -376,7 +378,7 @@ void world_start_daemon(World *world) {
         }
         make_path(world, log, "daemon.log");
         world->daemon_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .log = log, .keep = -1, .out = -1,
-                                             .stored = stored, .n_stored = n_stored, .stored_names = names });
+                                             .stored = stored, .n_stored = n_stored, .stored_names = spec->keep_no_names ? "stored" : names });
         WAIT_FOR(world, name_has_owner(world, VFB_BUS_NAME) || waitpid(world->daemon_pid, NULL, WNOHANG) != 0);
 
         /* What is opened at first use is opened now. */

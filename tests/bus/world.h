@@ -33,6 +33,9 @@ typedef struct WorldSpec {
         bool no_daemon; /* for the fakes' own test */
         bool notify;    /* as systemd starts it: with a NOTIFY_SOCKET */
         bool keep;      /* and with a runtime directory ("run") and an fd store */
+        bool keep_list;     /* the first of two such directories */
+        bool keep_no_state; /* without any */
+        bool keep_no_names; /* what is in the fd store comes without its names */
 } WorldSpec;
 
 typedef struct World {
