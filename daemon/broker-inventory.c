@@ -82,10 +82,12 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                                        .uid = &lease->user->uid },
                           "%s has left lease %s: %s", device_id(device), lease->id, cause);
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
-                broker_note_lease(broker, lease);
         }
+        /* The verdict is written down first: once the lease has lost it, no restart would come to one. */
         if (stays)
                 broker_judge_lost(broker, lease, device);
+        if (lease->announced)
+                broker_note_lease(broker, lease);
         if (lease_n_present(lease) == 0)
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }

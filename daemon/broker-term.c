@@ -70,6 +70,8 @@ uint64_t broker_lease_expires_usec(const Lease *lease) {
 
 int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) {
         Lease *lease = (Lease *) borrowed;
+        uint64_t duration_was = lease->duration_usec, until_was = lease->until_usec;
+        Term *term_was;
         char devices[2048];
         int r;
 
@@ -78,10 +80,19 @@ int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) 
         if (!broker_duration_is_allowed(broker, duration_usec))
                 return VFB_ERROR_QUOTA_EXCEEDED;
 
+        term_was = TAKE_PTR(lease->term);
         r = broker_limit_lease(broker, lease, duration_usec);
-        if (r < 0)
+        if (r >= 0)
+                r = broker_record_lease(broker, lease);
+        if (r < 0) {
+                /* A restart would end it when it was to end before, so nothing else may be promised. */
+                term_free(lease->term);
+                lease->term = term_was;
+                lease->duration_usec = duration_was;
+                lease->until_usec = until_was;
                 return r;
-        broker_note_lease(broker, lease);
+        }
+        term_free(term_was);
 
         broker_lease_ids(lease, devices, sizeof(devices));
         log_event(&(LogEvent){ .id = LOG_ID_RENEWED,

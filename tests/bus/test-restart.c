@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "ask.h"
@@ -379,6 +380,65 @@ START_TEST(process_is_still_watched_after_a_restart) {
 }
 END_TEST
 
+START_TEST(device_that_left_its_driver_while_nobody_looked_is_judged_all_the_same) {
+        Grant *required = NULL, *once = NULL;
+
+        ck_assert_str_eq(grant_acquire(&required, world->bus, &(Request) { .wants = NVME, .reset = "required" }), "");
+        ck_assert_str_eq(grant_acquire(&once, world->bus, &(Request) { .wants = EDU, .flags = VFB_ACQUIRE_ONE_TIME }), "");
+        world_end_daemon(world);
+        grant_free(required);
+        grant_free(once);
+        ck_assert_int_ge(tree_set_driver(world->tree, NVME, "nvme"), 0);
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, ""), 0);
+        world_start_daemon(world);
+        WAIT_FOR(world, count_kept(world, "lease-") == 0);
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, "vfio-pci"), 0);
+        world_start_daemon(world);
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = EDU }), REFUSED("Quarantined"));
+}
+END_TEST
+
+/* The file that cannot be written stands for a file system that is full. */
+START_TEST(lease_is_not_renewed_if_a_restart_would_not_know_it) {
+        Grant *grant = NULL;
+        char before[64], path[PATH_MAX];
+
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .duration_usec = UINT64_C(60000000) }), "");
+        snprintf(before, sizeof(before), "%.8s", ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"));
+        snprintf(path, sizeof(path), "%.4000s/run/lease-%.20s.new", tree_root(world->tree),
+                 ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id"));
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        ck_assert_int_eq(*ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Renew", "t", UINT64_C(36000000000)), '!');
+        ck_assert_int_eq(strncmp(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), before, strlen(before)), 0);
+        ck_assert_int_eq(rmdir(path), 0);
+        ck_assert_int_ne(*ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Renew", "t", UINT64_C(36000000000)), '!');
+        ck_assert_int_ne(strncmp(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), before, strlen(before)), 0);
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
+START_TEST(process_of_a_lease_that_is_over_is_no_surprise) {
+        pid_t pid = world_spawn_holder(STDERR_FILENO);
+        int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        Grant *grant;
+        const char *lease = acquire_bound(world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd }, &grant);
+
+        close(pidfd);
+        release(lease);
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
+        ck_assert_uint_eq(daemon_logged(world, "belongs to no lease"), 0);
+        grant_close_fds(grant);
+        WAIT_FOR(world, is_free(NVME));
+        grant_free(grant);
+        world_kill(pid, SIGKILL);
+}
+END_TEST
+
 START_TEST(many_leases_come_back_each_as_it_was) {
         static const char *const wants[] = { NVME, EDU, SHARED "," COMPANION, NO_RESET };
         Grant *grants[4];
@@ -422,6 +482,9 @@ int main(void) {
         tcase_add_test(tcase, time_goes_on_while_nobody_looks);
         tcase_add_test(tcase, name_on_the_bus_is_looked_for_after_a_restart);
         tcase_add_test(tcase, process_is_still_watched_after_a_restart);
+        tcase_add_test(tcase, device_that_left_its_driver_while_nobody_looked_is_judged_all_the_same);
+        tcase_add_test(tcase, lease_is_not_renewed_if_a_restart_would_not_know_it);
+        tcase_add_test(tcase, process_of_a_lease_that_is_over_is_no_surprise);
         tcase_add_test(tcase, many_leases_come_back_each_as_it_was);
         if (world_is_root())
                 tcase_add_test(tcase, device_that_was_not_reset_is_remembered);
