@@ -331,7 +331,7 @@ START_TEST(claimer_that_leaves_leaves_it_to_the_old_holder) {
         const char *token = must_offer(grant, OTHER);
 
         settled_fds(world); /* the next child is the claim's */
-        vfio_fail(world, NVME, "open-delay-ms", "300");
+        vfio_fail(world, NVME, "open-delay-ms", "2000");
         ck_assert_int_ge(sd_bus_message_new_method_call(leaving, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim"), 0);
         ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0)), 0);
         ck_assert(sd_bus_send(leaving, m, NULL) >= 0 && sd_bus_flush(leaving) >= 0);
@@ -374,7 +374,7 @@ START_TEST(nothing_of_the_old_holder_is_under_way_when_it_changes_hands) {
         size_t before = settled_fds(world);
 
         snprintf(token, sizeof(token), "%s", must_offer(grant, OTHER));
-        vfio_fail(world, NVME, "open-delay-ms", "300");
+        vfio_fail(world, NVME, "open-delay-ms", "2000");
         ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
                                                   "ast", 1, "device:" NVME, UINT64_C(0)), 0);
         ck_assert_int_ge(sd_bus_flush(world->bus), 0);
