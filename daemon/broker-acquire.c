@@ -231,7 +231,6 @@ static void acquire_on_bound(int r, const Finding *why, void *userdata) {
                 if (r == 0)
                         return;
         }
-
         if (r != 0)
                 task_refuse(task, r, why);
         if (!lease_is_over(lease))

@@ -124,9 +124,9 @@ static void binding_fail_late(Binding *binding, const char *holders) {
         const char *driver = device ? device->facts.driver : "";
 
         binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
-                     "The kernel has not changed the driver of %s%s%s for %u seconds%s%s", item->id,
-                     driver[0] ? ", which is on " : "", driver[0] ? driver : "",
-                     binding->broker->config.driver_timeout_sec, holders[0] ? "; it is open in " : "", holders);
+                     "The kernel has not changed the driver of %s%s%s within %u seconds%s%s", item->id,
+                     driver[0] ? " from " : "", driver, binding->broker->config.driver_timeout_sec,
+                     holders[0] ? ", it is open in " : "", holders);
         binding_tell(binding);
 }
 

@@ -9,10 +9,14 @@
  * with the device.
  */
 
+#include <stdbool.h>
+
 #define ORIGIN_DRIVER_MAX   64
 #define ORIGIN_OVERRIDE_MAX 128
 #define ORIGIN_POWER_MAX    16
 #define ORIGIN_LEASE_MAX    16
+
+typedef struct json_object json_object;
 
 typedef enum OriginStep {
         ORIGIN_BINDING,   /* on its way to the VFIO driver; who finds this after a crash brings it back */
@@ -38,6 +42,12 @@ typedef struct Origin {
         char lease[ORIGIN_LEASE_MAX]; /* that it was bound for; "": by hand */
         OriginRestore restore;        /* after that lease */
 } Origin;
+
+/* As the journal keeps it. NULL: no memory. */
+json_object *origin_to_json(const Origin *origin);
+
+/* false: it is none that this program could have written. */
+bool origin_from_json(json_object *object, Origin *ret);
 
 const char *origin_step_name(OriginStep step);
 const char *origin_restore_name(OriginRestore restore);

@@ -140,20 +140,6 @@ int record_of_lease(const Lease *lease, char **ret) {
         return take_text(object, ret);
 }
 
-static bool add_origin(json_object *object, const Origin *origin) {
-        json_object *value;
-
-        if (!origin)
-                return true;
-
-        value = json_object_new_object();
-        return add(object, "origin", value) && add_text(value, "driver", origin->driver) &&
-               add_text(value, "override", origin->override) && add_text(value, "power", origin->power) &&
-               add_text(value, "wanted", origin->wanted) && add_text(value, "step", origin_step_name(origin->step)) &&
-               (!origin->lease[0] || (add_text(value, "lease", origin->lease) &&
-                                      add_text(value, "restore", origin_restore_name(origin->restore))));
-}
-
 int record_of_device(const Device *device, char **ret) {
         _cleanup_(jsonp) json_object *object = NULL;
 
@@ -170,7 +156,7 @@ int record_of_device(const Device *device, char **ret) {
             !add_flag(object, "bus-works", device->bus_works) ||
             (device->bus_reset[0] && !add_text(object, "bus-reset", device->bus_reset)) ||
             (device->unclean && !add_number(object, "last-uid", device->last_uid)) ||
-            !add_origin(object, device->origin))
+            (device->origin && !add(object, "origin", origin_to_json(device->origin))))
                 return -ENOMEM;
 
         return take_text(object, ret);
@@ -442,40 +428,6 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
         return 0;
 }
 
-static const char *step_name(int i) {
-        return origin_step_name((OriginStep) i);
-}
-
-/* A name of a driver: it goes into a path. */
-static bool copy_driver(json_object *object, const char *key, char ret[ORIGIN_DRIVER_MAX]) {
-        const char *name = get_text(object, key, ORIGIN_DRIVER_MAX - 1);
-
-        if (!name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-                return false;
-        strcpy(ret, name);
-        return true;
-}
-
-static bool read_origin(json_object *object, Origin *ret) {
-        const char *override = get_text(object, "override", sizeof(ret->override) - 1);
-        const char *power = get_text(object, "power", sizeof(ret->power) - 1);
-        const char *lease = get_text(object, "lease", sizeof(ret->lease) - 1);
-        const char *restore = get_text(object, "restore", 32);
-        int step = find_name(get_text(object, "step", 32), step_name, _ORIGIN_STEP_MAX);
-
-        if (step < 0 || !override || !power || !copy_driver(object, "driver", ret->driver) ||
-            !copy_driver(object, "wanted", ret->wanted) || !ret->wanted[0])
-                return false;
-        if (lease && (!id_is_valid(lease) || !restore || origin_restore_from_name(restore, &ret->restore) < 0))
-                return false;
-
-        strcpy(ret->override, override);
-        strcpy(ret->power, power);
-        strcpy(ret->lease, lease ?: "");
-        ret->step = (OriginStep) step;
-        return true;
-}
-
 int record_read_device(const char *text, DeviceRecord *ret) {
         _cleanup_(jsonp) json_object *object = NULL;
         DeviceRecord record = {};
@@ -499,8 +451,7 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         strcpy(record.bus_reset, bus_reset ?: "");
 
         record.has_origin = json_object_object_get_ex(object, "origin", &origin);
-        if (record.has_origin &&
-            (!json_object_is_type(origin, json_type_object) || !read_origin(origin, &record.origin)))
+        if (record.has_origin && !origin_from_json(origin, &record.origin))
                 return -EBADMSG;
 
         if (json_object_object_get_ex(object, "quarantine", NULL)) {
