@@ -111,6 +111,9 @@ int broker_open_places(Task **task, const char *const *roles, unsigned n_roles, 
 
 /* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline. VFB_ERROR_QUOTA_EXCEEDED. */
 int broker_change_hands(Task *task, int *ret_lifeline);
+
+/* Once that is written down: what the old holder's lease hung on is of no use any more. */
+void broker_forget_old_hands(Broker *broker, Lease *lease);
 void broker_tell_claimed(Lease *lease);
 Claim *claim_free(Claim *claim);
 

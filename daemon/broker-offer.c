@@ -124,14 +124,7 @@ int broker_claim(Broker *broker, const Lease *borrowed, uid_t uid, pid_t pid, co
 }
 
 /* It hangs on the new lifeline from here on, and on nothing that the old holder has chosen. */
-static void lease_untie(Broker *broker, Lease *lease) {
-        char name[FDSTORE_NAME_MAX];
-
-        if (lease->bond == LEASE_BOND_PIDFD && broker->journal) {
-                fdstore_name_process(name, lease->id);
-                fdstore_remove(name);
-        }
-
+static void lease_untie(Lease *lease) {
         lease->bond = LEASE_BOND_LIFELINE;
         lease->process = lifeline_free(lease->process);
         free(lease->unit);
@@ -153,7 +146,10 @@ int broker_change_hands(Task *task, int *ret_lifeline) {
                 r = lease_charge_mappings(lease, claim->user, broker->config.mappings_per_user_max,
                                           broker->config.mediated_bytes_per_user_max);
         if (r == 0) {
+                lease->n_hands++; /* the old lifeline stays where it is until this is written down */
                 r = broker_tie_lease(broker, lease, ret_lifeline);
+                if (r < 0)
+                        lease->n_hands--;
                 if (r < 0 && claim->user)
                         user_discharge_memory(claim->user, lease->mappings.n, lease->mappings.bytes);
         }
@@ -165,12 +161,26 @@ int broker_change_hands(Task *task, int *ret_lifeline) {
         if (claim->user)
                 lease_give_to(lease, TAKE_PTR(claim->user));
         lifeline_free(old);
-        lease_untie(broker, lease);
+        lease_untie(lease);
         lease->pid = claim->pid;
         free(lease->sender);
         lease->sender = TAKE_PTR(claim->sender);
         lease->n_handed_out = 0;
         return 0;
+}
+
+void broker_forget_old_hands(Broker *broker, Lease *lease) {
+        char name[JOURNAL_NAME_MAX > FDSTORE_NAME_MAX ? JOURNAL_NAME_MAX : FDSTORE_NAME_MAX];
+
+        if (!broker->journal)
+                return;
+
+        fdstore_name_process(name, lease->id);
+        fdstore_remove(name);
+        lease->n_hands--;
+        broker_lifeline_name(lease, name);
+        lease->n_hands++;
+        journal_remove(broker->journal, name);
 }
 
 void broker_tell_claimed(Lease *lease) {

@@ -145,6 +145,7 @@ static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret)
         lease->created_usec = record->created_usec;
         lease->model = record->model;
         lease->n_handed_out = record->n_handed_out;
+        lease->n_hands = record->n_hands;
         lease->announced = true;
         lease->sender = strdup(record->sender ?: "");
         lease->label = strdup(record->label ?: "");
@@ -419,11 +420,18 @@ static void restore_leftovers(Restore *restore) {
         }
 }
 
-/* Of a lease that is no more */
+/* Of a lease that is no more, or of a holder who has handed it over */
 static void tidy_lifeline(const char *name, void *userdata) {
         Broker *broker = userdata;
+        char id[LEASE_ID_MAX], expected[JOURNAL_NAME_MAX] = "";
+        const Lease *lease;
 
-        if (!lease_find(&broker->leases, name + strlen(RECORD_LIFELINE_PREFIX)))
+        snprintf(id, sizeof(id), "%.*s", (int) strcspn(name + strlen(RECORD_LIFELINE_PREFIX), "."),
+                 name + strlen(RECORD_LIFELINE_PREFIX));
+        lease = lease_find(&broker->leases, id);
+        if (lease)
+                broker_lifeline_name(lease, expected);
+        if (strcmp(name, expected) != 0)
                 journal_remove(broker->journal, name);
 }
 

@@ -25,7 +25,10 @@ static void name_of_device(const Device *device, char ret[JOURNAL_NAME_MAX]) {
 }
 
 void broker_lifeline_name(const Lease *lease, char ret[JOURNAL_NAME_MAX]) {
-        name_of_lease(lease, RECORD_LIFELINE_PREFIX, ret);
+        if (lease->n_hands == 0)
+                name_of_lease(lease, RECORD_LIFELINE_PREFIX, ret);
+        else
+                snprintf(ret, JOURNAL_NAME_MAX, RECORD_LIFELINE_PREFIX "%s.%u", lease->id, lease->n_hands);
 }
 
 int broker_record_lease(Broker *broker, const Lease *lease) {
@@ -73,7 +76,7 @@ void broker_forget_lease(Broker *broker, const Lease *lease) {
                 fdstore_remove(name);
         }
 
-        name_of_lease(lease, RECORD_LIFELINE_PREFIX, name);
+        broker_lifeline_name(lease, name);
         journal_remove(broker->journal, name);
         name_of_lease(lease, RECORD_LEASE_PREFIX, name);
         journal_remove(broker->journal, name);

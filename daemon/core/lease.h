@@ -116,6 +116,7 @@ struct Lease {
         unsigned n_devices, n_devices_max;
 
         unsigned n_handed_out; /* descriptors, from the first */
+        unsigned n_hands;      /* how often it has changed hands: each holder has a lifeline of their own */
 
         int container_fd;
         unsigned model;

@@ -134,6 +134,7 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_number(object, "pid", (uint64_t) lease->pid) || !add_text(object, "sender", lease->sender ?: "") ||
             !add_text(object, "label", lease->label ?: "") || !add_number(object, "created", lease->created_usec) ||
             !add_number(object, "model", lease->model) || !add_number(object, "handed-out", lease->n_handed_out) ||
+            (lease->n_hands > 0 && !add_number(object, "hands", lease->n_hands)) ||
             !add_term(object, lease) || !add_revocation(object, lease) || !add_devices(object, lease) || !add_mappings(object, &lease->mappings))
                 return -ENOMEM;
 
@@ -333,12 +334,15 @@ static int read_names(json_object *object, LeaseRecord *record) {
 }
 
 static int read_numbers(json_object *object, LeaseRecord *record) {
-        uint64_t uid, pid, model, handed_out;
+        uint64_t uid, pid, model, handed_out, hands = 0;
 
         if (!get_number(object, "uid", UINT32_MAX, &uid) || !get_number(object, "pid", INT_MAX, &pid) ||
             !get_number(object, "created", INT64_MAX, &record->created_usec) ||
             !get_number(object, "model", UINT32_MAX, &model) ||
             !get_number(object, "handed-out", 4 * LEASE_DEVICES_MAX, &handed_out))
+                return -EBADMSG;
+
+        if (get(object, "hands", json_type_int) && !get_number(object, "hands", INT_MAX, &hands))
                 return -EBADMSG;
 
         /* A lease without a limit has neither. */
@@ -351,6 +355,7 @@ static int read_numbers(json_object *object, LeaseRecord *record) {
         record->pid = (pid_t) pid;
         record->model = (unsigned) model;
         record->n_handed_out = (unsigned) handed_out;
+        record->n_hands = (unsigned) hands;
         return 0;
 }
 

@@ -47,6 +47,7 @@ typedef struct LeaseRecord {
         uint64_t created_usec;
         uint64_t duration_usec, until_usec; /* of CLOCK_BOOTTIME, as in the lease; not there: 0 */
         unsigned model, n_handed_out;
+        unsigned n_hands; /* not there: 0 */
         RecordDevice devices[LEASE_DEVICES_MAX];
         unsigned n_devices;
         Revocation *revocation; /* ours; NULL: none, so its absence is no error */
