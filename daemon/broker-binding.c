@@ -217,9 +217,29 @@ void binding_forget(Binding *binding, unsigned i) {
         broker_note_device(binding->broker, device);
 }
 
+/* While polkit thought, or another device was looked at, somebody may have mounted it. */
+static int binding_check_host(Binding *binding) {
+        BrokerUse uses[BROKER_USES_MAX];
+
+        for (unsigned i = 0; i < binding->n; i++) {
+                const Device *device = binding_device(binding, i);
+
+                if (!device || broker_host_uses(binding->broker, device, uses) == 0)
+                        continue;
+                binding_fail(binding, VFB_ERROR_IN_USE_BY_HOST, device_id(device), device->facts.driver,
+                             "The host needs %s by now: %s", device_id(device), uses[0].text);
+                return VFB_ERROR_IN_USE_BY_HOST;
+        }
+        return 0;
+}
+
 int binding_write_down(Binding *binding) {
         unsigned i;
-        int r = 0;
+        int r;
+
+        r = binding_check_host(binding);
+        if (r != 0)
+                return r;
 
         for (i = 0; r == 0 && i < binding->n; i++)
                 r = binding_write_down_one(binding, i);
