@@ -123,6 +123,9 @@ void task_plan_devices(Task *task);
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);
 
+/* The same for one whose driver is being changed, when the kernel is through with it. */
+int broker_refresh_moved(Broker *broker, const char *address);
+
 /* Reads the device and its group anew. Nothing that was found before may be used afterwards, but leases and
  * their groups. */
 int broker_refresh_group(Broker *broker, const char *address);

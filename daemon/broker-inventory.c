@@ -218,7 +218,7 @@ static int broker_refresh_known(Broker *broker, Device *device) {
         return broker_update(broker, device, &facts, pci.group);
 }
 
-int broker_refresh(Broker *broker, const char *address) {
+int broker_refresh_moved(Broker *broker, const char *address) {
         Device *device = device_find(&broker->devices, address);
         PciFacts pci;
         int r;
@@ -235,6 +235,13 @@ int broker_refresh(Broker *broker, const char *address) {
         if (device)
                 broker_remove(broker, device);
         return 0;
+}
+
+int broker_refresh(Broker *broker, const char *address) {
+        const Device *device = device_find(&broker->devices, address);
+
+        /* Its attributes may block as long as its unbind does, and nobody gets it before it is read again. */
+        return device && device->moving ? 0 : broker_refresh_moved(broker, address);
 }
 
 static int broker_rescan(Broker *broker) {

@@ -20,7 +20,8 @@
 #include "errors.h"
 #include "log.h"
 
-#define RETRY_USEC (1000 * 1000)
+#define RETRY_USEC  (1000 * 1000)
+#define SEARCH_USEC (3 * 1000 * 1000)
 
 static void binding_step(Binding *binding);
 
@@ -149,7 +150,7 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
         binding->late = false;
 
         /* May free the device */
-        r = broker_refresh(binding->broker, binding->devices[binding->at].id);
+        r = broker_refresh_moved(binding->broker, binding->devices[binding->at].id);
         if (r < 0)
                 log_line(LOG_WARNING, "Cannot look at %s: %s", binding->devices[binding->at].id, strerror(-r));
         if (was_late)
@@ -207,19 +208,41 @@ static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *h
         Binding *binding = userdata;
         char text[400] = "";
 
-        if (binding->late)
-                binding_fail_late(binding, r == 0 ? describe_holders(holders, text, sizeof(text)) : text);
+        if (!binding->late || !binding->deadline)
+                return; /* too late for that */
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        binding_fail_late(binding, r == 0 ? describe_holders(holders, text, sizeof(text)) : text);
+}
+
+/* The search looks at the device, too, and may hang with it. */
+static int binding_on_no_holders(sd_event_source *source, uint64_t usec, void *userdata) {
+        Binding *binding = userdata;
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        binding_fail_late(binding, "");
+        return 0;
+}
+
+static void binding_find_holders(Binding *binding) {
+        const Device *device = binding_device(binding, binding->at);
+        int r = -ENODEV;
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        if (device && device->group)
+                r = broker_search_group(binding->broker, device->group, binding_on_holders, binding);
+        if (r == 0)
+                r = sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, SEARCH_USEC,
+                                               0, binding_on_no_holders, binding);
+        if (r != 0)
+                binding_fail_late(binding, "");
 }
 
 static int binding_on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Binding *binding = userdata;
-        const Device *device = binding_device(binding, binding->at);
 
         binding->late = true;
         log_hang(binding, LOG_WARNING, "The kernel does not come back with");
-        if (!device || !device->group ||
-            broker_search_group(binding->broker, device->group, binding_on_holders, binding) != 0)
-                binding_fail_late(binding, "");
+        binding_find_holders(binding);
         return 0;
 }
 
