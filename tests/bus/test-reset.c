@@ -416,6 +416,9 @@ int main(void) {
         SRunner *runner = srunner_create(suite);
         int n;
 
+        tcase_set_timeout(ladder, 60);
+        tcase_set_timeout(neighbour, 60);
+        tcase_set_timeout(rules, 60);
         tcase_add_checked_fixture(ladder, make_world, end_world);
         tcase_add_checked_fixture(neighbour, make_world_with_neighbour, end_world);
         tcase_add_checked_fixture(rules, make_world_with_rules, end_world);
