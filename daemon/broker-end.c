@@ -233,6 +233,7 @@ int broker_quarantine(Broker *broker, const Device *borrowed, const char *reason
 
         if (!reason)
                 device->unclean = false;
+        device->hooks_due = false; /* that is the administrator's word, too */
         broker_note_device(broker, device);
 
         log_event(&(LogEvent){ .id = reason ? LOG_ID_QUARANTINED : LOG_ID_RETURNED,

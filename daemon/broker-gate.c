@@ -53,6 +53,10 @@ static void set_quarantine(Device *device, const Lease *lease, int priority, con
                   "%s is quarantined: %s", device_id(device), reason);
 }
 
+void broker_quarantine_device(const Lease *lease, Device *device, const char *reason) {
+        set_quarantine(device, lease, LOG_ERR, reason);
+}
+
 void broker_device_reset_scope(Broker *broker, const Device *device, const Device *ret[BROKER_SCOPE_MAX],
                                unsigned *ret_n) {
         _Static_assert(RESET_SCOPE_MAX == BROKER_SCOPE_MAX, "one of them has grown");
@@ -260,9 +264,11 @@ void broker_judge_lost(Broker *broker, const Lease *lease, Device *device) {
                 use_up(device, lease);
 }
 
-static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *result) {
-        bool clean = true;
+static void task_judge(Task *task, const VfioResult *result) {
+        const VfioPlan *plan = &task->plan;
+        Lease *lease = task->lease;
 
+        task->clean = true;
         for (unsigned i = 0; i < plan->n_devices; i++) {
                 Device *device = find_cleaned(broker_of(lease), plan->devices[i].address);
                 char reason[128];
@@ -275,16 +281,25 @@ static bool lease_judge(Lease *lease, const VfioPlan *plan, const VfioResult *re
                         continue;
                 }
                 if (result->step == VFIO_STEP_NONE) {
-                        clean &= lease_judge_device(lease, device, &result->resets[i]);
-                        continue;
+                        if (lease_judge_device(lease, device, &result->resets[i]))
+                                continue;
+                } else {
+                        snprintf(reason, sizeof(reason), "it could not be opened for its reset: %s",
+                                 strerror(result->error));
+                        set_quarantine(device, lease, LOG_ERR, reason);
                 }
+                task_drop_hooks(task, i, device);
+                task->clean = false;
+        }
+}
 
-                snprintf(reason, sizeof(reason), "it could not be opened for its reset: %s", strerror(result->error));
-                set_quarantine(device, lease, LOG_ERR, reason);
-                clean = false;
+void broker_close_gate(Broker *broker, Lease *lease, bool clean) {
+        if (!clean) {
+                lease->end = LEASE_END_FAILED;
+                broker_move_lease(broker, lease, LEASE_FAILED);
         }
 
-        return clean;
+        broker_finish_lease(broker, lease);
 }
 
 static void gate_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -303,13 +318,8 @@ static void gate_on_done(int r, const void *data, int *fds, size_t n_fds, void *
                 return;
         }
 
-        if (!lease_judge(lease, &task->plan, r < 0 ? &no_result : data)) {
-                lease->end = LEASE_END_FAILED;
-                broker_move_lease(broker, lease, LEASE_FAILED);
-        }
-
-        task_free(task);
-        broker_finish_lease(broker, lease);
+        task_judge(task, r < 0 ? &no_result : data);
+        task_end_gate(task);
 }
 
 /* A device that is not to be reset is not opened. */
@@ -341,6 +351,8 @@ int broker_start_gate(Broker *broker, Lease *lease) {
                 task_plan_companions(task);
         task_plan_resets(task);
         memcpy(task->plan.group_fds, lease->group_fds, lease->n_groups * sizeof(int));
+
+        task_plan_hooks(task);
 
         r = task_start(task, reset_gate, gate_on_done, lease->group_fds, lease->n_groups);
         if (r < 0)

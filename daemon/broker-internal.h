@@ -13,6 +13,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "core/hook.h"
 #include "core/journal.h"
 #include "core/origin.h"
 #include "kernel/dma.h"
@@ -27,6 +28,7 @@ typedef struct Claim Claim;
 typedef struct Uevent Uevent;
 LIST_HEAD(BindingList, Binding);
 LIST_HEAD(TaskList, Task);
+TAILQ_HEAD(TaskQueue, Task);
 LIST_HEAD(SearchList, Search);
 
 /* Each is a process. */
@@ -51,6 +53,12 @@ struct Broker {
         unsigned n_cuts; /* among them */
         struct BindingList bindings; /* see broker-moves.c */
         unsigned n_bindings;
+        HookList hooks;
+        BrokerRunHook run_hook; /* NULL: nobody can */
+        void *run_hook_userdata;
+        struct TaskQueue rounds; /* of release hooks; these tasks are not among n_tasks */
+        unsigned n_rounds;       /* of them that do not wait */
+        bool starts_rounds;
         struct SearchList searches; /* see broker-holders.c */
         unsigned n_searches;
         pid_t spared; /* never gets a signal; 0: nobody */
@@ -78,6 +86,13 @@ struct Task {
         unsigned places[BROKER_FDS_MAX]; /* what is to be handed out, see broker-acquire.c */
         unsigned n_places;
         unsigned where[VFIO_GROUPS_MAX]; /* in the lease each group of a detach's plan is */
+
+        /* The gate, and the round of release hooks that it goes on with, see broker-hooks.c */
+        TAILQ_ENTRY(Task) round;
+        bool clean; /* all that has been judged so far */
+        bool in_round, round_runs;
+        uint64_t hooks[VFIO_DEVICES_MAX]; /* that each device of the plan has yet to pass, as bits of their places */
+        unsigned hook_device, hook;       /* where the round is */
 };
 
 /* The lease list is the broker's. */
@@ -178,6 +193,34 @@ void broker_judge_lost(Broker *broker, const Lease *lease, Device *device);
 
 /* Nobody has a device of it open any more: resets them in a child, judges what came of it, and finishes the lease. */
 int broker_start_gate(Broker *broker, Lease *lease);
+
+/* Nobody gets the device before an administrator says so. */
+void broker_quarantine_device(const Lease *lease, Device *device, const char *reason);
+
+/* All that was to be done is done; unless all of it is @clean the lease has failed. Finishes it. */
+void broker_close_gate(Broker *broker, Lease *lease, bool clean);
+
+/* Before the gate: which release hooks the devices of the plan have to pass, and a note that they have to. */
+void task_plan_hooks(Task *task);
+
+/* The device of that place in the plan is not clean, so there is nothing for hooks to do. */
+void task_drop_hooks(Task *task, unsigned i, Device *device);
+
+/* The devices are judged: runs the hooks of those that still have some to pass, and closes the gate. Frees the task, at
+ * once or later. */
+void task_end_gate(Task *task);
+
+/* It has passed all hooks that it had to. */
+void broker_return_device(Broker *broker, Device *device);
+
+/* After a restart: the last daemon's hooks have not ended well as far as anybody knows. */
+void broker_doubt_device(Device *device);
+
+/* Hooks run on the device, so that it may change its driver meanwhile. */
+bool broker_hooks_expect(const Device *device);
+
+/* The device leaves the lease for another driver, and is not seen again by its gate. */
+void broker_miss_hooks(Broker *broker, const Lease *lease, Device *device);
 
 /* The devices are free, or quarantined: forget the lease. */
 void broker_finish_lease(Broker *broker, Lease *lease);

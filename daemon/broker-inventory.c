@@ -84,8 +84,10 @@ static void broker_lose_device(Broker *broker, Device *device, const char *cause
                 NOTIFY(broker, lease_lost_device, lease, device, cause);
         }
         /* The verdict is written down first: once the lease has lost it, no restart would come to one. */
-        if (stays)
+        if (stays) {
                 broker_judge_lost(broker, lease, device);
+                broker_miss_hooks(broker, lease, device);
+        }
         if (lease->announced)
                 broker_note_lease(broker, lease);
         if (lease_n_present(lease) == 0)
@@ -160,7 +162,7 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
 }
 
 static int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
-        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group);
+        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves;
         int r;
 
         device->seen = true;
@@ -175,9 +177,10 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
                 return r;
 
         NOTIFY(broker, device_changed, device);
-        if (!facts->vfio_driver && !device->moving)
+        moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
+        if (!facts->vfio_driver && !moves)
                 broker_lose_device(broker, device, "driver", true);
-        if (device->origin && !device->moving && facts->driver[0] && !facts->vfio_driver)
+        if (device->origin && !moves && facts->driver[0] && !facts->vfio_driver)
                 broker_drop_origin(broker, device); /* somebody else has brought it back, or elsewhere */
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);

@@ -333,6 +333,7 @@ static void restore_device(const char *name, void *userdata) {
                 journal_remove(broker->journal, name);
         } else {
                 device->quarantine = TAKE_PTR(record.quarantine);
+                device->hooks_due = record.hooks_due;
                 device->unclean = record.unclean;
                 device->reset_works = record.reset_works;
                 device->reset_fails = record.reset_fails;
@@ -342,6 +343,7 @@ static void restore_device(const char *name, void *userdata) {
                 device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
                 if (device->origin)
                         *device->origin = record.origin;
+                broker_doubt_device(device);
                 device->record = TAKE_PTR(text);
         }
         device_record_done(&record);

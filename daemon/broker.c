@@ -54,6 +54,7 @@ int broker_new(Broker **ret, sd_event *event, const Config *config, const char *
         LIST_INIT(&broker->users);
         TAILQ_INIT(&broker->leases.queue);
         LIST_INIT(&broker->tasks);
+        TAILQ_INIT(&broker->rounds);
         LIST_INIT(&broker->searches);
         LIST_INIT(&broker->bindings);
 
@@ -177,8 +178,11 @@ Task *task_free(Task *task) {
         job_free(task->job);
         claim_free(task->claim);
         task->lease->n_tasks--;
-        task->broker->n_tasks--;
+        task->broker->n_tasks -= !task->in_round;
         task->broker->n_cuts -= task->is_cut;
+        task->broker->n_rounds -= task->round_runs;
+        if (task->in_round)
+                TAILQ_REMOVE(&task->broker->rounds, task, round);
         LIST_REMOVE(task, all);
         free(task);
         return NULL;

@@ -336,5 +336,30 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
 int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,
                      void *userdata);
 
+/* release hooks */
+
+/* One that is to run on a device, which is in nobody's hands meanwhile. */
+typedef struct BrokerHook {
+        char name[64];
+        char exec[256]; /* absolute */
+        char lease[LEASE_ID_MAX];
+        char device[DEVICE_ID_MAX];
+        char reset[DEVICE_RESET_MAX]; /* what the last reset was */
+        unsigned group;
+        uid_t uid; /* whose lease it was */
+        uint64_t timeout_usec;
+        uint64_t capabilities; /* 1 << CAP_X */
+} BrokerHook;
+
+/* @why NULL: it has succeeded. */
+typedef void (*BrokerHookEnded)(const char *why, void *task);
+
+/* 0: under way, and @ended will be called once, but not before this returns. @hook is borrowed. */
+typedef int (*BrokerRunHook)(const BrokerHook *hook, BrokerHookEnded ended, void *task, void *userdata);
+
+/* Reads their descriptions; before it there are none. */
+void broker_load_hooks(Broker *broker);
+void broker_use_hooks(Broker *broker, BrokerRunHook run, void *userdata);
+
 /* @reason NULL: the administrator's word that it is clean. */
 int broker_quarantine(Broker *broker, const Device *device, const char *reason, uid_t uid);

@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "core/lease.h"
+#include "core/settings.h"
 #include "log.h"
 
 /* inih cuts a longer one off and says nothing; so one that may have been cut is refused. */
@@ -48,9 +48,7 @@ static const struct {
 typedef struct ConfigParse {
         Config config;
         const char *path;
-        FILE *file;
-        unsigned n_lines;
-        bool wrong, too_long;
+        bool wrong;
 } ConfigParse;
 
 static void filep(FILE **file) {
@@ -250,28 +248,6 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
         return 1;
 }
 
-/* inih takes what does not fit into its line for the next one, so that the end of a long comment could be a
- * setting. Here it is passed over with its comment, and any other long line ends the file as wrong. */
-static char *config_read_line(char *ret, int size, void *userdata) {
-        ConfigParse *parse = userdata;
-        int c;
-
-        if (!fgets(ret, size, parse->file))
-                return NULL;
-
-        parse->n_lines++;
-        if (strchr(ret, '\n') || feof(parse->file))
-                return ret;
-
-        while ((c = getc(parse->file)) != EOF && c != '\n')
-                ;
-        if (strchr("#;", ret[strspn(ret, " \t")]))
-                return ret;
-
-        parse->too_long = true;
-        return NULL;
-}
-
 static int config_refuse(const ConfigParse *parse, unsigned line, const char *why) {
         log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                   "%s:%u: %s; nothing of the configuration is used", parse->path, line, why);
@@ -280,6 +256,7 @@ static int config_refuse(const ConfigParse *parse, unsigned line, const char *wh
 
 static int config_parse_file(ConfigParse *parse, const char *path) {
         _cleanup_(filep) FILE *file = NULL;
+        SettingsFault fault;
         int r;
 
         file = fopen(path, "re");
@@ -287,16 +264,12 @@ static int config_parse_file(ConfigParse *parse, const char *path) {
                 return errno == ENOENT ? 0 : -errno;
 
         parse->path = path;
-        parse->file = file;
-        parse->n_lines = 0;
-        r = ini_parse_stream(config_read_line, parse, config_on_setting, parse);
-        if (ferror(file))
-                return -EIO; /* a folder, for one */
-        if (r > 0)
-                return config_refuse(parse, (unsigned) r, parse->wrong ? "wrong value" : "not an INI line");
-        if (parse->too_long)
-                return config_refuse(parse, parse->n_lines, "too long a line");
-        return r < 0 ? -ENOMEM : 0;
+        r = settings_read(file, config_on_setting, parse, &fault);
+        if (r != -EINVAL)
+                return r;
+        if (fault.too_long)
+                return config_refuse(parse, fault.line, "too long a line");
+        return config_refuse(parse, fault.line, parse->wrong ? "wrong value" : "not an INI line");
 }
 
 static int is_drop_in(const struct dirent *entry) {

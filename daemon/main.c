@@ -26,7 +26,7 @@ static void print_help(void) {
                "Hand VFIO devices to unprivileged programs, over D-Bus and as polkit allows.\n"
                "\n"
                "  --config=FILE  configuration (default: /etc/vfio-broker/vfio-broker.conf)\n"
-               "  --root=DIR     use DIR/sys and DIR/dev instead of /sys and /dev\n"
+               "  --root=DIR     use DIR/sys, DIR/dev and DIR's release hooks instead of the machine's\n"
                "  --help         show this\n"
                "  --version      show the version\n"
                "\n"
@@ -136,6 +136,7 @@ static int run(const Options *options) {
         if (r < 0)
                 return r;
         keep_state(broker);
+        broker_load_hooks(broker);
         r = broker_start(broker);
         if (r < 0)
                 return r;

@@ -33,6 +33,9 @@
 #define LOG_ID_REVOKE_STEP  "e753bde30b3e4d1899badc565011796d"
 #define LOG_ID_STILL_BUSY   "ad24e35556b04b08ba35ff4afa7bbe69"
 #define LOG_ID_REVOKED      "2a25beb770e94b5d80a62115051a6e3f"
+#define LOG_ID_HOOK_STARTED "aec6a5b0e1e847c7a6f4865952475ad2"
+#define LOG_ID_HOOK_FAILED  "cc258a15836b4a09a2733bd6a985e5ea"
+#define LOG_ID_HOOK_WRONG   "da63e1c49dcc4ef593171cf012a3b332"
 #define LOG_ID_CONFIG       "c05c7bcc8c494e96bf563703bfb92d76"
 
 /* A field may be there more than once, such as the device of a lease that has several. The journal keeps their values,

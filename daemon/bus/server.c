@@ -10,6 +10,7 @@
 #include "bus/authorizer.h"
 #include "bus/device-bus.h"
 #include "bus/group-bus.h"
+#include "bus/hook-run.h"
 #include "bus/lease-bus.h"
 #include "bus/lifetimes.h"
 #include "bus/manager-bus.h"
@@ -23,6 +24,7 @@ struct Server {
         Broker *broker; /* borrowed */
         Authorizer *authorizer;
         Lifetimes *lifetimes;
+        HookRunner *hooks;
         struct OperationList operations;
 };
 
@@ -233,6 +235,9 @@ int server_new(Server **ret, sd_event *event, Broker *broker) {
         r = lifetimes_new(&server->lifetimes, server->bus, broker);
         if (r < 0)
                 return r;
+        r = hook_runner_new(&server->hooks, server->bus, broker);
+        if (r < 0)
+                return r;
         r = server_register(server);
         if (r < 0)
                 return r;
@@ -247,6 +252,7 @@ Server *server_free(Server *server) {
 
         while (!LIST_EMPTY(&server->operations))
                 operation_free(LIST_FIRST(&server->operations));
+        hook_runner_free(server->hooks);
         lifetimes_free(server->lifetimes);
         authorizer_free(server->authorizer);
         sd_bus_flush_close_unref(server->bus);

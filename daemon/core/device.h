@@ -62,6 +62,7 @@ struct Device {
         bool seen;        /* by the scan that is under way */
         int is_vf;        /* -1: nobody asked the kernel yet */
         char *quarantine; /* why; NULL: it is not */
+        bool hooks_due;   /* a release hook has begun on it, and not all of them have ended well yet */
         bool unclean;     /* was not reset since @last_uid had it */
         bool reset_works, reset_fails; /* at an open of ours, once at least */
         bool bus_works;                /* a reset of its bus has worked, likewise */

@@ -144,15 +144,16 @@ int record_of_lease(const Lease *lease, char **ret) {
 int record_of_device(const Device *device, char **ret) {
         _cleanup_(jsonp) json_object *object = NULL;
 
-        if (!device->quarantine && !device->unclean && !device->reset_works && !device->reset_fails &&
-            !device->bus_works && !device->origin) {
+        if (!device->quarantine && !device->hooks_due && !device->unclean && !device->reset_works &&
+            !device->reset_fails && !device->bus_works && !device->origin) {
                 *ret = NULL;
                 return 0;
         }
 
         object = json_object_new_object();
         if (!object || (device->quarantine && !add_text(object, "quarantine", device->quarantine)) ||
-            !add_flag(object, "unclean", device->unclean) || !add_flag(object, "reset-works", device->reset_works) ||
+            !add_flag(object, "hooks-due", device->hooks_due) || !add_flag(object, "unclean", device->unclean) ||
+            !add_flag(object, "reset-works", device->reset_works) ||
             !add_flag(object, "reset-fails", device->reset_fails) ||
             !add_flag(object, "bus-works", device->bus_works) ||
             (device->bus_reset[0] && !add_text(object, "bus-reset", device->bus_reset)) ||
@@ -445,6 +446,7 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         if (r < 0)
                 return r;
 
+        record.hooks_due = get_flag(object, "hooks-due");
         record.unclean = get_flag(object, "unclean");
         record.reset_works = get_flag(object, "reset-works");
         record.reset_fails = get_flag(object, "reset-fails");

@@ -58,7 +58,7 @@ typedef struct LeaseRecord {
 /* What a device has to be told apart by from one that is as it should be. */
 typedef struct DeviceRecord {
         char *quarantine; /* ours; NULL: it is not */
-        bool unclean, reset_works, reset_fails, bus_works;
+        bool hooks_due, unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];
         uid_t last_uid;
         bool has_origin;

@@ -12,6 +12,15 @@
  *   SetUnitOf(us)   the process is in that unit
  *   SetSilent(b)    GetAll is not answered
  *   GetQueries() -> u     how many GetAll there were
+ *
+ * and, for transient units, test.Hooks:
+ *
+ *   SetEnd(ssii)    from now on each is over at once: the job's result, the service's, ExecMainCode, ExecMainStatus; a job's
+ *                   result of "" is none, and it runs
+ *   EndAll(ssii)    those that run are over, in that way
+ *   SetRefusal(s)   from now on none is started, and this is the error; "" is none
+ *   GetStarted() -> as    all, in order, with their properties
+ *   Count() -> uuu        how many there were, run now, and are kept for who has started them
  */
 
 #include <stdbool.h>
@@ -22,6 +31,7 @@
 #include <systemd/sd-event.h>
 
 #include "cleanup.h"
+#include "systemd-hooks.h"
 
 #define NAME      "org.freedesktop.systemd1"
 #define PATH      "/org/freedesktop/systemd1"
@@ -108,6 +118,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(freep) char *name = NULL;
         Unit *unit;
+        int r;
 
         if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "GetAll") ||
             sd_bus_path_decode(sd_bus_message_get_path(m), PREFIX, &name) <= 0)
@@ -116,6 +127,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         n_queries++;
         if (silent)
                 return 1;
+        if ((r = hooks_reply_properties(m, name)) != 0)
+                return r;
         unit = find(name);
         if (!unit)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object");
@@ -225,6 +238,8 @@ int main(void) {
                 r = sd_bus_add_object_vtable(bus, NULL, PATH, NAME ".Manager", manager_vtable, NULL);
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, "/test", "test.Systemd", test_vtable, NULL);
+        if (r >= 0)
+                r = hooks_register(bus);
         if (r >= 0)
                 r = sd_bus_attach_event(bus, event, 0);
         if (r >= 0)
