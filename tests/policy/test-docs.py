@@ -116,6 +116,16 @@ class Config(unittest.TestCase):
         self.assertEqual(sorted(described), sorted(settings))
 
 
+class Hook(unittest.TestCase):
+    @unittest.skipUnless((root / 'daemon/core/hook.c').exists(), 'needs the daemon')
+    def test_each_setting_is_there_and_no_other_and_the_sample_has_no_other(self):
+        settings = re.findall(r'{ "(\w+)", "(\w+)", set_', read('daemon/core/hook.c'))
+        text = sections(page('vfio-broker.hook.5'), '=')['SECTION [Hook]']
+        self.assertEqual([('Hook', key) for key in re.findall(r'^\*\*(\w+)=\*\*$', text, flags=re.M)], settings)
+        sample = re.findall(r'^(\w+)=', read('docs/hooks/50-nvme-format.hook'), flags=re.M)
+        self.assertEqual([('Hook', key) for key in sample], settings)
+
+
 class Pages(unittest.TestCase):
     def test_each_page_says_what_it_is_under_its_own_section(self):
         pages = sorted(path.stem for path in (root / 'docs').glob('*.rst'))

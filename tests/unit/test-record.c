@@ -244,13 +244,21 @@ START_TEST(a_device_is_read_as_it_was_written) {
         device_note_reset(first, true);
         device_note_bus_reset(first, 2);
         first->unclean = true;
+        first->hooks_due = true;
         first->last_uid = (uid_t) -1;
         ck_assert_int_eq(record_of_device(first, &text), 0);
         ck_assert_int_eq(record_read_device(text, &record), 0);
         ck_assert_str_eq(record.quarantine, "bröken \"x\"");
-        ck_assert(record.unclean && record.reset_works && !record.reset_fails && record.bus_works);
+        ck_assert(record.unclean && record.reset_works && !record.reset_fails && record.bus_works && record.hooks_due);
         ck_assert_uint_eq(record.last_uid, (uid_t) -1);
         ck_assert_str_eq(record.bus_reset, "bus (scope: 2 devices)");
+        device_record_done(&record);
+        free(text);
+
+        first->hooks_due = false;
+        ck_assert_int_eq(record_of_device(first, &text), 0);
+        ck_assert_int_eq(record_read_device(text, &record), 0);
+        ck_assert(!record.hooks_due);
         device_record_done(&record);
         free(text);
 
