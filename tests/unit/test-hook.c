@@ -10,8 +10,8 @@
 #include "core/hook.h"
 #include "tree.h"
 
-#define OURS    (HOOK_FOLDER "/" + 1)
-#define VENDORS (HOOK_FOLDER_VENDOR "/" + 1)
+#define OURS    (&(HOOK_FOLDER "/")[1])
+#define VENDORS (&(HOOK_FOLDER_VENDOR "/")[1])
 #define PROGRAM "/usr/lib/vfio-broker/release.d/clean"
 #define RIGHT   "[Hook]\nMatch=class=nvme\nExec=" PROGRAM "\n"
 
