@@ -250,8 +250,8 @@ static int find_reset_notes(const Device *device, ResetPolicy policy, bool one_t
 
         if (device->facts.vfio_driver && !device_has_reset(device))
                 r = findings_add_note(findings, SEVERITY_WARNING, "NoReset", device_id(device),
-                                      "%s has no reset that works: what its last user left in it is still there, "
-                                      "and %s",
+                                      "%s has no reset of its own that works: unless its bus is reset, what its last "
+                                      "user left in it is still there, and %s",
                                       device_id(device), afterwards[policy]);
         if (r < 0 || !one_time)
                 return r;
