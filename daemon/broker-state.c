@@ -60,9 +60,9 @@ void broker_note_lease(Broker *broker, const Lease *lease) {
 void broker_forget_lease(Broker *broker, const Lease *lease) {
         char name[FDSTORE_NAME_MAX > JOURNAL_NAME_MAX ? FDSTORE_NAME_MAX : JOURNAL_NAME_MAX];
 
-        /* Who has come through the reset gate has nothing there any more, see reset_gate(). Without a journal nothing
-         * is put there, but an earlier daemon may have done so. */
-        if (lease->state != LEASE_CLEANING) {
+        /* Who has come through the reset gate has nothing there any more, see reset_gate(), unless its child was killed.
+         * Without a journal nothing is put there, but an earlier daemon may have done so. */
+        if (lease->state != LEASE_CLEANING || lease->n_gate_deaths > 0) {
                 fdstore_name_container(name, lease->id);
                 fdstore_remove(name);
                 for (unsigned i = 0; i < lease->n_groups; i++) {
