@@ -55,12 +55,13 @@ static int append_sandbox(sd_bus_message *m, const BrokerHook *hook) {
         if (r < 0)
                 return r;
 
-        /* @mount and @clock are not in @system-service: with CAP_SYS_ADMIN the walls would be paper. */
+        /* /run by name: with ProtectControlGroups= systemd 252 and 257 leave it writable in spite of ProtectSystem=.
+         * @mount and @clock are not in @system-service: with CAP_SYS_ADMIN the walls would be paper. */
         return sd_bus_message_append(
                 m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                 "CapabilityBoundingSet", "t", hook->capabilities,
                 "LimitMEMLOCK", "t", UINT64_MAX, /* what it maps for DMA, if it drives the device itself */
-                "ReadOnlyPaths", "as", 2, "-/proc/sys", "-/proc/sysrq-trigger",
+                "ReadOnlyPaths", "as", 3, "-/proc/sys", "-/proc/sysrq-trigger", "/run",
                 "RestrictAddressFamilies", "(bas)", 1, 2, "AF_UNIX", "AF_NETLINK",
                 "RestrictNamespaces", "t", UINT64_C(0), /* none are allowed */
                 "SystemCallArchitectures", "as", 1, "native",
@@ -76,8 +77,8 @@ static int append_command(sd_bus_message *m, const BrokerHook *hook) {
         snprintf(reset, sizeof(reset), "VFIO_BROKER_RESET=%s", hook->reset);
         snprintf(group, sizeof(group), "VFIO_BROKER_GROUP=%u", hook->group);
         snprintf(uid, sizeof(uid), "VFIO_BROKER_UID=%u", (unsigned) hook->uid);
-        return sd_bus_message_append(m, "(sv)(sv)", "ExecStart", "a(sasb)", 1, hook->exec, 2, hook->exec, hook->device, 0,
-                                     "Environment", "as", 5, lease, device, group, uid, reset);
+        return sd_bus_message_append(m, "(sv)(sv)", "ExecStart", "a(sasb)", 1, hook->exec, 2, hook->exec, hook->device,
+                                     0, "Environment", "as", 5, lease, device, group, uid, reset);
 }
 
 /* So that what it prints is found with all else about the lease and the device. */
