@@ -175,6 +175,16 @@ static Lease *lease_out(const char *id) {
         return lease;
 }
 
+/* The last child may still be about to end. */
+static void await_fds(int max) {
+        time_t end = time(NULL) + DEADLINE_SEC;
+
+        while (count_fds() > max) {
+                ck_assert_msg(time(NULL) < end, "%d descriptors, and not %d", count_fds(), max);
+                ck_assert_int_ge(sd_event_run(event, 10000), 0);
+        }
+}
+
 static void run_until_no_lease(void) {
         time_t end = time(NULL) + DEADLINE_SEC;
 
@@ -365,7 +375,7 @@ START_TEST(what_the_kernel_will_not_open_is_given_back) {
                 ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "available");
                 check_seen("~g12 ");
         }
-        ck_assert_int_le(count_fds(), before + 2); /* the loop's own, for its timers */
+        await_fds(before + 2); /* the loop's own, for its timers */
 }
 END_TEST
 
