@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "holders.h"
 
 /* The kernel's own names of files that are in no file system: nothing else can be called so. */
@@ -44,20 +45,6 @@ typedef struct Seen {
 static void filep(FILE **file) {
         if (*file)
                 fclose(*file);
-}
-
-static void dirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
-static DIR *open_folder(int dirfd, const char *path) {
-        int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-        if (!dir && fd >= 0)
-                close(fd);
-        return dir;
 }
 
 static unsigned number_of(const char *name) {
@@ -143,16 +130,17 @@ static void look_at_file(Search *search, pid_t pid, int folder, int fdinfo, cons
 
 /* @thread: whose descriptors they are. Returns false if we may not look. */
 static bool look_at_files(Search *search, pid_t thread, int process, const char *prefix, Seen *seen) {
-        _cleanup_(dirp) DIR *folder = NULL;
+        _cleanup_(folder_closep) DIR *folder = NULL;
         _cleanup_(closep) int fdinfo = -EBADF;
         char path[64], target[64];
         struct dirent *entry;
         ssize_t n;
+        int r;
 
         snprintf(path, sizeof(path), "%sfd", prefix);
-        folder = open_folder(process, path);
-        if (!folder)
-                return errno != EACCES && errno != EPERM;
+        r = folder_open(&folder, process, path);
+        if (r < 0)
+                return r != -EACCES && r != -EPERM;
         snprintf(path, sizeof(path), "%sfdinfo", prefix);
         fdinfo = openat(process, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -198,12 +186,15 @@ static void look_at_memory(Search *search, int process, const char *prefix, Seen
 
 /* Threads need not share their descriptors, and the first one may have ended long before the others. */
 static void look_at_threads(Search *search, pid_t pid, int process, Seen *seen) {
-        _cleanup_(dirp) DIR *folder = open_folder(process, "task");
+        _cleanup_(folder_closep) DIR *folder = NULL;
         struct dirent *entry;
         char prefix[32];
         pid_t thread;
 
-        while (folder && (entry = readdir(folder))) {
+        if (folder_open(&folder, process, "task") < 0)
+                return; /* it is gone */
+
+        while ((entry = readdir(folder))) {
                 thread = (pid_t) number_of(entry->d_name);
                 if (thread == 0 || thread == pid)
                         continue;
@@ -251,11 +242,13 @@ static unsigned look_at_process(Search *search, pid_t pid, char ret_name[PROC_NA
 
 static int search_processes(Search *search) {
         HoldersResult *result = search->result;
-        _cleanup_(dirp) DIR *folder = open_folder(search->plan->proc, ".");
+        _cleanup_(folder_closep) DIR *folder = NULL;
         struct dirent *entry;
+        int r;
 
-        if (!folder)
-                return -errno;
+        r = folder_open(&folder, search->plan->proc, ".");
+        if (r < 0)
+                return r;
 
         result->n = 0;
         result->more = result->hidden = false;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "reset.h"
 #include "sysfs.h"
 #include "vfio-internal.h"
@@ -42,25 +43,16 @@ typedef struct Bus {
 
 typedef uint8_t Header[PCI_STD_HEADER_SIZEOF]; /* of the configuration space, as the hardware has it */
 
-static void dirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static int scope_add_children(int sysfs, const char *bridge, ResetScope *scope) {
-        _cleanup_(closep) int fd = -EBADF;
-        _cleanup_(dirp) DIR *dir = NULL;
+        _cleanup_(folder_closep) DIR *dir = NULL;
         struct dirent *entry;
         char path[64];
+        int r;
 
         snprintf(path, sizeof(path), "bus/pci/devices/%s", bridge);
-        fd = openat(sysfs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT ? -ENODEV : -errno;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        fd = -EBADF; /* @dir's from here on */
+        r = folder_open(&dir, sysfs, path);
+        if (r < 0)
+                return r == -ENOENT ? -ENODEV : r;
 
         while ((entry = readdir(dir))) {
                 if (!pci_address_is_valid(entry->d_name))

@@ -18,16 +18,12 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "scan.h"
 #include "sysfs.h"
 
 #define ATTRIBUTE_MAX 4097 /* a page, and one to see that there is no more */
 #define FUNCTIONS_MAX 65536
-
-static void dirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
 
 static bool is_hex(char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -264,20 +260,16 @@ static int compare_addresses(const void *a, const void *b) {
 }
 
 static int list_addresses(int sysfs, Address **ret, size_t *ret_n) {
-        _cleanup_(closep) int fd = -EBADF;
         _cleanup_(freep) Address *list = NULL;
-        _cleanup_(dirp) DIR *dir = NULL;
+        _cleanup_(folder_closep) DIR *dir = NULL;
         size_t n = 0, n_allocated = 0;
         struct dirent *entry;
         Address *larger;
+        int r;
 
-        fd = openat(sysfs, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        fd = -EBADF; /* @dir's from here on */
+        r = folder_open(&dir, sysfs, "bus/pci/devices");
+        if (r < 0)
+                return r;
 
         while ((entry = readdir(dir))) {
                 if (!pci_address_is_valid(entry->d_name))
@@ -379,22 +371,18 @@ static bool is_cdev_name(const char *name) {
 }
 
 int scan_pci_cdev(int sysfs, const char *address, char *ret, size_t size) {
-        _cleanup_(closep) int fd = -EBADF;
-        _cleanup_(dirp) DIR *dir = NULL;
+        _cleanup_(folder_closep) DIR *dir = NULL;
         char path[PATH_MAX];
         struct dirent *entry;
+        int r;
 
         if (!pci_address_is_valid(address))
                 return -ENODEV;
 
         pci_path(path, address, "vfio-dev");
-        fd = openat(sysfs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT ? -ENODATA : -errno;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        fd = -EBADF; /* @dir's from here on */
+        r = folder_open(&dir, sysfs, path);
+        if (r < 0)
+                return r == -ENOENT ? -ENODATA : r;
 
         while ((entry = readdir(dir))) {
                 if (!is_cdev_name(entry->d_name))

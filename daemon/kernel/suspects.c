@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "suspects.h"
 #include "sysfs.h"
 
@@ -45,19 +46,14 @@ static void suspects_add(Suspects *suspects, int sysfs, const SuspectAddress *ad
 
 /* Devices of other kinds (platform, mdev) say nowhere whether they are open. */
 static bool has_strangers(const Suspects *suspects, int sysfs) {
+        _cleanup_(folder_closep) DIR *dir = NULL;
         bool found = false;
         struct dirent *entry;
-        DIR *dir;
-        int fd;
+        int r;
 
-        fd = openat(sysfs, "class/vfio-dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno != ENOENT;
-        dir = fdopendir(fd);
-        if (!dir) {
-                close(fd);
-                return true;
-        }
+        r = folder_open(&dir, sysfs, "class/vfio-dev");
+        if (r < 0)
+                return r != -ENOENT;
 
         while (!found && (entry = readdir(dir))) {
                 char path[300], address[PCI_ADDRESS_MAX];
@@ -68,7 +64,6 @@ static bool has_strangers(const Suspects *suspects, int sysfs) {
                 found = sysfs_readlink_name(sysfs, path, address, sizeof(address)) < 0 ||
                         !suspects_find(suspects, address);
         }
-        closedir(dir);
         return found;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "sysfs.h"
 #include "variant.h"
 
@@ -37,11 +38,6 @@ static void filep(FILE **file) {
                 fclose(*file);
 }
 
-static void dirp(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 /* "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci" */
 static void each_match(const char *root, const char *modalias, VariantFound found, void *userdata) {
         char path[PATH_MAX], line[512], pattern[256], module[VARIANT_NAME_MAX];
@@ -61,19 +57,15 @@ static void each_match(const char *root, const char *modalias, VariantFound foun
 
 /* A module and its driver are spelt alike, but for hyphens, and only mostly: its own folder says how. */
 static int driver_of_module(int sys, const char *module, char ret[VARIANT_NAME_MAX]) {
-        _cleanup_(closep) int fd = -EBADF;
-        _cleanup_(dirp) DIR *dir = NULL;
+        _cleanup_(folder_closep) DIR *dir = NULL;
         char path[PATH_MAX];
         struct dirent *entry;
+        int r;
 
         snprintf(path, sizeof(path), "module/%s/drivers", module);
-        fd = openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -ENOENT;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        fd = -EBADF; /* @dir's from here on */
+        r = folder_open(&dir, sys, path);
+        if (r < 0)
+                return r;
 
         while ((entry = readdir(dir)))
                 if (strncmp(entry->d_name, "pci:", 4) == 0 && strlen(entry->d_name + 4) < VARIANT_NAME_MAX) {
