@@ -97,7 +97,7 @@ static void lease_take_groups(Lease *lease, int *fds) {
 }
 
 static void log_acquired(const Lease *lease) {
-        char devices[2048], drivers[2048];
+        char devices[BROKER_LEASE_IDS_MAX], drivers[BROKER_LEASE_IDS_MAX];
         size_t n = 0;
 
         broker_lease_ids(lease, devices, sizeof(devices));
@@ -106,13 +106,8 @@ static void log_acquired(const Lease *lease) {
                 if (lease->devices[i].device)
                         n += (size_t) snprintf(drivers + n, sizeof(drivers) - n, "%s%s", n > 0 ? " " : "",
                                                lease->devices[i].device->facts.driver);
-        log_event(&(LogEvent){ .id = LOG_ID_ACQUIRED,
-                               .priority = LOG_INFO,
-                               .lease = lease->id,
-                               .device = devices,
-                               .driver = drivers,
-                               .uid = &lease->user->uid },
-                  "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
+        broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_ACQUIRED, .priority = LOG_INFO, .driver = drivers },
+                         "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
 }
 
 /* It is written down before anybody hears of it: a daemon that dies in between leaves a lease whose lifeline nobody

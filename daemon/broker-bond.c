@@ -43,19 +43,19 @@ int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request
 }
 
 int broker_tie_lease(Broker *broker, Lease *lease, int *ret_fd) {
-        char name[JOURNAL_NAME_MAX > FDSTORE_NAME_MAX ? JOURNAL_NAME_MAX : FDSTORE_NAME_MAX];
+        char stored[FDSTORE_NAME_MAX], kept[JOURNAL_NAME_MAX];
         Lifeline *lifeline;
         int r;
 
-        broker_lifeline_name(lease, name);
-        r = lifeline_new(&lifeline, broker->event, journal_dir(broker->journal), name, lease_on_cut, lease, ret_fd);
+        broker_lifeline_name(lease, kept);
+        r = lifeline_new(&lifeline, broker->event, journal_dir(broker->journal), kept, lease_on_cut, lease, ret_fd);
         if (r < 0)
                 return r;
 
         lease_hold_by(lease, lifeline);
         if (lease->process && broker->journal) {
-                fdstore_name_process(name, lease->id);
-                fdstore_add(name, lifeline_fd(lease->process));
+                fdstore_name_process(stored, lease->id);
+                fdstore_add(stored, lifeline_fd(lease->process));
         }
         return 0;
 }

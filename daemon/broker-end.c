@@ -34,12 +34,8 @@ void broker_move_lease(Broker *broker, Lease *lease, LeaseState state) {
 }
 
 static void log_lease(const Lease *lease, const char *id, int priority, const char *text) {
-        char devices[2048];
-
-        broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = id, .priority = priority, .lease = lease->id, .device = devices,
-                               .reason = lease_end_name(lease->end), .uid = &lease->user->uid },
-                  "Lease %s %s", lease->id, text);
+        broker_log_lease(lease, &(LogEvent){ .id = id, .priority = priority, .reason = lease_end_name(lease->end) },
+                         "Lease %s %s", lease->id, text);
 }
 
 void broker_finish_lease(Broker *broker, Lease *lease) {

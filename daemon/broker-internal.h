@@ -22,6 +22,7 @@
 typedef struct Binding Binding;
 typedef struct Hwdb Hwdb;
 typedef struct Job Job;
+typedef struct LogEvent LogEvent;
 typedef struct Search Search;
 typedef struct Task Task;
 typedef struct Claim Claim;
@@ -339,7 +340,12 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease);
 int broker_find_host_uses(Broker *broker, const Device *device, const char *about, Findings *findings);
 
 /* The ids of the lease's devices, separated by spaces. */
+#define BROKER_LEASE_IDS_MAX 2048
 void broker_lease_ids(const Lease *lease, char *ret, size_t size);
+
+/* A line about the lease: its id, its devices and its holder need not be in @event. */
+void broker_log_lease(const Lease *lease, const LogEvent *event, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
 /* What a client and the journal are told of a reset: "flr" of "flr bus", "none available". */
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size);

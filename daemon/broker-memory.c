@@ -392,18 +392,15 @@ int broker_unmap_memory(Broker *broker, const Lease *borrowed, uint64_t iova, ui
 }
 
 static void log_cut(const Lease *lease, unsigned n, uint64_t bytes, int error) {
-        char devices[2048];
-
-        broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = error == 0 ? LOG_ID_CUT : LOG_ID_NOT_CUT,
-                               .priority = error == 0 ? LOG_INFO : LOG_ERR,
-                               .lease = lease->id,
-                               .device = devices,
-                               .error = error == 0 ? NULL : strerrorname_np(error),
-                               .uid = &lease->user->uid },
-                  error == 0 ? "The DMA of lease %s is cut: %u mappings of %" PRIu64 " bytes%s%s"
-                             : "The DMA of lease %s is not cut: %u mappings of %" PRIu64 " bytes stay%s%s",
-                  lease->id, n, bytes, error == 0 ? "" : ": ", error == 0 ? "" : strerror(error));
+        if (error == 0)
+                broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_CUT, .priority = LOG_INFO },
+                                 "The DMA of lease %s is cut: %u mappings of %" PRIu64 " bytes", lease->id, n, bytes);
+        else
+                broker_log_lease(lease,
+                                 &(LogEvent){ .id = LOG_ID_NOT_CUT, .priority = LOG_ERR,
+                                              .error = strerrorname_np(error) },
+                                 "The DMA of lease %s is not cut: %u mappings of %" PRIu64 " bytes stay: %s",
+                                 lease->id, n, bytes, strerror(error));
 }
 
 static void cut_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {

@@ -170,28 +170,21 @@ int broker_change_hands(Task *task, int *ret_lifeline) {
 }
 
 void broker_forget_old_hands(Broker *broker, Lease *lease) {
-        char name[JOURNAL_NAME_MAX > FDSTORE_NAME_MAX ? JOURNAL_NAME_MAX : FDSTORE_NAME_MAX];
+        char stored[FDSTORE_NAME_MAX], kept[JOURNAL_NAME_MAX];
 
         if (!broker->journal)
                 return;
 
-        fdstore_name_process(name, lease->id);
-        fdstore_remove(name);
+        fdstore_name_process(stored, lease->id);
+        fdstore_remove(stored);
         lease->n_hands--;
-        broker_lifeline_name(lease, name);
+        broker_lifeline_name(lease, kept);
         lease->n_hands++;
-        journal_remove(broker->journal, name);
+        journal_remove(broker->journal, kept);
 }
 
 void broker_tell_claimed(Lease *lease) {
-        char devices[2048];
-
-        broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = LOG_ID_CLAIMED,
-                               .priority = LOG_INFO,
-                               .lease = lease->id,
-                               .device = devices,
-                               .uid = &lease->user->uid },
-                  "Lease %s is handed over to uid %u", lease->id, (unsigned) lease->user->uid);
+        broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_CLAIMED, .priority = LOG_INFO },
+                         "Lease %s is handed over to uid %u", lease->id, (unsigned) lease->user->uid);
         NOTIFY(broker_of(lease), lease_moved, lease);
 }

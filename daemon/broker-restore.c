@@ -26,15 +26,11 @@ typedef struct Restore {
 } Restore;
 
 static void log_restored(const Lease *lease, const char *text) {
-        char devices[2048];
+        char devices[BROKER_LEASE_IDS_MAX];
 
         broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = LOG_ID_RESTORED,
-                               .priority = LOG_NOTICE,
-                               .lease = lease->id,
-                               .device = devices,
-                               .uid = &lease->user->uid },
-                  "Lease %s of uid %u, %s, %s", lease->id, (unsigned) lease->user->uid, devices, text);
+        broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_RESTORED, .priority = LOG_NOTICE },
+                         "Lease %s of uid %u, %s, %s", lease->id, (unsigned) lease->user->uid, devices, text);
 }
 
 static const char *why_unreadable(int r) {

@@ -19,12 +19,8 @@
 #include "log.h"
 
 void broker_log_revocation(const Lease *lease, const char *id, int priority, const char *text, const char *reason) {
-        char devices[2048];
-
-        broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = id, .priority = priority, .lease = lease->id, .device = devices,
-                               .reason = reason, .uid = &lease->user->uid },
-                  "Lease %s %s: %s", lease->id, text, reason);
+        broker_log_lease(lease, &(LogEvent){ .id = id, .priority = priority, .reason = reason },
+                         "Lease %s %s: %s", lease->id, text, reason);
 }
 
 void broker_take_step(Lease *lease, const char *format, ...) {

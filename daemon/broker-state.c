@@ -58,28 +58,28 @@ void broker_note_lease(Broker *broker, const Lease *lease) {
 }
 
 void broker_forget_lease(Broker *broker, const Lease *lease) {
-        char name[FDSTORE_NAME_MAX > JOURNAL_NAME_MAX ? FDSTORE_NAME_MAX : JOURNAL_NAME_MAX];
+        char stored[FDSTORE_NAME_MAX], kept[JOURNAL_NAME_MAX];
 
         /* Who has come through the reset gate has nothing there any more, see reset_gate(), unless its child was killed.
          * Without a journal nothing is put there, but an earlier daemon may have done so. */
         if (lease->state != LEASE_CLEANING || lease->n_gate_deaths > 0) {
-                fdstore_name_container(name, lease->id);
-                fdstore_remove(name);
+                fdstore_name_container(stored, lease->id);
+                fdstore_remove(stored);
                 for (unsigned i = 0; i < lease->n_groups; i++) {
-                        fdstore_name_group(name, lease->groups[i]->number, lease->id);
-                        fdstore_remove(name);
+                        fdstore_name_group(stored, lease->groups[i]->number, lease->id);
+                        fdstore_remove(stored);
                 }
         }
 
         if (lease->bond == LEASE_BOND_PIDFD) {
-                fdstore_name_process(name, lease->id);
-                fdstore_remove(name);
+                fdstore_name_process(stored, lease->id);
+                fdstore_remove(stored);
         }
 
-        broker_lifeline_name(lease, name);
-        journal_remove(broker->journal, name);
-        name_of_lease(lease, RECORD_LEASE_PREFIX, name);
-        journal_remove(broker->journal, name);
+        broker_lifeline_name(lease, kept);
+        journal_remove(broker->journal, kept);
+        name_of_lease(lease, RECORD_LEASE_PREFIX, kept);
+        journal_remove(broker->journal, kept);
 }
 
 static bool texts_equal(const char *a, const char *b) {

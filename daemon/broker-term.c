@@ -72,7 +72,6 @@ int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) 
         Lease *lease = (Lease *) borrowed;
         uint64_t duration_was = lease->duration_usec, until_was = lease->until_usec;
         Term *term_was;
-        char devices[2048];
         int r;
 
         if (lease->state != LEASE_ACTIVE)
@@ -94,14 +93,9 @@ int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) 
         }
         term_free(term_was);
 
-        broker_lease_ids(lease, devices, sizeof(devices));
-        log_event(&(LogEvent){ .id = LOG_ID_RENEWED,
-                               .priority = LOG_INFO,
-                               .lease = lease->id,
-                               .device = devices,
-                               .uid = &lease->user->uid },
-                  lease->term ? "Lease %s is renewed, for %" PRIu64 " s" : "Lease %s is renewed, without a limit",
-                  lease->id, lease->duration_usec / 1000000);
+        broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_RENEWED, .priority = LOG_INFO },
+                         lease->term ? "Lease %s is renewed, for %" PRIu64 " s" : "Lease %s is renewed, without a limit",
+                         lease->id, lease->duration_usec / 1000000);
         NOTIFY(broker, lease_renewed, lease);
         return 0;
 }

@@ -250,14 +250,6 @@ void task_plan_devices(Task *task) {
         }
 }
 
-void broker_lease_ids(const Lease *lease, char *ret, size_t size) {
-        size_t n = 0;
-
-        *ret = '\0';
-        for (unsigned i = 0; i < lease->n_devices && n < size; i++)
-                n += (size_t) snprintf(ret + n, size - n, "%s%s", i > 0 ? " " : "", lease->devices[i].id);
-}
-
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size) {
         const char *methods = works && device && device_has_own_reset(device) ? device->facts.reset_methods : NULL;
 

@@ -122,11 +122,15 @@ static void log_message(const LogEvent *event, int priority, const char *format,
                 log_to_stderr(event, message);
 }
 
+void log_event_va(const LogEvent *event, const char *format, va_list ap) {
+        log_message(event, event->priority, format, ap);
+}
+
 void log_event(const LogEvent *event, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        log_message(event, event->priority, format, ap);
+        log_event_va(event, format, ap);
         va_end(ap);
 }
 

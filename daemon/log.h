@@ -9,6 +9,7 @@
  * administrator what it means and what to do.
  */
 
+#include <stdarg.h>
 #include <sys/types.h>
 
 #include "events.h"
@@ -21,6 +22,7 @@ typedef struct LogEvent {
 } LogEvent;
 
 void log_event(const LogEvent *event, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_event_va(const LogEvent *event, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 
 /* No event, only something to know: a line of its own, without an id. */
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
