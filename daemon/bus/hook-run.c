@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "broker.h"
+#include "bus/dictionary.h"
 #include "bus/hook-run.h"
 #include "bus/hook-unit.h"
 #include "log.h"
@@ -115,39 +116,23 @@ typedef struct UnitResult {
         int code, status; /* as waitid(2) has them */
 } UnitResult;
 
-/* a{sv} */
+static int read_entry(sd_bus_message *m, const char *key, void *userdata) {
+        UnitResult *unit = userdata;
+
+        if (strcmp(key, "Result") == 0)
+                return dictionary_read_string(m, unit->result, sizeof(unit->result));
+        if (strcmp(key, "ExecMainCode") == 0)
+                return sd_bus_message_read(m, "v", "i", &unit->code);
+        if (strcmp(key, "ExecMainStatus") == 0)
+                return sd_bus_message_read(m, "v", "i", &unit->status);
+        return sd_bus_message_skip(m, "v");
+}
+
 static int read_result(sd_bus_message *m, UnitResult *ret) {
-        const char *key, *text;
         int r;
 
         *ret = (UnitResult){};
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-
-                if (strcmp(key, "Result") == 0) {
-                        r = sd_bus_message_read(m, "v", "s", &text);
-                        if (r >= 0)
-                                snprintf(ret->result, sizeof(ret->result), "%s", text);
-                } else if (strcmp(key, "ExecMainCode") == 0) {
-                        r = sd_bus_message_read(m, "v", "i", &ret->code);
-                } else if (strcmp(key, "ExecMainStatus") == 0) {
-                        r = sd_bus_message_read(m, "v", "i", &ret->status);
-                } else {
-                        r = sd_bus_message_skip(m, "v");
-                }
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
+        r = dictionary_read(m, read_entry, ret);
         return r < 0 ? r : *ret->result ? 0 : -EBADMSG;
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bus/dictionary.h"
 #include "bus/options.h"
 #include "bus/refuse.h"
 #include "errors.h"
@@ -25,9 +26,14 @@ static void *option_value(const Option *option) {
         return option->small ? (void *) option->small : option->fd;
 }
 
-/* @seen: a bit for each of @options that was there before. */
-static int option_read(sd_bus_message *m, const char *key, const Option *options, size_t n, uint32_t *seen,
-                       sd_bus_error *error) {
+typedef struct Reading {
+        const Option *options;
+        size_t n;
+        uint32_t seen; /* a bit for each of @options that was there before */
+        sd_bus_error *error;
+} Reading;
+
+static int option_read(sd_bus_message *m, const char *key, void *userdata) {
         static const struct {
                 const char *type, *what;
         } refusals[] = {
@@ -36,6 +42,7 @@ static int option_read(sd_bus_message *m, const char *key, const Option *options
                 { "u", "is not a number of 32 bits (u)" },
                 { "h", "is not a descriptor" },
         };
+        Reading *reading = userdata;
         const char *contents, *type;
         int r;
 
@@ -43,49 +50,29 @@ static int option_read(sd_bus_message *m, const char *key, const Option *options
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < n; i++) {
-                if (strcmp(options[i].key, key) != 0)
+        for (size_t i = 0; i < reading->n; i++) {
+                if (strcmp(reading->options[i].key, key) != 0)
                         continue;
 
-                type = option_type(&options[i]);
+                type = option_type(&reading->options[i]);
                 for (size_t j = 0; j < sizeof(refusals) / sizeof(*refusals); j++)
                         if (strcmp(refusals[j].type, type) == 0 && strcmp(contents, type) != 0)
-                                return option_refuse(error, key, refusals[j].what);
-                if (*seen & UINT32_C(1) << i)
-                        return option_refuse(error, key, "is there twice");
-                *seen |= UINT32_C(1) << i;
-                return sd_bus_message_read(m, "v", type, option_value(&options[i]));
+                                return option_refuse(reading->error, key, refusals[j].what);
+                if (reading->seen & UINT32_C(1) << i)
+                        return option_refuse(reading->error, key, "is there twice");
+                reading->seen |= UINT32_C(1) << i;
+                return sd_bus_message_read(m, "v", type, option_value(&reading->options[i]));
         }
 
         if (strncmp(key, "x-", 2) == 0)
                 return sd_bus_message_skip(m, "v");
-        return option_refuse(error, key, "is unknown");
+        return option_refuse(reading->error, key, "is unknown");
 }
 
 int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_error *error) {
-        uint32_t seen = 0;
-        const char *key;
-        int r;
+        Reading reading = { .options = options, .n = n, .error = error };
 
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-                r = option_read(m, key, options, n, &seen, error);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-
-        return sd_bus_message_exit_container(m);
+        return dictionary_read(m, option_read, &reading);
 }
 
 size_t text_length(const char *text) {

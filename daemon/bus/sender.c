@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "bus/dictionary.h"
 #include "bus/sender.h"
 
 #define SENDERS_MAX 1024
@@ -107,56 +108,35 @@ void senders_forget(Senders *senders, const char *name) {
                 entry_free(senders, entry);
 }
 
-static int read_number(sd_bus_message *m, uint32_t *ret) {
-        int r;
+typedef struct Credentials {
+        uint32_t uid, pid;
+        bool has_uid;
+} Credentials;
 
-        r = sd_bus_message_enter_container(m, 'v', "u");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read(m, "u", ret);
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(m);
+static int read_entry(sd_bus_message *m, const char *key, void *userdata) {
+        Credentials *credentials = userdata;
+
+        if (strcmp(key, "UnixUserID") == 0) {
+                credentials->has_uid = true;
+                return sd_bus_message_read(m, "v", "u", &credentials->uid);
+        }
+        if (strcmp(key, "ProcessID") == 0)
+                return sd_bus_message_read(m, "v", "u", &credentials->pid);
+        return sd_bus_message_skip(m, "v");
 }
 
 /* org.freedesktop.DBus.GetConnectionCredentials */
 static int read_credentials(sd_bus_message *m, Sender *ret) {
-        uint32_t uid = 0, pid = 0;
-        bool has_uid = false;
+        Credentials credentials = {};
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        r = dictionary_read(m, read_entry, &credentials);
         if (r < 0)
                 return r;
-
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *key;
-
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-
-                if (strcmp(key, "UnixUserID") == 0) {
-                        r = read_number(m, &uid);
-                        has_uid = true;
-                } else if (strcmp(key, "ProcessID") == 0) {
-                        r = read_number(m, &pid);
-                } else {
-                        r = sd_bus_message_skip(m, "v");
-                }
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        if (!has_uid)
+        if (!credentials.has_uid)
                 return -EPERM;
 
-        *ret = (Sender){ uid, (pid_t) pid };
+        *ret = (Sender){ credentials.uid, (pid_t) credentials.pid };
         return 0;
 }
 

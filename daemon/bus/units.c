@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "bus/dictionary.h"
 #include "bus/units.h"
 #include "log.h"
 
@@ -148,16 +149,6 @@ Units *units_free(Units *units) {
         return NULL;
 }
 
-static int read_string(sd_bus_message *m, char *ret, size_t size) {
-        const char *text;
-        int r;
-
-        r = sd_bus_message_read(m, "v", "s", &text);
-        if (r >= 0)
-                snprintf(ret, size, "%s", text);
-        return r;
-}
-
 static int read_invocation(sd_bus_message *m, char ret[INVOCATION_MAX]) {
         const uint8_t *bytes;
         size_t n;
@@ -175,44 +166,36 @@ static int read_invocation(sd_bus_message *m, char ret[INVOCATION_MAX]) {
         return sd_bus_message_exit_container(m);
 }
 
-/* a{sv} */
+typedef struct RunAnswer {
+        UnitRun *run;
+        char state[32];
+} RunAnswer;
+
+static int read_entry(sd_bus_message *m, const char *key, void *userdata) {
+        RunAnswer *answer = userdata;
+
+        if (strcmp(key, "Id") == 0)
+                return dictionary_read_string(m, answer->run->name, sizeof(answer->run->name));
+        if (strcmp(key, "ActiveState") == 0)
+                return dictionary_read_string(m, answer->state, sizeof(answer->state));
+        if (strcmp(key, "InvocationID") == 0)
+                return read_invocation(m, answer->run->invocation);
+        return sd_bus_message_skip(m, "v");
+}
+
 static int read_run(sd_bus_message *m, UnitRun *ret) {
-        char state[32] = "";
-        const char *key;
+        RunAnswer answer = { .run = ret };
         int r;
 
         *ret = (UnitRun){};
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        r = dictionary_read(m, read_entry, &answer);
         if (r < 0)
                 return r;
-
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-
-                if (strcmp(key, "Id") == 0)
-                        r = read_string(m, ret->name, sizeof(ret->name));
-                else if (strcmp(key, "ActiveState") == 0)
-                        r = read_string(m, state, sizeof(state));
-                else if (strcmp(key, "InvocationID") == 0)
-                        r = read_invocation(m, ret->invocation);
-                else
-                        r = sd_bus_message_skip(m, "v");
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        if (!*ret->name || !*state)
+        if (!*ret->name || !*answer.state)
                 return -EBADMSG;
 
         /* "deactivating" is still running, and "activating" has begun */
-        ret->active = strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0;
+        ret->active = strcmp(answer.state, "inactive") != 0 && strcmp(answer.state, "failed") != 0;
         return 0;
 }
 
