@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The library and the command against a service that says what it is told to (client-stub.c) */
+/* The library against a service that says what it is told to (client-stub.c) */
 
 #include <check.h>
 #include <dirent.h>
@@ -14,97 +14,27 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "client-world.h"
 #include "names.h"
 #include "vfio-broker.h"
 
-#define DEADLINE_MSEC 5000
-
-static char folder[] = "/tmp/vfio-broker-client-XXXXXX", events[1024];
-static pid_t bus_pid, stub_pid;
+static char events[1024];
 static vfb_request *request;
 static vfb *connection;
 
-static pid_t spawn(const char *program, const char *argument) {
-        pid_t pid = fork();
-
-        if (pid == 0) {
-                close_range(3, ~0U, 0);
-                execlp(program, program, argument, argument ? "--nofork" : NULL, (char *) NULL);
-                _exit(127);
-        }
-        ck_assert_int_gt(pid, 0);
-        return pid;
-}
-
-static bool is_there(const char *name) {
-        sd_bus_message *reply = NULL;
-        sd_bus *bus = NULL;
-        int there = 0;
-
-        if (sd_bus_open_system(&bus) >= 0 &&
-            sd_bus_call_method(bus, "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", NULL,
-                               &reply, "s", name) >= 0)
-                sd_bus_message_read(reply, "b", &there);
-        sd_bus_message_unref(reply);
-        sd_bus_flush_close_unref(bus);
-        return there;
-}
-
-static void wait_for_name(const char *name) {
-        for (int i = 0; i < DEADLINE_MSEC && !is_there(name); i++)
-                usleep(1000);
-}
-
 static void world_begin(void) {
-        char path[128], argument[160], address[128];
-        FILE *file;
-
-        ck_assert_ptr_nonnull(mkdtemp(strcpy(folder, "/tmp/vfio-broker-client-XXXXXX")));
-        snprintf(path, sizeof(path), "%s/bus.conf", folder);
-        snprintf(argument, sizeof(argument), "--config-file=%s", path);
-        snprintf(address, sizeof(address), "unix:path=%s/bus", folder);
-        file = fopen(path, "we");
-        ck_assert_ptr_nonnull(file);
-        fprintf(file,
-                "<busconfig><listen>%s</listen><auth>EXTERNAL</auth><policy context='default'>"
-                "<allow send_destination='*' eavesdrop='true'/><allow own='*'/><allow receive_sender='*'/></policy></busconfig>",
-                address);
-        fclose(file);
-        setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
-
-        bus_pid = spawn("dbus-daemon", argument);
-        wait_for_name("org.freedesktop.DBus");
-        stub_pid = spawn(STUB, NULL);
-        wait_for_name(VFB_BUS_NAME);
-
+        client_world_begin();
         *events = '\0';
         ck_assert_int_eq(vfb_request_new(&request), 0);
 }
 
-static void end(pid_t *pid) {
-        if (*pid > 0) {
-                kill(*pid, SIGTERM);
-                waitpid(*pid, NULL, 0);
-        }
-        *pid = 0;
-}
-
 static void world_end(void) {
-        char path[128];
-
         request = vfb_request_free(request);
         connection = vfb_free(connection);
-        end(&stub_pid);
-        end(&bus_pid);
-        snprintf(path, sizeof(path), "%s/bus.conf", folder);
-        unlink(path);
-        snprintf(path, sizeof(path), "%s/bus", folder);
-        unlink(path);
-        rmdir(folder);
+        client_world_end();
 }
 
 static void note(const char *format, const char *a, const char *b) {
@@ -162,7 +92,7 @@ static size_t count_fds(void) {
 
 /* Dispatches until @expected was noted, or until nothing happens any more. */
 static void dispatch_until(const char *expected) {
-        for (int i = 0; i < DEADLINE_MSEC && !strstr(events, expected); i++) {
+        for (int i = 0; i < CLIENT_DEADLINE_MSEC && !strstr(events, expected); i++) {
                 int msec;
 
                 if (vfb_get_timeout(connection, &msec) < 0)
@@ -461,7 +391,7 @@ START_TEST(events_of_others_are_not_believed) {
         vfb_request_add_device(request, "0000:06:0d.0", NULL);
         ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
         forge_events();
-        end(&stub_pid);
+        client_world_lose_stub();
         dispatch_until("disconnected");
         ck_assert_str_eq(events, "disconnected;");
         ck_assert_int_ge(vfb_lease_container_fd(lease), 3);
@@ -476,7 +406,7 @@ START_TEST(a_lost_bus_is_told_once_and_the_descriptors_stay) {
         ck_assert_int_eq(vfb_open(&connection, &listener, NULL, NULL), 0);
         vfb_request_add_device(request, "0000:06:0d.0", NULL);
         ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
-        end(&bus_pid);
+        client_world_lose_bus();
         dispatch_until("never");
         ck_assert_str_eq(events, "disconnected;");
         ck_assert_int_eq(vfb_dispatch(connection), -ENOTCONN);
@@ -541,131 +471,6 @@ START_TEST(a_lease_that_comes_too_late_leaves_nothing_open) {
 }
 END_TEST
 
-static const struct {
-        const char *arguments, *output;
-        int status;
-} commands[] = {
-        { "list", "0000:06:0d.1 e1000        -    0 not-viable group 26 has a bridge", 0 },
-        { "list --json | tr -d ' \\n'", "\"id\":\"0000:06:0d.1\",", 0 },
-        { "list --json", "\"why\": \"group 26 has a bridge\"", 0 },
-        { "tree", "0000:06:0d.0    26 yes    vfio-pci available", 0 },
-        { "tree --json", "\"parent\": \"0000:00:1e.0\"", 0 },
-        { "show 0000:06:0d.0", "Name: Sound ?[31mcard", 0 },
-        { "show 0000:06:0d.0 --json", "\"vendor_id\": 32902", 0 },
-        { "show 0000:06:0d.7", "hint: vfio-broker list", 3 },
-        { "show 0000:06:0d.7 --json", "\"error\":\"org.vfiobroker1.Error.NoSuchDevice\"", 3 },
-        { "leases", "l-1   root active", 0 },
-        { "explain 0000:06:0d.0", "yes: ", 0 },
-        { "explain refuse:NotViable", "no: group 26 also holds 0000:06:0d.1\n    unbind it\n", 6 },
-        { "explain refuse:Leased --json", "\"code\": \"Leased\"", 5 },
-        { "acquire refuse:Quarantined", "It is ?[31mQuarantined\n  hint: An admin", 7 },
-        { "acquire 0000:06:0d.0 --label events", "lease l-1 has ended: its devices are gone", 1 },
-        { "acquire -d 0000:06:0d.0 --label events --json", "{\"event\":\"lease-ended\",\"lease\":\"l-1\",\"reason\":\"removed\"}", 1 },
-        { "run -d 0000:06:0d.0 -d 0000:06:0d.1 -- echo {container} {dev:1} {dev:1:address} {x}", "3 5 0000:06:0d.1 {x}\n", 0 },
-        { "run -d 0000:06:0d.0 -- sh -c 'test -e /proc/self/fd/4 -a ! -e /proc/self/fd/5 -a $LISTEN_PID = $$ && echo $LISTEN_FDS$LISTEN_FDNAMES'", "2container:dev0\n", 0 },
-        { "run -d 0000:06:0d.0 --keep-lifeline --mode legacy-raw -- sh -c 'echo $LISTEN_FDNAMES'", "container:group26:lifeline\n", 0 },
-        { "run -d 0000:06:0d.0 --mode mediated -- sh -c 'echo $LISTEN_FDNAMES {dev:0}'", "dev0 3\n", 0 },
-        { "run -d 0000:06:0d.0 --mode mediated -- echo {container}", "{container}: the lease has no such", 2 },
-        { "acquire 0000:06:0d.0 --mode mediated --label events", "lease l-1, mode mediated\n  device 0000:06:0d.0", 1 },
-        { "acquire 0000:06:0d.0 --mode mediated --label events --json", "\"model\":null,", 1 },
-        { "run -d 0000:06:0d.0 -- echo {dev:1}", "{dev:1}: the lease has no such", 2 },
-        { "run -d 0000:06:0d.0 -- sh -c 'exit 9'", "", 9 },
-        { "run -d 0000:06:0d.0 -- sh -c 'kill -USR1 $$'", "", 138 },
-        { "run -d 0000:06:0d.0 -- /", "", 126 },
-        { "run -d 0000:06:0d.0 -- /nonexistent", "", 127 },
-        { "run -d 0000:06:0d.0 -- sh -c 'kill -TERM $PPID; exec sleep 5'", "", 143 },
-        { "acquire 0000:06:0d.0 --time 2h --label events", "; for longer: vfio-broker renew l-1 TIME", 1 },
-        { "acquire 0000:06:0d.0 --label events --json", "{\"event\":\"expiring\",\"lease\":\"l-1\",\"expires_usec\":1700000000000000}", 1 },
-        { "run -d 0000:06:0d.0 --label events --time 1h -- sleep 0.2", "for longer: vfio-broker renew l-1", 0 },
-        { "acquire 0000:06:0d.0 --label events --lifetime pid:1", "has ended", 1 },
-        { "acquire 0000:06:0d.0 --label events --lifetime pid:nobody", "pid:nobody: no number", 2 },
-        { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
-        { "acquire 0000:06:0d.0 --time 0", "no time", 2 },
-        { "acquire 0000:06:0d.0 --label revoke", "lease l-1 is to be given back: main?[31mtenance\nlease l-1 was taken back\n", 1 },
-        { "acquire 0000:06:0d.0 --label revoke --json", "{\"event\":\"lease-ended\",\"lease\":\"l-1\",\"reason\":\"revoked\"}", 1 },
-        { "run -d 0000:06:0d.0 --label revoke -- sleep 5", "lease l-1 is to be given back: main?[31m", 143 },
-        { "run -d 0000:06:0d.0 --label revoke --on-revoke 'echo $VFIO_BROKER_LEASE $VFIO_BROKER_DEADLINE' -- sleep 0.5", "l-1 1700000000\n", 0 },
-        { "acquire 0000:06:0d.0 --on-revoke true", "acquire does not take", 2 },
-        { "revoke l-1 --grace 7", "asked: the holder has 7 s\nsigterm: process 47 (a?b), which has: device\nlease l-1 is over (revoked)\n", 0 },
-        { "revoke l-1 --grace 7s --reason x --json", "{\"event\":\"step\",\"lease\":\"l-1\",\"step\":\"asked\",\"text\":\"the holder has 7 s\"}", 0 },
-        { "revoke l-busy --grace 7", "busy: in vain\nvfio-broker: lease l-busy stays", 5 },
-        { "revoke l-dirty --grace 7", "lease l-dirty is over (failed)\n", 7 },
-        { "revoke l-1 --grace 7 --reason refuse", "Not allowed", 4 },
-        { "revoke l-1 --grace soon", "--grace=soon: no time", 2 },
-        { "revoke", "revoke needs: LEASE", 2 },
-        { "renew l-1 2h", "lease l-1 ends at 1970-01-01 0", 0 },
-        { "renew l-1 2h --json", "{\"lease\":\"l-1\",\"expires_usec\":7200000000}", 0 },
-        { "renew l-1 0", "lease l-1 has no end of time", 0 },
-        { "renew l-1 77s", "A lease may last 60 seconds\n  hint: ", 8 },
-        { "renew l-1 soon", "soon: no time", 2 },
-        { "renew l-1", "renew needs: LEASE TIME", 2 },
-        { "leases", "0s   0000:06:0d.0 0000:06:0d.1", 0 },
-        { "log --since never", "--since=never: no time", 2 },
-        { "log -n 0", "--lines=0: a number", 2 },
-        { "log l-1", "log takes no arguments but: [-d DEVICE]", 2 },
-        { "log -d 0000:06:0d.7x", "No device matches", 3 },
-        { "log -d a -d b", "log takes one device", 2 },
-        { "leases --lease l-1", "does not take", 2 },
-        { "offer l-1 --uid 1000", "0123456789abcdef0123456789abcdef\n", 0 },
-        { "offer l-1 --uid 1000 --timeout 2h --json", "{\"lease\":\"l-1\",\"token\":\"0123456789abcdef0123456789abcdef\"}", 0 },
-        { "offer l-1 --uid root", "other\n", 0 },
-        { "offer l-1 --pid 1", "other\n", 0 },
-        { "offer l-1 --pid 99999999", "No such process", 1 },
-        { "offer l-1", "offer needs: --uid USER", 2 },
-        { "offer l-1 --uid 1 --pid 1", "offer needs: --uid USER", 2 },
-        { "offer l-1 --uid nobody-here", "no such user", 2 },
-        { "offer l-1 --uid 4294967295", "no such user", 2 },
-        { "offer l-1 --uid 1 --timeout soon", "no time", 2 },
-        { "claim 0123456789abcdef0123456789abcdef", "lease l-1, mode legacy\n", 1 },
-        { "claim x", "Not allowed", 4 },
-        { "release l-1", "", 0 },
-        { "quarantine 0000:06:0d.0 --reason dirty", "", 0 },
-        { "quarantine 0000:06:0d.0", "--reason", 2 },
-        { "unquarantine 0000:06:0d.0", "", 0 },
-        { "bind 0000:06:0d.0 --driver vfio-pci --companions refuse", "", 0 },
-        { "bind", "bind needs", 2 },
-        { "restore 0000:06:0d.0", "", 0 },
-        { "restore 0000:06:0d.0 --driver vfio-pci", "does not take", 2 },
-        { "list --reason x", "does not take", 2 },
-        { "list --color=sometimes", "auto, always or never", 2 },
-        { "list --color=always", "\033[3", 0 },
-        { "nonsense", "nonsense: no such command", 2 },
-        { "list --nonsense", "--nonsense", 2 },
-        { "", "missing", 2 },
-        { "--version", "vfio-broker ", 0 },
-        { "run --help", "sd_listen_fds_with_names(3)", 0 },
-};
-
-START_TEST(the_command_says_what_it_did) {
-        char line[512], output[8192] = "";
-        FILE *pipe;
-        int status;
-
-        snprintf(line, sizeof(line), "exec 2>&1 </dev/null; LC_ALL=C.UTF-8 %s %s", COMMAND,
-                 commands[_i].arguments);
-        pipe = popen(line, "re");
-        ck_assert_ptr_nonnull(pipe);
-        ck_assert_uint_lt(fread(output, 1, sizeof(output) - 1, pipe), sizeof(output) - 1);
-        status = pclose(pipe);
-        ck_assert_msg(strstr(output, commands[_i].output), "%s says: %s", commands[_i].arguments, output);
-        ck_assert_int_eq(WEXITSTATUS(status), commands[_i].status);
-}
-END_TEST
-
-START_TEST(without_the_service_the_command_says_how_to_start_it) {
-        char output[512] = "";
-        FILE *pipe;
-
-        end(&stub_pid);
-        pipe = popen(COMMAND " list 2>&1", "re");
-        ck_assert_uint_gt(fread(output, 1, sizeof(output) - 1, pipe), 0);
-        ck_assert_int_eq(WEXITSTATUS(pclose(pipe)), 9);
-        ck_assert_str_eq(
-                output,
-                "vfio-broker: The service is not running\n  hint: Start it: systemctl start vfio-broker\n");
-}
-END_TEST
-
 int main(void) {
         Suite *suite = suite_create("client");
         TCase *tcase = tcase_create("client");
@@ -692,8 +497,6 @@ int main(void) {
         tcase_add_test(tcase, a_lease_outlives_its_connection);
         tcase_add_test(tcase, a_signal_handler_does_not_cost_the_lease);
         tcase_add_test(tcase, a_lease_that_comes_too_late_leaves_nothing_open);
-        tcase_add_loop_test(tcase, the_command_says_what_it_did, 0, sizeof(commands) / sizeof(*commands));
-        tcase_add_test(tcase, without_the_service_the_command_says_how_to_start_it);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
         srunner_free(runner);
