@@ -341,8 +341,6 @@ static void task_hand_out(Task *task, const int *device_fds, const bool *reset_w
 
         fds_for_places(lease, task->places, task->n_places, device_fds, reset_works, &page);
         broker_note_lease(task->broker, lease); /* which page is next, and whose: before anybody hears of it */
-        if (task->claim)
-                broker_forget_old_hands(task->broker, lease);
         r = task->done(0, NULL, lease, lifeline_fd, &page, task->userdata);
         if (!task->claim)
                 return;

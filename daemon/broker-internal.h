@@ -125,11 +125,9 @@ void task_plan_store(Task *task);
  * @done may be called before. Refusals as of broker_get_fds(). */
 int broker_open_places(Task **task, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
 
-/* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline. VFB_ERROR_QUOTA_EXCEEDED. */
+/* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline, and that is written down; or it stays the
+ * holder's as it was. VFB_ERROR_QUOTA_EXCEEDED, VFB_ERROR_RATE_LIMITED. */
 int broker_change_hands(Task *task, int *ret_lifeline);
-
-/* Once that is written down: what the old holder's lease hung on is of no use any more. */
-void broker_forget_old_hands(Broker *broker, Lease *lease);
 void broker_tell_claimed(Lease *lease);
 Claim *claim_free(Claim *claim);
 

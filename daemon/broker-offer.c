@@ -123,55 +123,51 @@ int broker_claim(Broker *broker, const Lease *borrowed, uid_t uid, pid_t pid, co
         return r;
 }
 
-/* It hangs on the new lifeline from here on, and on nothing that the old holder has chosen. */
-static void lease_untie(Lease *lease) {
-        lease->bond = LEASE_BOND_LIFELINE;
-        lease->process = lifeline_free(lease->process);
-        free(lease->unit);
-        free(lease->invocation);
-        lease->unit = lease->invocation = NULL;
+/* Whose the lease is, and what it hangs on: all that changes with them. */
+typedef struct Hands {
+        User *user;
+        pid_t pid;
+        char *sender, *unit, *invocation;
+        LeaseBond bond;
+        Lifeline *lifeline, *process;
+        unsigned n_handed_out;
+} Hands;
+
+/* Returns those that it was in. */
+static Hands lease_swap_hands(Lease *lease, Hands hands) {
+        Hands old = { lease->user, lease->pid, lease->sender, lease->unit, lease->invocation,
+                      lease->bond, lease->lifeline, lease->process, lease->n_handed_out };
+
+        lease->user = hands.user;
+        lease->pid = hands.pid;
+        lease->sender = hands.sender;
+        lease->unit = hands.unit;
+        lease->invocation = hands.invocation;
+        lease->bond = hands.bond;
+        lease->lifeline = hands.lifeline;
+        lease->process = hands.process;
+        lease->n_handed_out = hands.n_handed_out;
+        return old;
 }
 
-int broker_change_hands(Task *task, int *ret_lifeline) {
-        Broker *broker = task->broker;
-        Lease *lease = task->lease;
-        Lifeline *old = TAKE_PTR(lease->lifeline);
-        Claim *claim = task->claim;
-        int r = 0;
-
-        /* What the old holder still waits for would count as the new one's. */
-        if (lease->n_tasks > 1)
-                r = VFB_ERROR_RATE_LIMITED;
-        else if (claim->user)
-                r = lease_charge_mappings(lease, claim->user, broker->config.mappings_per_user_max,
-                                          broker->config.mediated_bytes_per_user_max);
-        if (r == 0) {
-                lease->n_hands++; /* the old lifeline stays where it is until this is written down */
-                r = broker_tie_lease(broker, lease, ret_lifeline);
-                if (r < 0)
-                        lease->n_hands--;
-                if (r < 0 && claim->user)
-                        user_discharge_memory(claim->user, lease->mappings.n, lease->mappings.bytes);
-        }
-        if (r != 0) {
-                lease->lifeline = old;
-                return r;
-        }
-
-        if (claim->user)
-                lease_give_to(lease, TAKE_PTR(claim->user));
-        lifeline_free(old);
-        lease_untie(lease);
-        lease->pid = claim->pid;
-        free(lease->sender);
-        lease->sender = TAKE_PTR(claim->sender);
-        lease->n_handed_out = 0;
-        return 0;
+/* All but the user. */
+static void hands_done(Hands *hands) {
+        lifeline_free(hands->lifeline);
+        lifeline_free(hands->process);
+        free(hands->sender);
+        free(hands->unit);
+        free(hands->invocation);
 }
 
-void broker_forget_old_hands(Broker *broker, Lease *lease) {
+/* The lease has changed hands: whatever it hung on is of no use any more, and nobody pays twice. */
+static void lease_drop_hands(Broker *broker, Lease *lease, Hands *old) {
         char stored[FDSTORE_NAME_MAX], kept[JOURNAL_NAME_MAX];
 
+        if (old->user != lease->user) {
+                user_discharge_memory(old->user, lease->mappings.n, lease->mappings.bytes);
+                user_discharge(old->user);
+        }
+        hands_done(old);
         if (!broker->journal)
                 return;
 
@@ -181,6 +177,57 @@ void broker_forget_old_hands(Broker *broker, Lease *lease) {
         broker_lifeline_name(lease, kept);
         lease->n_hands++;
         journal_remove(broker->journal, kept);
+}
+
+/* It does not: nothing is left of what was made for the claimer. */
+static void lease_keep_hands(Broker *broker, Lease *lease, Hands *old) {
+        char kept[JOURNAL_NAME_MAX];
+        Hands new;
+
+        broker_lifeline_name(lease, kept);
+        journal_remove(broker->journal, kept);
+        lease->n_hands--;
+        new = lease_swap_hands(lease, *old);
+        hands_done(&new);
+        if (new.user != lease->user)
+                user_discharge_memory(new.user, lease->mappings.n, lease->mappings.bytes);
+}
+
+int broker_change_hands(Task *task, int *ret_lifeline) {
+        _cleanup_(closep) int lifeline_fd = -EBADF;
+        Broker *broker = task->broker;
+        Lease *lease = task->lease;
+        Claim *claim = task->claim;
+        Hands old;
+        int r;
+
+        /* What the old holder still waits for would count as the new one's. */
+        if (lease->n_tasks > 1)
+                return VFB_ERROR_RATE_LIMITED;
+        if (claim->user) {
+                r = lease_charge_mappings(lease, claim->user, broker->config.mappings_per_user_max,
+                                          broker->config.mediated_bytes_per_user_max);
+                if (r != 0)
+                        return r;
+        }
+
+        old = lease_swap_hands(lease, (Hands){ .user = claim->user ?: lease->user,
+                                               .pid = claim->pid,
+                                               .sender = TAKE_PTR(claim->sender),
+                                               .bond = LEASE_BOND_LIFELINE });
+        lease->n_hands++; /* the old lifeline stays where it is until this is written down */
+        r = broker_tie_lease(broker, lease, &lifeline_fd);
+        if (r >= 0)
+                r = broker_record_lease(broker, lease);
+        if (r < 0) {
+                lease_keep_hands(broker, lease, &old);
+                return r;
+        }
+
+        lease_drop_hands(broker, lease, &old);
+        claim->user = NULL; /* the lease's from here on */
+        *ret_lifeline = TAKE_FD(lifeline_fd);
+        return 0;
 }
 
 void broker_tell_claimed(Lease *lease) {

@@ -251,12 +251,6 @@ int lease_charge_mappings(const Lease *lease, User *user, unsigned max, uint64_t
         return 0;
 }
 
-void lease_give_to(Lease *lease, User *user) {
-        user_discharge_memory(lease->user, lease->mappings.n, lease->mappings.bytes);
-        user_discharge(lease->user);
-        lease->user = user;
-}
-
 void lease_clear_mappings(Lease *lease) {
         if (lease->mappings.n > 0)
                 user_discharge_memory(lease->user, lease->mappings.n, lease->mappings.bytes);

@@ -174,10 +174,6 @@ void lease_clear_mappings(Lease *lease);
 /* Charges @user for what is mapped, besides the lease's own. VFB_ERROR_QUOTA_EXCEEDED. */
 int lease_charge_mappings(const Lease *lease, User *user, unsigned max, uint64_t bytes_max);
 
-/* From here on it is @user's, who is charged for it and for what is mapped. Who had it is not any more, and may be
- * freed. */
-void lease_give_to(Lease *lease, User *user);
-
 /* Closes what keeps the groups taken. */
 void lease_close_groups(Lease *lease);
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ask.h"
 #include "watch.h"
@@ -242,6 +243,31 @@ START_TEST(place_for_records_that_is_lost_leaves_no_group_taken) {
 }
 END_TEST
 
+/* The file that cannot be written stands for a file system that is full. */
+START_TEST(claim_that_cannot_be_written_down_changes_nothing) {
+        Grant *grant = must_acquire(world->bus, NVME), *claimed = NULL;
+        sd_bus *other = world_connect(world, world_user());
+        _cleanup_(freep) char *name = record_of(grant), *path = NULL;
+        char token[64];
+
+        ck_assert_int_gt(asprintf(&path, "%s/%s.new", tree_root(world->tree), name), 0);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        snprintf(token, sizeof(token), "%s", ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Offer", "a{sv}", 1, "uid", "u", (uint32_t) world_user()));
+        for (int i = 0; i < 2; i++) /* that the token is used up is the same as ever */
+                ck_assert_str_eq(grant_claim(&claimed, other, token), i == 0 ? "!System.Error.EISDIR" : "!org.freedesktop.DBus.Error.AccessDenied");
+        ck_assert_uint_eq(count_kept(world, "lifeline-"), 1);
+        ck_assert_int_eq(rmdir(path), 0);
+
+        /* The old holder's in every way, and in the eyes of the next daemon */
+        ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), "");
+        other = sd_bus_flush_close_unref(other);
+        world_crash_daemon(world);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        grant_free(grant);
+        WAIT_FOR(world, is_free(NVME));
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("records");
         TCase *tcase = tcase_create("records");
@@ -260,6 +286,7 @@ int main(void) {
         tcase_add_test(tcase, place_for_records_that_is_lost_leaves_no_group_taken);
         tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
         tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
+        tcase_add_test(tcase, claim_that_cannot_be_written_down_changes_nothing);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);
