@@ -2,6 +2,9 @@
 
 /* vfio-broker bind, restore */
 
+#include <errno.h>
+#include <string.h>
+
 #include "ctl.h"
 
 static int append_options(sd_bus_message *m, const Ctl *ctl) {
@@ -36,8 +39,72 @@ static int call(const Ctl *ctl, sd_bus *bus, const char *path, const char *metho
         return bus_call(bus, m, INTERACTIVE_TIMEOUT_USEC, "", &reply, ret_error);
 }
 
+/* The drivers of @device's group that are others than before, "": none. */
+static void add_changes(json_object *changes, json_object *device, json_object *before, json_object *after) {
+        const char *group = json_text(device, "group");
+
+        json_object_object_foreach(after, id, now) {
+                json_object *was = json_object_object_get(before, id), *change;
+
+                if (!was || strcmp(json_text(now, "group"), group) != 0 ||
+                    strcmp(json_text(was, "driver"), json_text(now, "driver")) == 0)
+                        continue;
+                change = json_object_new_object();
+                json_object_object_add(change, "device", json_object_new_string(id));
+                json_object_object_add(change, "from", json_object_new_string(json_text(was, "driver")));
+                json_object_object_add(change, "to", json_object_new_string(json_text(now, "driver")));
+                json_object_array_add(changes, change);
+        }
+}
+
+static const char *driver_text(json_object *object, const char *key) {
+        const char *driver = json_text(object, key);
+
+        return *driver ? driver : "no driver";
+}
+
+static void tell_changes(json_object *changes, const char *id, json_object *device) {
+        for (size_t i = 0; i < json_length(changes); i++) {
+                json_object *change = json_object_array_get_idx(changes, i);
+
+                say(stdout, "%s: from %s to %s\n", json_text(change, "device"), driver_text(change, "from"),
+                    driver_text(change, "to"));
+        }
+        if (json_length(changes) == 0)
+                say(stdout, "%s: on %s, as before\n", id, driver_text(device, "driver"));
+}
+
+/* One device, and what goes along with it. Adds the changes to @all, or tells them if that is NULL. */
+static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const char *method, bool options,
+                      json_object *all, vfb_error **ret_error) {
+        _cleanup_(inventory_done) Inventory before = {}, after = {};
+        _cleanup_(json_putp) json_object *changes = json_object_new_array();
+        _cleanup_(freep) char *path = NULL, *id = NULL;
+        json_object *device;
+        int r;
+
+        r = bus_manager_get(bus, "GetDevice", selector, &path, ret_error);
+        if (r >= 0)
+                r = inventory_load(&before, bus, ret_error);
+        if (r >= 0)
+                r = call(ctl, bus, path, method, options, ret_error);
+        if (r >= 0)
+                r = inventory_load(&after, bus, ret_error);
+        if (r < 0)
+                return r;
+
+        if (!kind_of_path(path, &id))
+                return -EBADMSG;
+        device = json_object_object_get(after.devices, id);
+        add_changes(all ?: changes, device, before.devices, after.devices);
+        if (!all)
+                tell_changes(changes, id, device);
+        return 0;
+}
+
 /* Each by itself, and on after one that fails. The exit status is the first failure's. */
 static int call_for_each(Ctl *ctl, char **args, const char *method, bool options) {
+        _cleanup_(json_putp) json_object *all = ctl->json ? json_object_new_array() : NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(agent_close) pid_t agent = 0;
         int r, status = EXIT_SUCCESS;
@@ -49,17 +116,19 @@ static int call_for_each(Ctl *ctl, char **args, const char *method, bool options
         agent = agent_open(ctl);
         for (; *args; args++) {
                 _cleanup_(vfb_error_freep) vfb_error *error = NULL;
-                _cleanup_(freep) char *path = NULL;
 
-                r = bus_manager_get(bus, "GetDevice", *args, &path, &error);
-                if (r >= 0)
-                        r = call(ctl, bus, path, method, options, &error);
+                remind_begin("waiting for authorization and for the drivers");
+                r = change_one(ctl, bus, *args, method, options, all, &error);
+                remind_end();
                 if (r >= 0)
                         continue;
 
                 r = fail(ctl, r, error);
                 status = status == EXIT_SUCCESS ? r : status;
         }
+
+        if (all && (status == EXIT_SUCCESS || json_length(all) > 0))
+                print_json(ctl, all);
         return status;
 }
 

@@ -3,10 +3,8 @@
 /* What acquire, run and explain have in common */
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 
 #include "ctl.h"
 
@@ -63,35 +61,15 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
         return 0;
 }
 
-/* In a signal handler: nothing but write(). */
-static void say_waiting(int signal) {
-        static const char text[] = "vfio-broker: waiting for authorization and for the devices...\n";
-        int saved = errno;
-
-        (void) !write(STDERR_FILENO, text, sizeof(text) - 1);
-        errno = saved;
-}
-
-/* Says once, after a second, what takes so long; 0 takes it back. */
-static void remind_after(time_t seconds) {
-        struct sigaction action = { .sa_handler = say_waiting, .sa_flags = SA_RESTART };
-
-        if (!isatty(STDERR_FILENO))
-                return;
-
-        sigaction(SIGALRM, &action, NULL);
-        setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_sec = seconds }, NULL);
-}
-
 int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         pid_t agent = agent_open(ctl);
         int r;
 
-        remind_after(1);
+        remind_begin("waiting for authorization and for the devices");
         r = ctl->token ? vfb_claim(connection, ctl->token, request, ret, &error)
                        : vfb_acquire(connection, request, ret, &error);
-        remind_after(0);
+        remind_end();
         agent_close(&agent);
 
         return r < 0 ? fail(ctl, r, error) : EXIT_SUCCESS;

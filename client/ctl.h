@@ -164,8 +164,12 @@ char *holders_text(json_object *lease);
 /* ctl-request.c: what acquire, run and explain have in common. */
 int request_new_from(vfb_request **ret, const Ctl *ctl, char **args);
 
-/* Acquires, or claims with a token, and tells on a terminal what takes so long. Returns an exit status. */
+/* Acquires, or claims with a token. Returns an exit status. */
 int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret);
+
+/* ctl-remind.c: says on a terminal, once and after a second, what it is that takes so long. */
+void remind_begin(const char *text);
+void remind_end(void);
 
 /* ctl-hold.c */
 

@@ -283,6 +283,12 @@ static int method_nothing(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* It is a companion that has to go along, whatever is to be bound. */
+static int method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        devices[0].driver = "vfio-pci";
+        return method_nothing(m, userdata, error);
+}
+
 static int method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         sd_bus *bus = sd_bus_message_get_bus(m);
         const char *id, *reason;
@@ -437,7 +443,7 @@ static const sd_bus_vtable manager_vtable[] = {
 static const sd_bus_vtable device_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Quarantine", "st", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Bind", "sa{sv}t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Bind", "sa{sv}t", NULL, method_bind, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Restore", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Unquarantine", "t", NULL, method_nothing, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "s", NULL, offsetof(StubDevice, id), 0),
