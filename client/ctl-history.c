@@ -27,6 +27,7 @@ static const struct {
         { LOG_ID_QUARANTINED, "quarantined", "quarantined" },
         { LOG_ID_RETURNED, "returned", "brought back by an administrator" },
         { LOG_ID_DEVICE_GONE, "device-gone", "gone" },
+        { LOG_ID_AWAITED, "awaited", NULL },
         { LOG_ID_BOUND, "bound", NULL },
         { LOG_ID_GIVEN_BACK, "given-back", NULL },
         { LOG_ID_NOT_BOUND, "not-bound", NULL },

@@ -77,7 +77,9 @@ typedef struct vfb_listener {
         void (*lease_ended)(vfb_lease *lease, const char *reason, void *userdata);
 
         /*
-         * One of the lease's devices has gone: close what belongs to it. cause: "unplug" or "driver".
+         * One of the lease's devices has gone, or the kernel waits for it to be closed so that it can go: close what
+         * belongs to it. cause: "unplug" or "driver". Programs that want to hear of a removal at once, and on kernels
+         * before Linux 6.6 at all, arm VFIO_PCI_REQ_IRQ_INDEX besides.
          * The lease ends by itself when it was the last. Stands on Lease.DeviceGone.
          */
         void (*device_gone)(vfb_lease *lease, const char *device_id, const char *cause, void *userdata);

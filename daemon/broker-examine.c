@@ -13,7 +13,7 @@ bool broker_group_is_moving(const Group *group) {
         const Device *device;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->moving)
+                if (device->moving || device->leaving)
                         return true;
 
         return false;
@@ -54,9 +54,13 @@ static int find_lease(const char *about, const Group *group, Findings *findings)
 
 /* For a moment, or until its driver lets go of it. */
 static int find_move(const char *about, const Group *group, Findings *findings) {
+        const Device *leaving;
         Finding *finding;
         int r;
 
+        TAILQ_FOREACH(leaving, &group->devices, siblings)
+                if (leaving->leaving)
+                        return broker_find_leaving(about, leaving, findings);
         if (!broker_group_is_moving(group))
                 return 0;
 
@@ -106,7 +110,7 @@ static int find_driver(const Device *device, Findings *findings) {
         Finding *finding;
         int r;
 
-        if (device->facts.vfio_driver)
+        if (device->facts.vfio_driver || device->leaving)
                 return 0;
 
         r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VFIO, device_id(device),

@@ -64,6 +64,7 @@ struct Broker {
         unsigned n_searches;
         pid_t spared; /* never gets a signal; 0: nobody */
         Uevent *uevent;
+        sd_event_source *leave_timer; /* see broker-follow.c */
         Hwdb *hwdb;
         Journal *journal; /* NULL: nothing is kept */
         BrokerObserver observer;
@@ -133,6 +134,25 @@ Claim *claim_free(Claim *claim);
 
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
+
+typedef struct PciFacts PciFacts;
+
+/* A device of the scan's; of one that is there already; and of one that has gone. */
+int broker_on_found(const PciFacts *pci, void *broker);
+int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group);
+void broker_remove(Broker *broker, Device *device);
+
+/* A device that left its lease's hands while it was leased: gone, or taken from its driver. */
+void broker_lose_device(Broker *broker, Device *device, const char *cause, bool stays);
+
+/* The kernel takes it from its driver, or has done so. Whoever has it is asked for it in a moment. */
+void broker_let_leave(Broker *broker, Device *device, bool leaves);
+
+/* Nothing can call that off any more. */
+int broker_find_leaving(const char *about, const Device *device, Findings *findings);
+
+/* To read anything of it may take as long as its driver waits for somebody. */
+bool broker_device_is_locked(Broker *broker, const Device *device);
 
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);

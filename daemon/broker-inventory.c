@@ -12,7 +12,6 @@
 #include "kernel/hwdb.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
-#include "kernel/uevent.h"
 #include "log.h"
 
 static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
@@ -30,6 +29,7 @@ static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
         };
 
         strcpy(facts.id, pci->address);
+        facts.instance = pci->instance;
         snprintf(facts.driver, sizeof(facts.driver), "%s", pci->driver);
         snprintf(facts.modalias, sizeof(facts.modalias), "%s", pci->modalias);
         snprintf(facts.reset_methods, sizeof(facts.reset_methods), "%s", pci->reset_methods);
@@ -39,9 +39,9 @@ static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
         *ret = facts;
 }
 
-/* The same card, as far as /sys tells. */
+/* The same one, and not another of its kind that has come in its place while nobody looked. */
 static bool facts_same_device(const DeviceFacts *a, const DeviceFacts *b) {
-        return a->vendor == b->vendor && a->device == b->device && a->class == b->class &&
+        return a->instance == b->instance && a->vendor == b->vendor && a->device == b->device && a->class == b->class &&
                a->subsystem_vendor == b->subsystem_vendor && a->subsystem_device == b->subsystem_device;
 }
 
@@ -66,39 +66,12 @@ void broker_tidy_group(Broker *broker, Group *group) {
         group_free(group);
 }
 
-/* A device that left its lease's hands while it was leased: gone, or taken from its driver. */
-static void broker_lose_device(Broker *broker, Device *device, const char *cause, bool stays) {
-        Lease *lease = device->group ? device->group->lease : NULL;
-
-        if (!lease || lease_drop_device(lease, device) < 0)
-                return;
-
-        if (lease->announced) {
-                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE,
-                                       .priority = LOG_WARNING,
-                                       .lease = lease->id,
-                                       .device = device_id(device),
-                                       .reason = cause,
-                                       .uid = &lease->user->uid },
-                          "%s has left lease %s: %s", device_id(device), lease->id, cause);
-                NOTIFY(broker, lease_lost_device, lease, device, cause);
-        }
-        /* The verdict is written down first: once the lease has lost it, no restart would come to one. */
-        if (stays) {
-                broker_judge_lost(broker, lease, device);
-                broker_miss_hooks(broker, lease, device);
-        }
-        if (lease->announced)
-                broker_note_lease(broker, lease);
-        if (lease_n_present(lease) == 0)
-                broker_end_lease(broker, lease, LEASE_END_REMOVED);
-}
-
-static void broker_remove(Broker *broker, Device *device) {
+void broker_remove(Broker *broker, Device *device) {
         Group *group = device->group;
 
         broker_lose_device(broker, device, "unplug", false);
         NOTIFY(broker, device_removed, device);
+        broker_abandon_searches(broker, device);
         broker_forget_device(broker, device);
         device_free(device);
         if (!group)
@@ -161,8 +134,14 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
         return 0;
 }
 
-static int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
-        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves;
+/* Its VFIO device has gone, and the driver has not: it waits for whoever has the device open. */
+static bool facts_leave(const Device *device, const DeviceFacts *facts) {
+        return (device->facts.vfio_driver || device->leaving) && !facts->vfio_driver && facts->driver[0] &&
+               strcmp(device->facts.driver, facts->driver) == 0;
+}
+
+int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
+        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves, leaves;
         int r;
 
         device->seen = true;
@@ -170,24 +149,26 @@ static int broker_update(Broker *broker, Device *device, const DeviceFacts *fact
                 device_note_bus_reset(device, 0); /* somebody else has had it */
                 broker_note_device(broker, device);
         }
+        moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
+        leaves = !moves && facts_leave(device, facts);
         device->facts = *facts;
 
         r = broker_regroup(broker, device, group);
-        if (r < 0 || !changed)
+        if (r < 0 || (!changed && leaves == device->leaving))
                 return r;
 
+        broker_let_leave(broker, device, leaves);
         NOTIFY(broker, device_changed, device);
-        moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
-        if (!facts->vfio_driver && !moves)
+        if (!facts->vfio_driver && !moves && !leaves)
                 broker_lose_device(broker, device, "driver", true);
-        if (device->origin && !moves && facts->driver[0] && !facts->vfio_driver)
+        if (device->origin && !moves && !leaves && facts->driver[0] && !facts->vfio_driver)
                 broker_drop_origin(broker, device); /* somebody else has brought it back, or elsewhere */
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
         return 0;
 }
 
-static int broker_on_found(const PciFacts *pci, void *userdata) {
+int broker_on_found(const PciFacts *pci, void *userdata) {
         Broker *broker = userdata;
         DeviceFacts facts;
         Device *device;
@@ -244,66 +225,7 @@ int broker_refresh(Broker *broker, const char *address) {
         const Device *device = device_find(&broker->devices, address);
 
         /* Its attributes may block as long as its unbind does, and nobody gets it before it is read again. */
-        return device && device->moving ? 0 : broker_refresh_moved(broker, address);
-}
-
-static int broker_rescan(Broker *broker) {
-        Device *device, *next;
-        int r;
-
-        TAILQ_FOREACH(device, &broker->devices.queue, all)
-                device->seen = false;
-
-        r = scan_pci_all(broker->sys_fd, broker_on_found, broker);
-        if (r < 0 && r != -ENOENT)
-                return r;
-
-        for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
-                next = TAILQ_NEXT(device, all);
-                if (!device->seen)
-                        broker_remove(broker, device);
-        }
-
-        return 0;
-}
-
-static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
-        Broker *broker = userdata;
-        Device *device;
-        int r = 0;
-
-        switch (action) {
-        case UEVENT_REMOVE:
-                /* Whatever is at this address by now is not the device that we knew. */
-                device = device_find(&broker->devices, address);
-                if (device)
-                        broker_remove(broker, device);
-                r = broker_refresh(broker, address);
-                break;
-        case UEVENT_ADD:
-        case UEVENT_CHANGE:
-                r = broker_refresh(broker, address);
-                break;
-        case UEVENT_LOST:
-                r = broker_rescan(broker);
-                break;
-        case _UEVENT_ACTION_MAX:
-                break;
-        }
-
-        if (r < 0)
-                log_line(LOG_WARNING, "Cannot follow %s: %s", address ?: "the devices", strerror(-r));
-}
-
-int broker_start(Broker *broker) {
-        int r;
-
-        /* First listen, then look: nothing is lost in between. */
-        r = uevent_new(&broker->uevent, broker->event, broker_on_uevent, broker);
-        if (r < 0)
-                return r;
-
-        return broker_rescan(broker);
+        return device && broker_device_is_locked(broker, device) ? 0 : broker_refresh_moved(broker, address);
 }
 
 static bool broker_learn_is_vf(Broker *broker, Device *device) {

@@ -87,6 +87,7 @@ Broker *broker_free(Broker *broker) {
         /* From the leaves to the root: nothing may call back into what is gone. */
         broker->observer = (BrokerObserver){};
         uevent_free(broker->uevent);
+        sd_event_source_disable_unref(broker->leave_timer);
         while ((task = LIST_FIRST(&broker->tasks)))
                 task_free(task);
         while ((binding = LIST_FIRST(&broker->bindings)))

@@ -19,6 +19,7 @@
 #define LOG_ID_QUARANTINED  "838f402a2e4d489d96891cb1ff408d22"
 #define LOG_ID_RETURNED     "636d072bd9f8465ca3a5c338a8120d24"
 #define LOG_ID_DEVICE_GONE  "6cab0c52f2724823b5dbc815343c7efd"
+#define LOG_ID_AWAITED      "1d3f8a6e5b7c4f0e8f5c2c9d4a61b7e3"
 #define LOG_ID_BOUND        "7c1f3e7c1a604f0e9c1ad3c4a3a6d8b2"
 #define LOG_ID_GIVEN_BACK   "e0a8b34d4b6f4b6aa3a92a5ac1b2c7f4"
 #define LOG_ID_NOT_BOUND    "9b5d1f60c58e4ed2b8f4cb1f8d3e6a71"

@@ -80,7 +80,7 @@ bool device_is_blocker(const Device *device) {
         /* They only route, and leave DMA alone: the kernel marks them driver_managed_dma. */
         static const char *const harmless[] = { "", "pcieport", "pci-stub" };
 
-        if (device->facts.vfio_driver)
+        if (device->facts.vfio_driver || device->leaving)
                 return false;
 
         for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)

@@ -40,6 +40,7 @@ typedef struct DeviceBar {
 
 typedef struct DeviceFacts {
         char id[DEVICE_ID_MAX];
+        uint64_t instance; /* the kernel's number for this one, as opposed to others of the same id */
         char driver[64]; /* "" for none */
         char modalias[128];
         uint32_t class;
@@ -70,6 +71,8 @@ struct Device {
         uid_t last_uid;
         Origin *origin; /* ours; NULL: the broker has not changed its driver */
         bool moving;    /* its driver is being changed */
+        bool leaving;   /* the kernel takes it from its driver, which waits for whoever has it open */
+        uint64_t ask_usec; /* when they are asked for it (CLOCK_MONOTONIC); 0: never, or they were */
         char *record; /* what the journal has of it; NULL: nothing */
 };
 

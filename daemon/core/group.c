@@ -77,7 +77,7 @@ bool group_has_vfio(const Group *group) {
         const Device *device;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->facts.vfio_driver)
+                if (device->facts.vfio_driver || device->leaving)
                         return true;
 
         return false;

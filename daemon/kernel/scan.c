@@ -3,37 +3,31 @@
 /*
  * Scan
  *
- * The order of the reads in scan_pci() is an order of need: a function without a sensible "uevent" costs three
+ * The order of the reads in scan_pci() is an order of need: a function without a sensible "uevent" costs four
  * system calls and no more. Strings that go on to clients are plain ASCII or dropped, since one bad
  * byte makes a D-Bus message invalid.
  */
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "folder.h"
 #include "scan.h"
 #include "sysfs.h"
+#include "text.h"
 
 #define ATTRIBUTE_MAX 4097 /* a page, and one to see that there is no more */
 #define FUNCTIONS_MAX 65536
 
 static bool is_hex(char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
-static bool is_plain(const char *s) {
-        for (; *s; s++)
-                if (*s < 0x20 || *s > 0x7e)
-                        return false;
-        return true;
 }
 
 bool pci_address_is_valid(const char *address) {
@@ -52,41 +46,6 @@ bool pci_address_is_valid(const char *address) {
                rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7' && rest[8] == '\0';
 }
 
-/* Reads a number of at most @max, without sign or space before it, and moves @s behind it. strtoull() would take
- * "-1" and " 1", and does not say what it overflowed. */
-static bool take_number(const char **s, unsigned base, uint64_t max, uint64_t *ret) {
-        uint64_t value = 0;
-        unsigned digit;
-        const char *p;
-
-        for (p = *s; isxdigit((unsigned char) *p); p++) {
-                digit = isdigit((unsigned char) *p) ? *p - '0' : tolower((unsigned char) *p) - 'a' + 10;
-                if (digit >= base)
-                        break;
-                if (digit > max || value > (max - digit) / base)
-                        return false;
-                value = value * base + digit;
-        }
-        if (p == *s)
-                return false;
-        *s = p;
-        *ret = value;
-        return true;
-}
-
-static bool take_text(const char **s, const char *text) {
-        size_t n = strlen(text);
-
-        if (strncmp(*s, text, n) != 0)
-                return false;
-        *s += n;
-        return true;
-}
-
-static bool parse_number(const char *s, unsigned base, uint64_t max, uint64_t *ret) {
-        return take_number(&s, base, max, ret) && *s == '\0';
-}
-
 /* "8086:100E" */
 static bool parse_ids(const char *s, uint16_t *ret_vendor, uint16_t *ret_device) {
         uint64_t vendor, device;
@@ -96,13 +55,6 @@ static bool parse_ids(const char *s, uint16_t *ret_vendor, uint16_t *ret_device)
                 return false;
         *ret_vendor = vendor;
         *ret_device = device;
-        return true;
-}
-
-static bool copy_plain(char *ret, size_t size, const char *value) {
-        if (strlen(value) >= size || !is_plain(value))
-                return false;
-        memcpy(ret, value, strlen(value) + 1);
         return true;
 }
 
@@ -211,14 +163,39 @@ static void parse_bars(const char *text, PciFacts *facts) {
         }
 }
 
-int scan_pci_identity(int sysfs, const char *address, PciFacts *ret) {
-        PciFacts facts = { .group = -1, .numa_node = -1 };
-        int r;
+/* The kernel never gives two files of sysfs the same inode number, and this link comes and goes with the device. */
+int scan_pci_instance(int sysfs, const char *address, uint64_t *ret) {
+        char path[PATH_MAX];
+        struct stat st;
 
         if (!pci_address_is_valid(address))
                 return -ENODEV;
-        memcpy(facts.address, address, strlen(address) + 1);
 
+        snprintf(path, sizeof(path), "bus/pci/devices/%s", address);
+        if (fstatat(sysfs, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? -ENODEV : -errno;
+        *ret = st.st_ino;
+        return 0;
+}
+
+bool scan_pci_is_leaving(int sysfs, const char *address) {
+        char path[PATH_MAX], name[64];
+
+        if (!pci_address_is_valid(address))
+                return false;
+
+        pci_path(path, address, "driver");
+        if (sysfs_readlink_name(sysfs, path, name, sizeof(name)) < 0)
+                return false;
+        pci_path(path, address, "vfio-dev");
+        return !sysfs_exists(sysfs, path);
+}
+
+static int scan_identity(int sysfs, const char *address, uint64_t instance, PciFacts *ret) {
+        PciFacts facts = { .instance = instance, .group = -1, .numa_node = -1 };
+        int r;
+
+        memcpy(facts.address, address, strlen(address) + 1);
         r = read_identity(sysfs, address, &facts);
         if (r < 0)
                 return r;
@@ -227,13 +204,22 @@ int scan_pci_identity(int sysfs, const char *address, PciFacts *ret) {
         return 0;
 }
 
-int scan_pci(int sysfs, const char *address, PciFacts *ret) {
+int scan_pci_identity(int sysfs, const char *address, PciFacts *ret) {
+        uint64_t instance;
+        int r;
+
+        /* Before all else: if another one comes meanwhile, the news of it tell that this one is no more. */
+        r = scan_pci_instance(sysfs, address, &instance);
+        return r < 0 ? r : scan_identity(sysfs, address, instance, ret);
+}
+
+static int scan_in_full(int sysfs, const char *address, uint64_t instance, PciFacts *ret) {
         char text[ATTRIBUTE_MAX];
         PciFacts facts;
         uint64_t node;
         int r;
 
-        r = scan_pci_identity(sysfs, address, &facts);
+        r = scan_identity(sysfs, address, instance, &facts);
         if (r < 0)
                 return r;
 
@@ -248,23 +234,35 @@ int scan_pci(int sysfs, const char *address, PciFacts *ret) {
         return 0;
 }
 
-typedef char Address[PCI_ADDRESS_MAX];
+int scan_pci(int sysfs, const char *address, PciFacts *ret) {
+        uint64_t instance;
+        int r;
 
-/* The shorter domain is the smaller number; within one length text sorts as numbers do. */
-static int compare_addresses(const void *a, const void *b) {
-        size_t length_a = strlen(a), length_b = strlen(b);
-
-        if (length_a != length_b)
-                return length_a < length_b ? -1 : 1;
-        return strcmp(a, b);
+        r = scan_pci_instance(sysfs, address, &instance);
+        return r < 0 ? r : scan_in_full(sysfs, address, instance, ret);
 }
 
-static int list_addresses(int sysfs, Address **ret, size_t *ret_n) {
-        _cleanup_(freep) Address *list = NULL;
+typedef struct Entry {
+        char address[PCI_ADDRESS_MAX];
+        uint64_t instance;
+} Entry;
+
+/* The shorter domain is the smaller number; within one length text sorts as numbers do. */
+static int compare_entries(const void *a, const void *b) {
+        const Entry *x = a, *y = b;
+        size_t length_x = strlen(x->address), length_y = strlen(y->address);
+
+        if (length_x != length_y)
+                return length_x < length_y ? -1 : 1;
+        return strcmp(x->address, y->address);
+}
+
+static int list_entries(int sysfs, Entry **ret, size_t *ret_n) {
+        _cleanup_(freep) Entry *list = NULL;
         _cleanup_(folder_closep) DIR *dir = NULL;
         size_t n = 0, n_allocated = 0;
         struct dirent *entry;
-        Address *larger;
+        Entry *larger;
         int r;
 
         r = folder_open(&dir, sysfs, "bus/pci/devices");
@@ -283,7 +281,8 @@ static int list_addresses(int sysfs, Address **ret, size_t *ret_n) {
                                 return -ENOMEM;
                         list = larger;
                 }
-                memcpy(list[n++], entry->d_name, strlen(entry->d_name) + 1);
+                list[n].instance = entry->d_ino;
+                memcpy(list[n++].address, entry->d_name, strlen(entry->d_name) + 1);
         }
 
         *ret = TAKE_PTR(list);
@@ -291,21 +290,24 @@ static int list_addresses(int sysfs, Address **ret, size_t *ret_n) {
         return 0;
 }
 
-int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata), void *userdata) {
-        _cleanup_(freep) Address *list = NULL;
+int scan_pci_all(int sysfs, bool (*skip)(const char *address, uint64_t instance, void *userdata),
+                 int (*found)(const PciFacts *facts, void *userdata), void *userdata) {
+        _cleanup_(freep) Entry *list = NULL;
         size_t n = 0;
         int r;
 
-        r = list_addresses(sysfs, &list, &n);
+        r = list_entries(sysfs, &list, &n);
         if (r < 0)
                 return r;
         if (n > 0)
-                qsort(list, n, sizeof(*list), compare_addresses);
+                qsort(list, n, sizeof(*list), compare_entries);
 
         for (size_t i = 0; i < n; i++) {
                 PciFacts facts;
 
-                if (scan_pci(sysfs, list[i], &facts) < 0)
+                if (skip && skip(list[i].address, list[i].instance, userdata))
+                        continue;
+                if (scan_in_full(sysfs, list[i].address, list[i].instance, &facts) < 0)
                         continue;
                 r = found(&facts, userdata);
                 if (r != 0)
@@ -394,58 +396,6 @@ int scan_pci_cdev(int sysfs, const char *address, char *ret, size_t size) {
                 return copy_plain(ret, size, entry->d_name) ? 0 : -EFBIG;
         }
         return -ENODATA;
-}
-
-int scan_group_type(int sysfs, unsigned group, char *ret, size_t size) {
-        char path[64];
-        int r;
-
-        snprintf(path, sizeof(path), "kernel/iommu_groups/%u/type", group);
-        r = sysfs_read(sysfs, path, ret, size);
-        if (r < 0)
-                return r == -ENOENT ? -ENODEV : r;
-        return is_plain(ret) ? 0 : -EBADMSG;
-}
-
-/* "0x00000000fee00000 0x00000000feefffff msi" */
-static bool take_region(const char **s, ReservedRegion *ret) {
-        char kind[sizeof(ret->kind)];
-        size_t n;
-
-        if (!take_text(s, "0x") || !take_number(s, 16, UINT64_MAX, &ret->first) || !take_text(s, " 0x") ||
-            !take_number(s, 16, UINT64_MAX, &ret->last) || !take_text(s, " "))
-                return false;
-
-        n = strcspn(*s, "\n");
-        if (n >= sizeof(kind))
-                return false;
-        memcpy(kind, *s, n);
-        kind[n] = '\0';
-        if (!copy_plain(ret->kind, sizeof(ret->kind), kind))
-                return false;
-        *s += n;
-        return take_text(s, "\n") || **s == '\0';
-}
-
-int scan_group_reserved(int sysfs, unsigned group, ReservedRegion *ret, unsigned n) {
-        char path[64], text[ATTRIBUTE_MAX];
-        ReservedRegion region;
-        const char *s = text;
-        unsigned count;
-        int r;
-
-        snprintf(path, sizeof(path), "kernel/iommu_groups/%u/reserved_regions", group);
-        r = sysfs_read(sysfs, path, text, sizeof(text));
-        if (r < 0)
-                return r == -ENOENT ? -ENODEV : r;
-
-        for (count = 0; *s; count++) {
-                if (!take_region(&s, &region))
-                        return -EBADMSG;
-                if (count < n)
-                        ret[count] = region;
-        }
-        return count;
 }
 
 bool scan_module_flag(int sysfs, const char *module, const char *parameter) {

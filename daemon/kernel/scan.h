@@ -5,7 +5,7 @@
  * Scan
  *
  * What /sys says about PCI functions and IOMMU groups, as plain values. One function costs five system
- * calls for its identity and fourteen in full: "uevent" gives driver, class, ids and slot in one read;
+ * calls for its identity and fourteen in full, and one more by itself: "uevent" gives driver, class, ids and slot in one read;
  * "config" is never read.
  */
 
@@ -25,6 +25,7 @@ typedef struct PciBar {
 
 typedef struct PciFacts {
         char address[PCI_ADDRESS_MAX];
+        uint64_t instance; /* no other has had this number, nor will it ever be used again while the machine runs */
         char driver[64]; /* "" for none */
         char modalias[128];
         uint32_t class;
@@ -45,9 +46,19 @@ int scan_pci(int sysfs, const char *address, PciFacts *ret);
 /* Only what may change while it stays the same device: all but NUMA node, reset methods and BARs. */
 int scan_pci_identity(int sysfs, const char *address, PciFacts *ret);
 
-/* Calls @found for each function, in order of address. Stops at the first non-zero, and returns it.
+/* Which of all devices that there ever were has the address now. Waits for no lock, whatever is done with the device.
+ * -ENODEV: none. */
+int scan_pci_instance(int sysfs, const char *address, uint64_t *ret);
+
+/* The driver is still there and its VFIO device has gone: the kernel takes the driver away, and waits for whoever has the
+ * device open. Seen by Linux 6.6 and later. Waits for no lock, either. */
+bool scan_pci_is_leaving(int sysfs, const char *address);
+
+/* Calls @found for each function, in order of address. Stops at the first non-zero, and returns it. One that @skip
+ * (NULL: none) says true to is not read.
  * Functions that vanish meanwhile or make no sense are passed over. -ENOENT: no PCI bus at all. */
-int scan_pci_all(int sysfs, int (*found)(const PciFacts *facts, void *userdata), void *userdata);
+int scan_pci_all(int sysfs, bool (*skip)(const char *address, uint64_t instance, void *userdata),
+                 int (*found)(const PciFacts *facts, void *userdata), void *userdata);
 
 /* -ENODATA: not a VF. */
 int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]);

@@ -12,7 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <systemd/sd-device.h>
@@ -63,16 +66,45 @@ static int uevent_on_error(sd_event_source *source, int fd, uint32_t events, voi
         return 0;
 }
 
+/* "/sys/devices/pci0000:00/0000:00:08.0/0000:01:00.0/vfio-dev/vfio3", of which the function is wanted */
+static bool find_parent(const char *syspath, char ret[PCI_ADDRESS_MAX]) {
+        char path[PATH_MAX], *end, *name;
+
+        if (snprintf(path, sizeof(path), "%s", syspath) >= (int) sizeof(path))
+                return false;
+        end = strstr(path, "/vfio-dev/");
+        if (!end)
+                return false;
+        *end = '\0';
+        name = strrchr(path, '/');
+        if (!name || !pci_address_is_valid(name + 1))
+                return false;
+        strcpy(ret, name + 1);
+        return true;
+}
+
+/* The kernel tells it before it waits for who has the device open (6.6), or when nobody has any more. */
+static void uevent_on_vfio_device(Uevent *uevent, sd_device *device, sd_device_action_t action) {
+        char address[PCI_ADDRESS_MAX];
+        const char *syspath;
+
+        if (action == SD_DEVICE_REMOVE && sd_device_get_syspath(device, &syspath) >= 0 && find_parent(syspath, address))
+                uevent->handler(UEVENT_LEAVING, address, uevent->userdata);
+}
+
 static int uevent_on_device(sd_device_monitor *monitor, sd_device *device, void *userdata) {
+        const char *address, *subsystem;
         sd_device_action_t action;
         Uevent *uevent = userdata;
-        const char *address;
 
         look_for_losses(uevent);
-        if (sd_device_get_sysname(device, &address) < 0 || !pci_address_is_valid(address) ||
+        if (sd_device_get_sysname(device, &address) < 0 || sd_device_get_subsystem(device, &subsystem) < 0 ||
             sd_device_get_action(device, &action) < 0)
                 return 0;
-        uevent->handler(translate_action(action), address, uevent->userdata);
+        if (strcmp(subsystem, "vfio-dev") == 0)
+                uevent_on_vfio_device(uevent, device, action);
+        else if (pci_address_is_valid(address))
+                uevent->handler(translate_action(action), address, uevent->userdata);
         return 0;
 }
 
@@ -114,6 +146,9 @@ int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userd
                 return r;
         (void) sd_device_monitor_set_receive_buffer_size(uevent->monitor, RECEIVE_BUFFER);
         r = sd_device_monitor_filter_add_match_subsystem_devtype(uevent->monitor, "pci", NULL);
+        if (r < 0)
+                return r;
+        r = sd_device_monitor_filter_add_match_subsystem_devtype(uevent->monitor, "vfio-dev", NULL);
         if (r < 0)
                 return r;
         r = sd_device_monitor_attach_event(uevent->monitor, event);

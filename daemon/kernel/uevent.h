@@ -5,7 +5,8 @@
  * Uevent
  *
  * Follows PCI functions as they come, go and change their driver: udev's messages, through sd-device.
- * Only the action and the address are taken from a message; what is true is read anew from /sys.
+ * Only the action and the address are taken from a message; what is true is read anew from /sys, since messages may
+ * be late, or lost, or about one that was there before.
  */
 
 typedef struct sd_event sd_event;
@@ -14,7 +15,8 @@ typedef struct Uevent Uevent;
 typedef enum UeventAction {
         UEVENT_ADD,
         UEVENT_REMOVE,
-        UEVENT_CHANGE, /* bound, unbound, changed, moved */
+        UEVENT_CHANGE,  /* bound, unbound, changed, moved */
+        UEVENT_LEAVING, /* its VFIO device has gone, and maybe the driver waits for who has it open */
         UEVENT_LOST,   /* messages were lost: look at everything; address is NULL */
         _UEVENT_ACTION_MAX,
 } UeventAction;

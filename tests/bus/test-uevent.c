@@ -3,6 +3,7 @@
 /* Devices that come, go and change their driver, with the test as udev. Needs root: only root's messages count. */
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -157,6 +158,164 @@ START_TEST(device_that_leaves_during_a_slow_open_is_gone) {
 }
 END_TEST
 
+static const TreePci nvme = { .address = NVME, .driver = "vfio-pci", .reset_methods = "flr bus", .class = 0x010802, .vendor = 0x1b36,
+                              .device = 0x0010, .subsystem_vendor = 0x1af4, .subsystem_device = 0x1100, .group = 14, .numa_node = -1 };
+
+/* Word of one that has gone may come when another of its kind is there, or when that word is known. */
+START_TEST(word_of_one_that_was_there_before_is_no_news) {
+        Grant *grant = must_acquire(world->bus, NVME);
+
+        for (int times = 0; times < 20; times++)
+                udev_send(world, times % 2 ? "add" : "remove", NVME);
+        udev_send(world, "remove", EDU "0");
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
+        udev_send(world, "unbind", EDU); /* known to come last */
+        WAIT_FOR(world, strcmp(device_property(EDU, "Driver"), "") == 0);
+        ck_assert_uint_eq(world_signals(world, "DeviceNew") + world_signals(world, "DeviceRemoved") + world_signals(world, "DeviceGone"), 0);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+}
+END_TEST
+
+/* Gone and come again before anybody looked, and nothing in /sys looks different. */
+START_TEST(another_one_like_it_is_not_the_one_that_was_leased) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char generation[32], line[256];
+
+        snprintf(generation, sizeof(generation), "%s", device_property(NVME, "Generation"));
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &nvme), 0);
+        udev_send(world, "change", NVME);
+        snprintf(line, sizeof(line), "%s DeviceGone %s unplug", grant->lease, device_path(NVME));
+        WAIT_FOR(world, world_signals(world, line) == 1);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew " NVME) == 1);
+        ck_assert_uint_eq(world_signals(world, VFB_PATH " DeviceRemoved " NVME), 1);
+        ck_assert_str_ne(device_property(NVME, "Generation"), generation);
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        WAIT_FOR(world, strcmp(device_property(NVME, "Availability"), "available") == 0);
+        grant_free(must_acquire(world->bus, NVME));
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 2);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* The daemon does not get to run, and more is said than there is room for. */
+START_TEST(nothing_is_missed_when_messages_are_lost) {
+        TreePci card = { .address = "0000:07:00.0", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3, .group = 50, .numa_node = -1 };
+        char generation[32];
+
+        snprintf(generation, sizeof(generation), "%s", device_property(NVME, "Generation"));
+        ck_assert_int_eq(kill(world->daemon_pid, SIGSTOP), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        ck_assert_int_ge(tree_remove(world->tree, EDU), 0);
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &nvme), 0);
+        udev_flood(world);
+        ck_assert_int_eq(kill(world->daemon_pid, SIGCONT), 0);
+
+        WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew 0000:07:00.0") == 1);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceRemoved " EDU) == 1);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew " NVME) == 1);
+        ck_assert_str_ne(device_property(NVME, "Generation"), generation);
+        ck_assert_int_eq(device_property(EDU, "Id")[0], '!');
+        grant_free(must_acquire(world->bus, NVME));
+}
+END_TEST
+
+/* As after "remove" and "rescan" in another order: two groups have each other's number. */
+START_TEST(groups_that_change_numbers_are_followed) {
+        TreePci first = { .address = EDU, .driver = "vfio-pci", .class = 0x00ff00, .vendor = 0x1234, .device = 0x11e8, .group = 14,
+                          .numa_node = -1 },
+                second = nvme;
+        Grant *grant;
+        char line[256];
+
+        second.group = 12;
+        ck_assert_int_ge(tree_remove(world->tree, EDU), 0);
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &first), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &second), 0);
+        udev_send(world, "add", NVME);
+        udev_send(world, "remove", EDU);
+        udev_send(world, "remove", NVME);
+        udev_send(world, "add", EDU);
+
+        WAIT_FOR(world, strcmp(device_property(EDU, "Group"), VFB_PATH_GROUP "/14") == 0);
+        WAIT_FOR(world, strcmp(device_property(NVME, "Group"), VFB_PATH_GROUP "/12") == 0);
+        snprintf(line, sizeof(line), "[%s]", device_path(NVME));
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/12", VFB_INTERFACE_GROUP, "Devices"), line);
+        grant = must_acquire(world->bus, NVME);
+        snprintf(line, sizeof(line), "[%s]", grant->lease);
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/12", VFB_INTERFACE_GROUP, "Leases"), line);
+        ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/14", VFB_INTERFACE_GROUP, "Leases"), "[]");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* The kernel has begun to take it and waits: who has it is asked, and named, and the kernel is not in a hurry. */
+START_TEST(who_keeps_a_device_that_is_to_go_is_told) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char line[256];
+
+        ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
+        udev_send_vfio(world, "remove", NVME);
+        snprintf(line, sizeof(line), "%s DeviceGone %s driver", grant->lease, device_path(NVME));
+        WAIT_FOR(world, world_signals(world, line) == 1);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
+        ck_assert_str_eq(device_property(NVME, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_property(NVME, "Availability"), "leased");
+        WAIT_FOR(world, daemon_logged(world, "The kernel takes " NVME " from driver vfio-pci, and waits for ") == 1);
+
+        for (int times = 0; times < 20; times++)
+                udev_send(world, "change", NVME);
+        grant_close_fds(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        ck_assert_str_eq(device_property(NVME, "Availability"), "held");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("HeldElsewhere"));
+        ck_assert_uint_eq(world_signals(world, "DeviceGone"), 1);
+
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        udev_send(world, "remove", NVME);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceRemoved " NVME) == 1);
+        grant_free(grant);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* Who has closed it already need not be asked, and a driver may change its mind. */
+START_TEST(who_lets_go_at_once_is_not_asked) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char line[256];
+
+        ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
+        udev_send_vfio(world, "remove", NVME);
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        udev_send(world, "remove", NVME);
+        snprintf(line, sizeof(line), "%s DeviceGone %s unplug", grant->lease, device_path(NVME));
+        WAIT_FOR(world, world_signals(world, line) == 1);
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+
+        ck_assert_int_ge(tree_begin_unbind(world->tree, EDU), 0);
+        udev_send_vfio(world, "remove", EDU);
+        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "held") == 0);
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
+        udev_send(world, "unbind", EDU);
+        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "host") == 0);
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, "vfio-pci"), 0);
+        udev_send(world, "bind", EDU);
+        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "available") == 0);
+        ck_assert_uint_eq(daemon_logged(world, "The kernel takes "), 0);
+        grant_free(must_acquire(world->bus, EDU));
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 2);
+        check_nothing_held(world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("uevent");
         TCase *tcase = tcase_create("uevent");
@@ -174,6 +333,12 @@ int main(void) {
                 tcase_add_test(tcase, lease_goes_on_with_what_is_left);
                 tcase_add_test(tcase, only_the_holder_is_told_that_a_device_went);
                 tcase_add_test(tcase, device_that_leaves_during_a_slow_open_is_gone);
+                tcase_add_test(tcase, word_of_one_that_was_there_before_is_no_news);
+                tcase_add_test(tcase, another_one_like_it_is_not_the_one_that_was_leased);
+                tcase_add_test(tcase, nothing_is_missed_when_messages_are_lost);
+                tcase_add_test(tcase, groups_that_change_numbers_are_followed);
+                tcase_add_test(tcase, who_keeps_a_device_that_is_to_go_is_told);
+                tcase_add_test(tcase, who_lets_go_at_once_is_not_asked);
         }
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);

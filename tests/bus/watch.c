@@ -233,8 +233,9 @@ void vfio_fail(World *world, const char *object, const char *fault, const char *
         ck_assert_int_eq(unlink(path), 0);
 }
 
-/* MurmurHash2 of "pci", which readers have the kernel look for */
-#define HASH_PCI 0x59163b92
+/* MurmurHash2 of "pci" and "vfio-dev", which readers have the kernel look for */
+#define HASH_PCI      0x59163b92
+#define HASH_VFIO_DEV 0x573b34c1
 
 /* How udev's daemon passes a message on to its readers */
 typedef struct UdevHeader {
@@ -243,29 +244,54 @@ typedef struct UdevHeader {
         uint32_t subsystem_hash, devtype_hash, tag_bloom_high, tag_bloom_low;
 } UdevHeader;
 
-void udev_send(World *world, const char *action, const char *address) {
+/* @properties: each ends in a newline here, and in a NUL on its way */
+static void udev_say(uint32_t hash, const char *action, const char *properties, unsigned times) {
         static uint64_t sequence = 1000;
         const struct sockaddr_nl udev_readers = { .nl_family = AF_NETLINK, .nl_groups = 2 };
         struct {
                 UdevHeader header;
-                char properties[512];
+                char properties[8192];
         } message = { { "libudev", htobe32(0xfeedcafe), sizeof(UdevHeader), sizeof(UdevHeader) } };
         int fd, n;
 
-        /* each ends in a NUL of its own, written as a newline first */
         n = snprintf(message.properties, sizeof(message.properties),
-                     "ACTION=%s\nDEVPATH=/devices/pci0000:00/%s\nSUBSYSTEM=pci\nPCI_SLOT_NAME=%s\nSEQNUM=%" PRIu64 "\n",
-                     action, address, address, ++sequence);
+                     "ACTION=%s\n%sSEQNUM=%" PRIu64 "\n", action, properties, ++sequence);
         for (int i = 0; i < n; i++)
                 if (message.properties[i] == '\n')
                         message.properties[i] = '\0';
         message.header.properties_size = n;
-        message.header.subsystem_hash = htobe32(HASH_PCI);
+        message.header.subsystem_hash = htobe32(hash);
 
         fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
         ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(sendto(fd, &message, sizeof(UdevHeader) + n, 0, (const struct sockaddr *) &udev_readers,
-                                sizeof(udev_readers)),
-                         sizeof(UdevHeader) + n);
+        while (times-- > 0)
+                ck_assert_int_eq(sendto(fd, &message, sizeof(UdevHeader) + n, 0, (const struct sockaddr *) &udev_readers,
+                                        sizeof(udev_readers)),
+                                 sizeof(UdevHeader) + n);
         close(fd);
+}
+
+void udev_send(World *world, const char *action, const char *address) {
+        char properties[256];
+
+        snprintf(properties, sizeof(properties), "DEVPATH=/devices/pci0000:00/%s\nSUBSYSTEM=pci\nPCI_SLOT_NAME=%s\n", address,
+                 address);
+        udev_say(HASH_PCI, action, properties, 1);
+}
+
+void udev_send_vfio(World *world, const char *action, const char *address) {
+        char properties[256];
+
+        snprintf(properties, sizeof(properties), "DEVPATH=/devices/pci0000:00/%s/vfio-dev/vfio7\nSUBSYSTEM=vfio-dev\n", address);
+        udev_say(HASH_VFIO_DEV, action, properties, 1);
+}
+
+/* They are of no subsystem that is followed, which costs whoever else listens next to nothing. */
+void udev_flood(World *world) {
+        char properties[7100] = "DEVPATH=/devices/virtual/flood\nSUBSYSTEM=flood\nPAD=";
+        size_t n = strlen(properties);
+
+        memset(properties + n, 'x', sizeof(properties) - 2 - n);
+        properties[sizeof(properties) - 2] = '\n';
+        udev_say(HASH_PCI, "change", properties, 8000);
 }

@@ -43,5 +43,8 @@ unsigned vfio_resets(World *world, const char *address);
 /* @value: NULL for no such fault. */
 void vfio_fail(World *world, const char *object, const char *fault, const char *value);
 
-/* udev's word about a device. */
+/* udev's word about a device, and about its VFIO device. */
 void udev_send(World *world, const char *action, const char *address);
+void udev_send_vfio(World *world, const char *action, const char *address);
+/* More than a reader has room for. */
+void udev_flood(World *world);

@@ -34,6 +34,7 @@ struct Tree {
         char root[128];
         int fd;
         int next_vfio;
+        unsigned n_gone;
         LIST_HEAD(, Node) nodes;
 };
 
@@ -111,6 +112,19 @@ static int remove_all(Tree *tree, const char *format, ...) {
         if (nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
                 return -errno;
         return 0;
+}
+
+/* Out of sight, but not from the disk: a file system may use an inode's number again at once, and sysfs never does. */
+static int put_aside(Tree *tree, const char *address) {
+        char path[PATH_MAX], gone[64];
+        int r;
+
+        snprintf(path, sizeof(path), "sys/bus/pci/devices/%s", address);
+        snprintf(gone, sizeof(gone), "gone/%u", tree->n_gone++);
+        r = make_parents(tree, gone);
+        if (r < 0)
+                return r;
+        return renameat(tree->fd, path, tree->fd, gone) < 0 ? -errno : 0;
 }
 
 static Node *find_node(Tree *tree, const char *address) {
@@ -392,6 +406,13 @@ int tree_set_driver(Tree *tree, const char *address, const char *driver) {
         return r < 0 ? r : update_group(tree, node->pci.group);
 }
 
+int tree_begin_unbind(Tree *tree, const char *address) {
+        Node *node;
+
+        node = find_node(tree, address);
+        return node ? remove_all(tree, "sys/%s/vfio-dev", node->path) : -ENODEV;
+}
+
 int tree_remove(Tree *tree, const char *address) {
         Node *node, *child;
         int group, r;
@@ -409,7 +430,7 @@ int tree_remove(Tree *tree, const char *address) {
         } while (child);
 
         group = node->pci.group;
-        r = remove_all(tree, "sys/bus/pci/devices/%s", node->address);
+        r = put_aside(tree, node->address);
         if (r == 0 && group >= 0)
                 r = remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
         if (r == 0)

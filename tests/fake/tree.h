@@ -45,6 +45,9 @@ int tree_add_pci(Tree *tree, const TreePci *pci);
 /* @driver: NULL for none. -ENODEV: no such device. */
 int tree_set_driver(Tree *tree, const char *address, const char *driver);
 
+/* The VFIO driver of the device begins to let go of it, and is not through with that. -ENODEV: no such device. */
+int tree_begin_unbind(Tree *tree, const char *address);
+
 /* The driver is loaded, and may be bound to. Those of devices are anyhow. */
 int tree_add_driver(Tree *tree, const char *driver);
 

@@ -146,7 +146,7 @@ START_TEST(all_functions_come_in_order_of_address) {
         /* As text, the domain of five digits would come before the one of four. */
         ck_assert_int_eq(tree_add_pci(tree, &(TreePci){ .address = "10000:00:00.0", .group = -1 }), 0);
         ck_assert_int_eq(tree_add_pci(tree, &(TreePci){ .address = "1000:00:00.0", .group = -1 }), 0);
-        ck_assert_int_eq(scan_pci_all(sysfs, add_to_list, &list), 0);
+        ck_assert_int_eq(scan_pci_all(sysfs, NULL, add_to_list, &list), 0);
         ck_assert_uint_eq(list.n, 12);
         for (unsigned i = 0; i < list.n; i++)
                 ck_assert_str_eq(list.addresses[i], expected[i]);
@@ -156,10 +156,10 @@ END_TEST
 START_TEST(the_first_non_zero_stops_the_scan) {
         List list = { .stop_with = 7 };
 
-        ck_assert_int_eq(scan_pci_all(sysfs, add_to_list, &list), 7);
+        ck_assert_int_eq(scan_pci_all(sysfs, NULL, add_to_list, &list), 7);
         ck_assert_uint_eq(list.n, 1);
         list.stop_with = -ECANCELED;
-        ck_assert_int_eq(scan_pci_all(sysfs, add_to_list, &list), -ECANCELED);
+        ck_assert_int_eq(scan_pci_all(sysfs, NULL, add_to_list, &list), -ECANCELED);
         ck_assert_uint_eq(list.n, 2);
 }
 END_TEST
@@ -167,7 +167,7 @@ END_TEST
 START_TEST(a_function_that_vanishes_meanwhile_is_passed_over) {
         List list = { .remove = "0000:00:1e.0" };
 
-        ck_assert_int_eq(scan_pci_all(sysfs, add_to_list, &list), 0);
+        ck_assert_int_eq(scan_pci_all(sysfs, NULL, add_to_list, &list), 0);
         ck_assert_uint_eq(list.n, 7);
         ck_assert_str_eq(list.addresses[6], "0000:04:00.1");
         ck_assert_int_eq(scan_pci(sysfs, "0000:06:0d.0", &(PciFacts){ 0 }), -ENODEV);
@@ -179,7 +179,7 @@ START_TEST(one_that_makes_no_sense_does_not_spoil_the_others) {
 
         set(DEVICE "uevent", "rubbish");
         mkdirat(sysfs, "bus/pci/devices/rubbish", 0700);
-        ck_assert_int_eq(scan_pci_all(sysfs, add_to_list, &list), 0);
+        ck_assert_int_eq(scan_pci_all(sysfs, NULL, add_to_list, &list), 0);
         ck_assert_uint_eq(list.n, 9);
 }
 END_TEST
@@ -188,7 +188,7 @@ START_TEST(without_a_pci_bus_the_scan_says_so) {
         _cleanup_(closep) int empty = openat(sysfs, "kernel", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         List list = { 0 };
 
-        ck_assert_int_eq(scan_pci_all(empty, add_to_list, &list), -ENOENT);
+        ck_assert_int_eq(scan_pci_all(empty, NULL, add_to_list, &list), -ENOENT);
         ck_assert_int_eq(scan_pci(empty, "0000:06:0d.0", &(PciFacts){ 0 }), -ENODEV);
         ck_assert_uint_eq(list.n, 0);
 }
@@ -443,7 +443,7 @@ START_TEST(scanning_leaves_no_descriptor_behind) {
         for (int i = 0; i < 20; i++) {
                 List list = { 0 };
 
-                scan_pci_all(sysfs, add_to_list, &list);
+                scan_pci_all(sysfs, NULL, add_to_list, &list);
                 scan_pci_cdev(sysfs, "0000:01:00.0", name, sizeof(name));
         }
         after = dup(sysfs);

@@ -32,6 +32,7 @@
 /* MurmurHash2, by which the monitor filters in the kernel */
 #define HASH_PCI 0x59163b92
 #define HASH_NET 0xa74d3cc8
+#define HASH_VFIO_DEV 0x573b34c1
 
 typedef struct UdevHeader {
         char prefix[8];
@@ -161,6 +162,20 @@ START_TEST(what_is_no_pci_function_is_not_for_us) {
 }
 END_TEST
 
+START_TEST(a_vfio_device_that_goes_is_its_functions_news) {
+        say("add", "vfio-dev", HASH_VFIO_DEV, "0000:00:08.0/0000:01:00.0/vfio-dev/vfio0", 0);
+        say("change", "vfio-dev", HASH_VFIO_DEV, "0000:00:08.0/0000:01:00.0/vfio-dev/vfio0", 0);
+        say("remove", "vfio-dev", HASH_VFIO_DEV, "0000:00:08.0/0000:01:00.0/vfio-dev/vfio0", 0);
+        say("remove", "vfio-dev", HASH_VFIO_DEV, "0000:00:08.0/0000:01:00.9/vfio-dev/vfio0", 0);
+        say("remove", "vfio-dev", HASH_VFIO_DEV, "0000:00:08.0/0000:01:00.0/vfio0", 0);
+        say("remove", "vfio-dev", HASH_VFIO_DEV, "vfio-dev/vfio0", 0);
+        run_to_the_end();
+        ck_assert_uint_eq(n_seen, 2);
+        ck_assert_int_eq(seen[0].action, UEVENT_LEAVING);
+        ck_assert_str_eq(seen[0].address, "0000:01:00.0");
+}
+END_TEST
+
 /* Twice, since the loss must be noticed each time. */
 START_TEST(losses_are_told) {
         for (size_t round = 1; round <= 2; round++) {
@@ -244,6 +259,7 @@ int main(void) {
         tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, actions_and_addresses_arrive_in_order);
         tcase_add_test(tcase, what_is_no_pci_function_is_not_for_us);
+        tcase_add_test(tcase, a_vfio_device_that_goes_is_its_functions_news);
         tcase_add_test(tcase, losses_are_told);
         tcase_add_test(tcase, coming_and_going_leaves_no_descriptor);
         srunner_run_all(runner, CK_ENV);

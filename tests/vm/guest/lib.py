@@ -224,6 +224,11 @@ def wait_for_unplug():
     wait_for(lambda: not os.path.exists(f'{PCI}/devices/{topology.HOTPLUG_ADDRESS}'), 'the removal of the plugged device')
 
 
+def shows_waiting():
+    """Since Linux 6.6 it can be seen that the kernel waits for who has a device open."""
+    return tuple(map(int, os.uname().release.split('-')[0].split('.')[:2])) >= (6, 6)
+
+
 # The daemon
 
 

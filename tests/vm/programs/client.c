@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/vfio.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,6 +37,7 @@ typedef struct Client {
         Edu *edu;
         bool ended;
         bool asked; /* for the lease, back */
+        int request; /* an eventfd, by which the kernel asks for the device */
 } Client;
 
 static void say(const char *word, const char *value) {
@@ -312,6 +316,30 @@ static int command_mask(Client *client, char **words) {
         return r < 0 ? r : nvme_read_mask(device, &mask) < 0 || mask != strtoul(words[0], NULL, 16) ? -EIO : 0;
 }
 
+/* arm: the kernel shall ask for the first device when it wants it back. */
+static int command_arm(Client *client, char **words) {
+        struct {
+                struct vfio_irq_set set;
+                int32_t fd;
+        } irqs = { { .argsz = sizeof(irqs), .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+                     .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1 },
+                   -1 };
+
+        if (client->request > 0)
+                (void) close(client->request);
+        client->request = irqs.fd = eventfd(0, EFD_CLOEXEC);
+        if (client->request < 0)
+                return -errno;
+        return ioctl(vfb_lease_device_fd(client->lease, 0), VFIO_DEVICE_SET_IRQS, &irqs) < 0 ? -errno : 0;
+}
+
+/* await-request: until the kernel asks. Nothing else is listened to meanwhile. */
+static int command_await_request(Client *client, char **words) {
+        struct pollfd poller = { .fd = client->request, .events = POLLIN };
+
+        return poll(&poller, 1, PATIENCE_MS) > 0 ? 0 : -ETIME;
+}
+
 /* close: the first device only; the lease and all else stay. */
 static int command_close(Client *client, char **words) {
         char role[64];
@@ -390,6 +418,8 @@ static const struct {
         { "alloc", command_alloc, true },
         { "unmap", command_unmap, true },
         { "mask", command_mask, true },
+        { "arm", command_arm, true },
+        { "await-request", command_await_request, true },
         { "close", command_close, true },
         { "close-lifeline", command_close_lifeline, true },
         { "offer", command_offer, true },

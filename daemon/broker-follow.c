@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: following what comes and goes
+ *
+ * Messages say where to look, and /sys says what is there: they may come late, twice, not at all, or be about an
+ * earlier device of the same address. Whoever has a device that the kernel wants back is asked by the kernel, where it
+ * has armed that; where it can be seen that this has not helped, by us, and is named.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "broker-internal.h"
+#include "kernel/scan.h"
+#include "kernel/uevent.h"
+#include "log.h"
+
+/* Who was asked by the kernel, or had just closed it, has let go by then. */
+#define LEAVE_USEC (500 * 1000)
+
+/* A device that left its lease's hands while it was leased: gone, or taken from its driver. */
+void broker_lose_device(Broker *broker, Device *device, const char *cause, bool stays) {
+        Lease *lease = device->group ? device->group->lease : NULL;
+
+        if (!lease || lease_drop_device(lease, device) < 0)
+                return;
+
+        if (lease->announced) {
+                log_event(&(LogEvent){ .id = LOG_ID_DEVICE_GONE,
+                                       .priority = LOG_WARNING,
+                                       .lease = lease->id,
+                                       .device = device_id(device),
+                                       .reason = cause,
+                                       .uid = &lease->user->uid },
+                          "%s has left lease %s: %s", device_id(device), lease->id, cause);
+                NOTIFY(broker, lease_lost_device, lease, device, cause);
+        }
+        /* The verdict is written down first: once the lease has lost it, no restart would come to one. */
+        if (stays) {
+                broker_judge_lost(broker, lease, device);
+                broker_miss_hooks(broker, lease, device);
+        }
+        if (lease->announced)
+                broker_note_lease(broker, lease);
+        if (lease_n_present(lease) == 0)
+                broker_end_lease(broker, lease, LEASE_END_REMOVED);
+}
+
+/* The device list is the broker's. */
+static Broker *broker_of_device(const Device *device) {
+        return (Broker *) ((char *) device->list - offsetof(Broker, devices));
+}
+
+bool broker_device_is_locked(Broker *broker, const Device *device) {
+        return device->moving || (device->leaving && scan_pci_is_leaving(broker->sys_fd, device_id(device)));
+}
+
+static void describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
+        size_t n = 0;
+
+        *ret = '\0';
+        for (unsigned i = 0; i < holders->n && n < size; i++)
+                n += (size_t) snprintf(ret + n, size - n, "%sprocess %d (%s)", n > 0 ? ", " : "",
+                                       (int) holders->items[i].pid, holders->items[i].name);
+}
+
+static void leaving_on_holders(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
+        Device *device = userdata;
+        char text[400] = "";
+
+        if (!broker_device_is_locked(broker_of_device(device), device))
+                return; /* they have let go meanwhile */
+        if (r == 0)
+                describe_holders(holders, text, sizeof(text));
+        log_event(&(LogEvent){ .id = LOG_ID_AWAITED,
+                               .priority = LOG_WARNING,
+                               .lease = lease ? lease->id : NULL,
+                               .device = device_id(device),
+                               .driver = device->facts.driver,
+                               .uid = lease ? &lease->user->uid : NULL },
+                  "The kernel takes %s from driver %s, and waits for %s", device_id(device), device->facts.driver,
+                  text[0] ? text : "somebody who has it open and is not found");
+}
+
+/* The kernel has asked, if anybody had armed that, and the device is still there: now we do. */
+static void broker_ask_for(Broker *broker, Device *device) {
+        Lease *lease = device->group ? device->group->lease : NULL;
+        int r = -ENODEV;
+
+        if (lease)
+                r = broker_search(broker, lease, /* signal= */ 0, leaving_on_holders, device);
+        else if (device->group)
+                r = broker_search_group(broker, device->group, leaving_on_holders, device);
+        if (r != 0)
+                leaving_on_holders(-EAGAIN, lease, NULL, device);
+        broker_lose_device(broker, device, "driver", true);
+}
+
+static int broker_arm_leave_timer(Broker *broker);
+
+static int broker_on_leave_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *broker = userdata;
+        bool others = false;
+        Device *device;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                if (device->ask_usec == 0)
+                        continue;
+                if (device->ask_usec > usec) {
+                        others = true;
+                        continue;
+                }
+                device->ask_usec = 0;
+                if (broker_device_is_locked(broker, device))
+                        broker_ask_for(broker, device);
+        }
+        broker->leave_timer = sd_event_source_disable_unref(broker->leave_timer);
+        return others ? broker_arm_leave_timer(broker) : 0;
+}
+
+static int broker_arm_leave_timer(Broker *broker) {
+        if (broker->leave_timer)
+                return 0;
+        return sd_event_add_time_relative(broker->event, &broker->leave_timer, CLOCK_MONOTONIC, LEAVE_USEC, 0,
+                                          broker_on_leave_timer, broker);
+}
+
+int broker_find_leaving(const char *about, const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, about,
+                               "%s is being removed or unbound: the kernel takes it from driver %s, and waits for "
+                               "whoever has it open",
+                               device_id(device), device->facts.driver);
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "end who has it; they are named by: journalctl -u vfio-broker");
+}
+
+void broker_let_leave(Broker *broker, Device *device, bool leaves) {
+        int r;
+
+        if (device->leaving == leaves)
+                return;
+
+        device->leaving = leaves;
+        device->ask_usec = 0;
+        broker_abandon_searches(broker, device);
+        if (!leaves)
+                return;
+
+        r = sd_event_now(broker->event, CLOCK_MONOTONIC, &device->ask_usec);
+        device->ask_usec += LEAVE_USEC;
+        if (r >= 0)
+                r = broker_arm_leave_timer(broker);
+        if (r < 0)
+                log_line(LOG_WARNING, "Cannot follow the removal of %s: %s", device_id(device), strerror(-r));
+}
+
+/* Nothing of it is read, since the kernel may keep it locked. */
+static int broker_on_leaving(Broker *broker, Device *device) {
+        DeviceFacts facts = device->facts;
+
+        if (device->moving || !scan_pci_is_leaving(broker->sys_fd, device_id(device)))
+                return 0; /* what comes of it is told by itself */
+
+        facts.vfio_driver = false;
+        return broker_update(broker, device, &facts, device->group ? (int) device->group->number : -1);
+}
+
+static bool broker_skip_locked(const char *address, uint64_t instance, void *userdata) {
+        Broker *broker = userdata;
+        Device *device = device_find(&broker->devices, address);
+
+        if (!device || device->facts.instance != instance || !broker_device_is_locked(broker, device))
+                return false;
+        device->seen = true;
+        return true;
+}
+
+static int broker_rescan(Broker *broker) {
+        Device *device, *next;
+        int r;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all)
+                device->seen = false;
+
+        r = scan_pci_all(broker->sys_fd, broker_skip_locked, broker_on_found, broker);
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
+                next = TAILQ_NEXT(device, all);
+                if (!device->seen)
+                        broker_remove(broker, device);
+        }
+
+        return 0;
+}
+
+/* Whoever was there may have gone long ago, and this be about the one before. */
+static int broker_on_gone(Broker *broker, const char *address) {
+        Device *device = device_find(&broker->devices, address);
+        uint64_t instance;
+
+        if (device && (scan_pci_instance(broker->sys_fd, address, &instance) < 0 || instance != device->facts.instance))
+                broker_remove(broker, device);
+        return broker_refresh(broker, address);
+}
+
+static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
+        Broker *broker = userdata;
+        Device *device;
+        int r = 0;
+
+        switch (action) {
+        case UEVENT_REMOVE:
+                r = broker_on_gone(broker, address);
+                break;
+        case UEVENT_ADD:
+        case UEVENT_CHANGE:
+                r = broker_refresh(broker, address);
+                break;
+        case UEVENT_LEAVING:
+                device = device_find(&broker->devices, address);
+                r = device ? broker_on_leaving(broker, device) : 0;
+                break;
+        case UEVENT_LOST:
+                r = broker_rescan(broker);
+                break;
+        case _UEVENT_ACTION_MAX:
+                break;
+        }
+
+        if (r < 0)
+                log_line(LOG_WARNING, "Cannot follow %s: %s", address ?: "the devices", strerror(-r));
+}
+
+int broker_start(Broker *broker) {
+        int r;
+
+        /* First listen, then look: nothing is lost in between. */
+        r = uevent_new(&broker->uevent, broker->event, broker_on_uevent, broker);
+        if (r < 0)
+                return r;
+
+        return broker_rescan(broker);
+}
