@@ -66,7 +66,7 @@ void task_plan_hooks(Task *task) {
         for (unsigned i = 0; i < task->plan.n_devices; i++) {
                 Device *device = device_find(&task->broker->devices, task->plan.devices[i].address);
 
-                /* An administrator has put it aside as it is: to erase it now would be to erase what they want to see. */
+                /* An administrator has put it aside as it is: to erase it now is to erase what they want to see. */
                 if (!device || (device->quarantine && !device->hooks_due))
                         continue;
 
@@ -128,7 +128,7 @@ static void task_fail_hook(Task *task, const Hook *hook, Device *device, const c
 }
 
 static void fill_hook(const Task *task, const Hook *hook, const Device *device, BrokerHook *ret) {
-        _Static_assert(sizeof(ret->name) == HOOK_NAME_MAX && sizeof(ret->exec) == HOOK_EXEC_MAX, "one of them has grown");
+        _Static_assert(sizeof(ret->name) == HOOK_NAME_MAX && sizeof(ret->exec) == HOOK_EXEC_MAX, "one has grown");
         *ret = (BrokerHook){
                 .timeout_usec = hook->timeout_sec * UINT64_C(1000000),
                 .capabilities = hook->capabilities,
@@ -261,7 +261,8 @@ static bool task_has_hooks(Task *task) {
                 }
 
                 if (device)
-                        broker_quarantine_device(task->lease, device, "it left its driver before its release hooks could run");
+                        broker_quarantine_device(task->lease, device,
+                                                 "it left its driver before its release hooks could run");
                 task->clean &= !device;
                 task->hooks[i] = 0;
         }

@@ -60,7 +60,7 @@ static int find_flags(uint64_t flags, Findings *findings) {
                 return 0;
 
         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_OPTION, "",
-                                  "Flags are 0x%" PRIx64 "; they may be 1 (the device may read), 2 (it may write), both",
+                                  "Flags are 0x%" PRIx64 "; may be 1 (the device may read), 2 (it may write), both",
                                   flags);
 }
 

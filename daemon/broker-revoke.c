@@ -4,8 +4,8 @@
  * Broker: asking for a lease
  *
  * A revocation begins as a conversation: the holder is told, on the bus and by the interrupt that VFIO has for it,
- * and has until the deadline to let go. Then comes force, in broker-force.c. The deadline holds also once the holder has
- * let go, since somebody else may have a device then.
+ * and has until the deadline to let go. Then comes force, in broker-force.c. The deadline holds also once the holder
+ * has let go, since somebody else may have a device then.
  */
 
 #include <inttypes.h>

@@ -60,8 +60,8 @@ void broker_note_lease(Broker *broker, const Lease *lease) {
 void broker_forget_lease(Broker *broker, const Lease *lease) {
         char stored[FDSTORE_NAME_MAX], kept[JOURNAL_NAME_MAX];
 
-        /* Who has come through the reset gate has nothing there any more, see reset_gate(), unless its child was killed.
-         * Without a journal nothing is put there, but an earlier daemon may have done so. */
+        /* Who has come through the reset gate has nothing there any more, see reset_gate(), unless its child was
+         * killed. Without a journal nothing is put there, but an earlier daemon may have done so. */
         if (lease->state != LEASE_CLEANING || lease->n_gate_deaths > 0) {
                 fdstore_name_container(stored, lease->id);
                 fdstore_remove(stored);

@@ -94,7 +94,8 @@ int broker_renew(Broker *broker, const Lease *borrowed, uint64_t duration_usec) 
         term_free(term_was);
 
         broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_RENEWED, .priority = LOG_INFO },
-                         lease->term ? "Lease %s is renewed, for %" PRIu64 " s" : "Lease %s is renewed, without a limit",
+                         lease->term ? "Lease %s is renewed, for %" PRIu64 " s"
+                                     : "Lease %s is renewed, without a limit",
                          lease->id, lease->duration_usec / 1000000);
         NOTIFY(broker, lease_renewed, lease);
         return 0;

@@ -69,7 +69,8 @@ static void run_let_unit_go(HookRun *run) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         sd_bus *bus = run->runner->bus;
 
-        if (!run->job || sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnrefUnit") < 0)
+        if (!run->job || sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                                                        "UnrefUnit") < 0)
                 return;
         if (sd_bus_message_append(m, "s", run->unit) >= 0 && sd_bus_message_set_expect_reply(m, 0) >= 0)
                 (void) sd_bus_send(bus, m, NULL);
