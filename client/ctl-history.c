@@ -31,6 +31,7 @@ static const struct {
         { LOG_ID_BOUND, "bound", NULL },
         { LOG_ID_GIVEN_BACK, "given-back", NULL },
         { LOG_ID_NOT_BOUND, "not-bound", NULL },
+        { LOG_ID_FUNCTIONS, "functions", NULL },
         { LOG_ID_HANGS, "hangs", NULL },
         { LOG_ID_CUT, "cut", NULL },
         { LOG_ID_NOT_CUT, "not-cut", NULL },

@@ -10,7 +10,7 @@
 #include "kernel/variant.h"
 
 const char *broker_restore_driver(const Device *device) {
-        return device->origin ? device->origin->driver : "";
+        return device->origin && !origin_is_of_functions(device->origin) ? device->origin->driver : "";
 }
 
 static bool is_bridge(const Device *device) {
@@ -302,6 +302,8 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
                                        "The driver of %s was not changed by the broker", device_id(device));
         else if (device->group)
                 r = broker_find_taken(device, findings);
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = broker_find_functions(broker, scope[i], findings);
         if (r < 0)
                 return r;
         if (findings_first_error(findings))

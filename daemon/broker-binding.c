@@ -61,6 +61,8 @@ int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
         binding->goal = spec->goal;
         binding->uid = spec->uid;
         binding->restore = spec->restore;
+        binding->sriov = spec->sriov;
+        binding->undo = spec->undo;
         snprintf(binding->lease, sizeof(binding->lease), "%s", spec->lease ?: "");
         LIST_INSERT_HEAD(&broker->bindings, binding, all);
         broker->n_bindings++;
@@ -142,6 +144,17 @@ void binding_fail(Binding *binding, int r, const char *id, const char *driver, c
         (void) finding_set_fix(finding, "%s", vfb_error_info((VfbError) r)->hint);
 }
 
+static const char *describe_sriov_error(int error) {
+        switch (error) {
+        case ENOENT:
+                return "its driver makes none, or it has no driver";
+        case ENOSPC:
+                return "fewer came than were asked for";
+        default:
+                return strerror(error);
+        }
+}
+
 void binding_explain(Binding *binding, const BindResult *result, const char *wanted) {
         const char *id = binding->devices[binding->at].id;
 
@@ -158,6 +171,11 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
                 binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted,
                              "%s took %s, and is no VFIO driver", wanted, id);
                 break;
+        case BIND_STEP_SRIOV:
+                binding_fail(binding, VFB_ERROR_VF_COUNT, id, "",
+                             "The number of virtual functions of %s cannot be changed: %s", id,
+                             describe_sriov_error(result->error));
+                break;
         case BIND_STEP_NONE:
         case BIND_STEP_LOOK:
         case BIND_STEP_OVERRIDE:
@@ -168,13 +186,35 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
         }
 }
 
+OriginFunctions functions_of_state(const SriovState *state) {
+        return (OriginFunctions){ state->is_pf, state->count, state->is_pf ? state->autoprobe : 0 };
+}
+
+SriovState state_of_functions(const OriginFunctions *functions) {
+        return (SriovState){ functions->known, functions->count, functions->autoprobe };
+}
+
 void broker_drop_origin(Broker *broker, Device *device) {
         free(device->origin);
         device->origin = NULL;
         broker_note_device(broker, device);
 }
 
-/* What was before counts, however often the driver is changed afterwards; unless somebody else has changed it since. */
+static void origin_set_drivers(Origin *origin, const BindState *state) {
+        strcpy(origin->driver, state->driver);
+        strcpy(origin->override, state->override);
+        strcpy(origin->power, state->power);
+}
+
+/* Whether what is written down is still true, and only something is added to it. */
+static bool binding_knows(const Binding *binding, const BindingDevice *item, const Origin *origin) {
+        if (!origin)
+                return false;
+
+        return binding->goal == BINDING_GOAL_SRIOV || origin_is_of_functions(origin) || !item->before.driver[0];
+}
+
+/* What was before counts, however often it is changed afterwards; unless somebody else has changed the driver since. */
 static int binding_write_down_one(Binding *binding, unsigned i) {
         BindingDevice *item = &binding->devices[i];
         Device *device = binding_device(binding, i);
@@ -183,16 +223,23 @@ static int binding_write_down_one(Binding *binding, unsigned i) {
         if (!device)
                 return VFB_ERROR_DEVICE_GONE;
 
-        item->was_known = device->origin && !item->before.driver[0];
+        item->was_known = binding_knows(binding, item, device->origin);
         if (!item->was_known) {
                 origin = calloc(1, sizeof(*origin));
                 if (!origin)
                         return -ENOMEM;
-                strcpy(origin->driver, item->before.driver);
-                strcpy(origin->override, item->before.override);
-                strcpy(origin->power, item->before.power);
+                origin_set_drivers(origin, &item->before);
+                origin->functions = functions_of_state(&item->before.sriov);
                 free(device->origin);
                 device->origin = origin;
+        } else if (origin_is_of_functions(device->origin)) {
+                origin_set_drivers(device->origin, &item->before);
+        }
+
+        strcpy(item->wanted_before, device->origin->wanted);
+        if (binding->goal == BINDING_GOAL_SRIOV) {
+                device->origin->step = ORIGIN_SETTING;
+                return broker_record_device(binding->broker, device);
         }
 
         strcpy(device->origin->wanted, item->wanted);
@@ -213,17 +260,48 @@ void binding_forget(Binding *binding, unsigned i) {
                 return;
         }
         device->origin->step = ORIGIN_BOUND;
-        device->origin->lease[0] = '\0';
+        if (binding->goal != BINDING_GOAL_SRIOV && binding->goal != BINDING_GOAL_UNSET) {
+                strcpy(device->origin->wanted, binding->devices[i].wanted_before);
+                device->origin->lease[0] = '\0';
+        }
         broker_note_device(binding->broker, device);
+}
+
+/* The same for virtual functions, which go with the driver of their PF. */
+static int binding_check_functions(Binding *binding, unsigned i) {
+        const BindingDevice *item = &binding->devices[i];
+        const Device *device = binding_device(binding, i);
+        const Finding *why;
+        Findings findings = {};
+        int r;
+
+        if (!device || !item->before.sriov.is_pf || item->before.sriov.count == 0 ||
+            (binding->goal == BINDING_GOAL_SRIOV && binding->sriov.count == item->before.sriov.count))
+                return 0;
+
+        r = broker_find_functions(binding->broker, device, &findings);
+        why = findings_first_error(&findings);
+        if (r >= 0 && why)
+                r = (int) why->error;
+        if (r != 0)
+                binding_fail(binding, r, device_id(device), "", "%s", why ? why->text : strerror(-r));
+        findings_done(&findings);
+        return r;
 }
 
 /* While polkit thought, or another device was looked at, somebody may have mounted it. */
 static int binding_check_host(Binding *binding) {
         BrokerUse uses[BROKER_USES_MAX];
+        int r;
 
         for (unsigned i = 0; i < binding->n; i++) {
                 const Device *device = binding_device(binding, i);
 
+                r = binding_check_functions(binding, i);
+                if (r != 0)
+                        return r;
+                if (binding->goal == BINDING_GOAL_SRIOV)
+                        continue;
                 if (!device || broker_host_uses(binding->broker, device, uses) == 0)
                         continue;
                 binding_fail(binding, VFB_ERROR_IN_USE_BY_HOST, device_id(device), device->facts.driver,

@@ -25,7 +25,8 @@ typedef struct BindingDevice {
         uint64_t generation;
         char wanted[ORIGIN_DRIVER_MAX]; /* VFIO driver */
         BindState before;
-        bool was_known; /* the broker had changed its driver before, and it had none since */
+        bool was_known; /* the broker had changed it before, and nobody else has changed its driver since */
+        char wanted_before[ORIGIN_DRIVER_MAX]; /* of what was known */
 } BindingDevice;
 
 struct Binding {
@@ -40,6 +41,8 @@ struct Binding {
         uid_t uid;    /* -1: nobody has asked */
         char lease[ORIGIN_LEASE_MAX];
         OriginRestore restore;
+        SriovState sriov;
+        bool undo;
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */
         BrokerBound done;  /* NULL: nobody waits (any more) */
@@ -58,6 +61,10 @@ void binding_set_moving(Binding *binding, bool moving);
 void binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...)
         __attribute__((format(printf, 5, 6)));
 void binding_explain(Binding *binding, const BindResult *result, const char *wanted);
+
+/* The one is written down, the other is what the kernel is told. */
+OriginFunctions functions_of_state(const SriovState *state);
+SriovState state_of_functions(const OriginFunctions *functions);
 
 /* Tells who waits how it went, once. */
 void binding_tell(Binding *binding);

@@ -13,7 +13,7 @@ bool broker_group_is_moving(const Group *group) {
         const Device *device;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->moving || device->leaving)
+                if (device->moving || device->leaving || device_pf_is_moving(device))
                         return true;
 
         return false;

@@ -17,6 +17,7 @@
 #include "core/journal.h"
 #include "core/origin.h"
 #include "kernel/dma.h"
+#include "kernel/sriov.h"
 #include "kernel/vfio.h"
 
 typedef struct Binding Binding;
@@ -298,6 +299,8 @@ typedef enum BindingGoal {
         BINDING_GOAL_BIND,    /* to VFIO; all or none */
         BINDING_GOAL_RESTORE, /* to what they were */
         BINDING_GOAL_NONE,    /* to no driver, and what they were is not forgotten */
+        BINDING_GOAL_SRIOV,   /* a PF gets another number of virtual functions, or keeps those that it has */
+        BINDING_GOAL_UNSET,   /* those back that it had before such a change, which nobody has seen the end of */
 } BindingGoal;
 
 typedef struct BindingSpec {
@@ -306,6 +309,8 @@ typedef struct BindingSpec {
         uid_t uid; /* -1: nobody has asked */
         const char *lease; /* NULL: for none */
         OriginRestore restore; /* after that */
+        SriovState sriov;      /* of BINDING_GOAL_SRIOV; an autoprobe of -1 stays as it is */
+        bool undo;             /* of a restore: only of the last bind, which nobody has seen the end of */
 } BindingSpec;
 
 /* VFB_ERROR_RATE_LIMITED. */
@@ -327,6 +332,14 @@ int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *con
                       BrokerBound done, void *userdata);
 
 void broker_abandon_bindings(Broker *broker, void *userdata);
+
+/* Reads the virtual functions of the device anew, those that it has and those that it had and that are known to be. */
+void broker_learn_functions(Broker *broker, const char *id);
+void broker_refresh_functions(Broker *broker, const char *id);
+
+/* Errors for what stands in the way of the end of all virtual functions of the device: leases, the host, changes of
+ * their drivers. */
+int broker_find_functions(Broker *broker, const Device *device, Findings *findings);
 
 /* Somebody else has changed the driver, or it is as it was: there is nothing to go back to. */
 void broker_drop_origin(Broker *broker, Device *device);

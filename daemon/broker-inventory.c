@@ -145,6 +145,8 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         int r;
 
         device->seen = true;
+        if (device->is_vf == 0)
+                device->is_vf = -1; /* the link to its PF is younger than the device */
         if (strcmp(device->facts.driver, facts->driver) != 0) {
                 device_note_bus_reset(device, 0); /* somebody else has had it */
                 broker_note_device(broker, device);
@@ -161,7 +163,8 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         NOTIFY(broker, device_changed, device);
         if (!facts->vfio_driver && !moves && !leaves)
                 broker_lose_device(broker, device, "driver", true);
-        if (device->origin && !moves && !leaves && facts->driver[0] && !facts->vfio_driver)
+        if (device->origin && !origin_is_of_functions(device->origin) && !moves && !leaves && facts->driver[0] &&
+            !facts->vfio_driver)
                 broker_drop_origin(broker, device); /* somebody else has brought it back, or elsewhere */
         if (device->group)
                 NOTIFY(broker, group_changed, device->group);
@@ -228,18 +231,6 @@ int broker_refresh(Broker *broker, const char *address) {
         return device && broker_device_is_locked(broker, device) ? 0 : broker_refresh_moved(broker, address);
 }
 
-static bool broker_learn_is_vf(Broker *broker, Device *device) {
-        char physfn[PCI_ADDRESS_MAX];
-
-        if (device->is_vf < 0)
-                device->is_vf = scan_pci_physfn(broker->sys_fd, device_id(device), physfn) == 0;
-        return device->is_vf;
-}
-
-bool broker_device_is_vf(Broker *broker, const Device *device) {
-        return broker_learn_is_vf(broker, (Device *) device);
-}
-
 int broker_select(Broker *broker, const char *text, const Device **ret, unsigned max, unsigned *ret_n) {
         Selector selector;
         Device *device;
@@ -260,7 +251,7 @@ int broker_select(Broker *broker, const char *text, const Device **ret, unsigned
 
         TAILQ_FOREACH(device, &broker->devices.queue, all) {
                 if (selector.is_vf >= 0)
-                        broker_learn_is_vf(broker, device);
+                        broker_device_is_vf(broker, device);
                 if (!selector_matches(&selector, device))
                         continue;
                 if (n < max)

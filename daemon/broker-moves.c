@@ -34,6 +34,31 @@ static void log_moved(const Binding *binding, const char *id, const char *device
                   "%s goes from %s to %s", device, from[0] ? from : "no driver", to[0] ? to : "no driver");
 }
 
+static void log_functions(const Binding *binding, const char *device, unsigned count) {
+        log_event(&(LogEvent){ .id = LOG_ID_FUNCTIONS,
+                               .priority = LOG_NOTICE,
+                               .device = device,
+                               .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
+                  "%s has %u virtual functions now", device, count);
+}
+
+/* What nobody has to be brought back from is forgotten. */
+static void binding_note_sriov(Binding *binding, const BindResult *result) {
+        Device *device = binding_device(binding, 0);
+        Origin *origin = device->origin;
+
+        log_functions(binding, device_id(device), result->state.sriov.count);
+        origin->set = functions_of_state(&result->state.sriov);
+        origin->step = ORIGIN_BOUND;
+        if (origin->functions.known && origin->set.count == origin->functions.count &&
+            origin->set.autoprobe == origin->functions.autoprobe)
+                origin->set = (OriginFunctions){};
+        if (origin_is_of_functions(origin) && !origin->set.known)
+                broker_drop_origin(binding->broker, device);
+        else
+                broker_note_device(binding->broker, device);
+}
+
 static void binding_succeed(Binding *binding) {
         for (unsigned i = 0; i < binding->n; i++) {
                 Device *device = binding_device(binding, i);
@@ -54,6 +79,18 @@ static void binding_turn_back(Binding *binding) {
         binding_step(binding);
 }
 
+/* The number of virtual functions is as it is to be, or there can be none; @r is set then. */
+static bool binding_has_nothing_to_do(Binding *binding) {
+        const SriovState *is = &binding->devices[0].before.sriov, *shall = &binding->sriov;
+        const char *id = binding->devices[0].id;
+
+        if (binding->goal != BINDING_GOAL_SRIOV)
+                return false;
+        if (!is->is_pf)
+                binding_fail(binding, VFB_ERROR_VF_COUNT, id, "", "%s can have no virtual functions", id);
+        return !is->is_pf || (is->count == shall->count && (shall->autoprobe < 0 || shall->autoprobe == is->autoprobe));
+}
+
 static void binding_after_look(Binding *binding, const BindResult *result) {
         if (result->step != BIND_STEP_NONE)
                 binding_explain(binding, result, "");
@@ -63,6 +100,10 @@ static void binding_after_look(Binding *binding, const BindResult *result) {
         }
 
         binding->devices[binding->at++].before = result->state;
+        if (binding_has_nothing_to_do(binding)) {
+                binding_end(binding);
+                return;
+        }
         if (binding->at == binding->n) {
                 if (binding_write_down(binding) != 0) {
                         binding_end(binding);
@@ -86,10 +127,46 @@ static void binding_after_to(Binding *binding, const BindResult *result) {
                 return;
         }
 
+        if (binding->goal == BINDING_GOAL_SRIOV) {
+                binding_note_sriov(binding, result);
+                binding_end(binding);
+                return;
+        }
         if (++binding->at == binding->n)
                 binding_succeed(binding);
         else
                 binding_step(binding);
+}
+
+/* The driver is not the broker's doing, and stays. */
+static bool binding_is_of_functions(const Binding *binding, const Origin *origin) {
+        return binding->goal == BINDING_GOAL_SRIOV || binding->goal == BINDING_GOAL_UNSET ||
+               origin_is_of_functions(origin);
+}
+
+/* A lease's end undoes what was done for the lease, and a crash what had not been done; not what was there before. */
+static bool binding_keeps_set(const Binding *binding, const Origin *origin) {
+        return origin->set.known && (binding->lease[0] || binding->undo || binding->goal == BINDING_GOAL_UNSET);
+}
+
+/* What is not forgotten with this way back, as it is the way back from something else. */
+static void binding_keep_origin(const Binding *binding, BindingDevice *item, Origin *origin) {
+        switch (binding->goal) {
+        case BINDING_GOAL_NONE:
+                item->was_known = true;
+                strcpy(item->wanted_before, origin->wanted);
+                origin->restore = ORIGIN_PREVIOUS;
+                break;
+        case BINDING_GOAL_RESTORE:
+                item->was_known = binding_keeps_set(binding, origin);
+                break;
+        case BINDING_GOAL_UNSET:
+                item->was_known = origin->set.known || !origin_is_of_functions(origin);
+                break;
+        case BINDING_GOAL_BIND:
+        case BINDING_GOAL_SRIOV:
+                break;
+        }
 }
 
 /* The rest is brought back all the same. */
@@ -98,11 +175,11 @@ static void binding_after_back(Binding *binding, const BindResult *result) {
         Device *device = binding_device(binding, binding->at);
 
         if (device && device->origin && result->step == BIND_STEP_NONE) {
-                log_moved(binding, LOG_ID_GIVEN_BACK, item->id, device->origin->wanted, device->facts.driver);
-                if (binding->goal == BINDING_GOAL_NONE) {
-                        item->was_known = true;
-                        device->origin->restore = ORIGIN_PREVIOUS;
-                }
+                if (binding_is_of_functions(binding, device->origin))
+                        log_functions(binding, item->id, result->state.sriov.count);
+                else
+                        log_moved(binding, LOG_ID_GIVEN_BACK, item->id, device->origin->wanted, device->facts.driver);
+                binding_keep_origin(binding, item, device->origin);
                 binding_forget(binding, binding->at);
         } else if (device && device->origin) {
                 binding_explain(binding, result, device->origin->driver);
@@ -124,10 +201,15 @@ static void binding_fail_late(Binding *binding, const char *holders) {
         const Device *device = binding_device(binding, binding->at);
         const char *driver = device ? device->facts.driver : "";
 
-        binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
-                     "The kernel has not changed the driver of %s%s%s within %u seconds%s%s", item->id,
-                     driver[0] ? " from " : "", driver, binding->broker->config.driver_timeout_sec,
-                     holders[0] ? ", it is open in " : "", holders);
+        if (binding->goal == BINDING_GOAL_SRIOV)
+                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
+                             "The kernel has not changed the number of virtual functions of %s within %u seconds",
+                             item->id, binding->broker->config.driver_timeout_sec);
+        else
+                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
+                             "The kernel has not changed the driver of %s%s%s within %u seconds%s%s", item->id,
+                             driver[0] ? " from " : "", driver, binding->broker->config.driver_timeout_sec,
+                             holders[0] ? ", it is open in " : "", holders);
         binding_tell(binding);
 }
 
@@ -153,6 +235,8 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
         r = broker_refresh_moved(binding->broker, binding->devices[binding->at].id);
         if (r < 0)
                 log_line(LOG_WARNING, "Cannot look at %s: %s", binding->devices[binding->at].id, strerror(-r));
+        if (binding->phase != BINDING_LOOK)
+                broker_refresh_functions(binding->broker, binding->devices[binding->at].id);
         if (was_late)
                 binding_note_late(binding);
 
@@ -178,19 +262,23 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         if (binding->phase == BINDING_LOOK)
                 return;
         if (binding->phase == BINDING_TO) {
+                plan->state.sriov = binding->sriov;
                 strcpy(plan->state.driver, item->wanted);
                 plan->state.vfio = true;
                 return;
         }
 
-        if (binding->goal == BINDING_GOAL_BIND && item->was_known) {
+        if (binding->goal == BINDING_GOAL_SRIOV || (binding->goal == BINDING_GOAL_BIND && item->was_known)) {
                 plan->state = item->before;
                 return;
         }
         strcpy(plan->state.override, origin->override);
         strcpy(plan->state.power, origin->power);
-        if (binding->goal != BINDING_GOAL_NONE)
+        if (binding->goal != BINDING_GOAL_NONE) {
                 strcpy(plan->state.driver, origin->driver);
+                plan->state.sriov =
+                        state_of_functions(binding_keeps_set(binding, origin) ? &origin->set : &origin->functions);
+        }
 }
 
 static const char *describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
@@ -246,16 +334,25 @@ static int binding_on_deadline(sd_event_source *source, uint64_t usec, void *use
         return 0;
 }
 
+static JobWork binding_work(const Binding *binding, const Device *device) {
+        switch (binding->phase) {
+        case BINDING_LOOK:
+                break;
+        case BINDING_TO:
+                return binding->goal == BINDING_GOAL_SRIOV ? bind_sriov : bind_to;
+        case BINDING_BACK:
+                return binding_is_of_functions(binding, device->origin) ? bind_sriov : bind_back;
+        }
+        return bind_look;
+}
+
 static int binding_start_job(Binding *binding, const Device *device) {
-        static const JobWork works[] = {
-                [BINDING_LOOK] = bind_look,
-                [BINDING_TO] = bind_to,
-                [BINDING_BACK] = bind_back,
-        };
         Broker *broker = binding->broker;
         BindPlan plan;
         int r;
 
+        if (binding->phase != BINDING_LOOK)
+                broker_learn_functions(broker, device_id(device)); /* some of them may have gone afterwards */
         binding_plan(binding, device, &plan);
         r = sd_event_add_time_relative(broker->event, &binding->deadline, CLOCK_MONOTONIC,
                                        broker->config.driver_timeout_sec * UINT64_C(1000000), 0, binding_on_deadline,
@@ -264,7 +361,7 @@ static int binding_start_job(Binding *binding, const Device *device) {
                 return r;
 
         return job_start(&binding->job, broker->event, &(JobSpec){
-                .work = works[binding->phase],
+                .work = binding_work(binding, device),
                 .plan = &plan,
                 .keep = &broker->sys_fd,
                 .n_keep = 1,
@@ -352,7 +449,7 @@ static void binding_begin_restore(Binding *binding) {
         for (unsigned i = 0; i < binding->n; i++) {
                 Device *device = binding_device(binding, i);
 
-                if (!device || !device->origin)
+                if (!device || !device->origin || device->origin->step == ORIGIN_SETTING)
                         continue;
                 device->origin->step = ORIGIN_RESTORING;
                 broker_note_device(binding->broker, device);
@@ -367,7 +464,7 @@ int binding_start(Binding *binding) {
         if (r < 0)
                 return r;
 
-        if (binding->goal == BINDING_GOAL_BIND)
+        if (binding->goal == BINDING_GOAL_BIND || binding->goal == BINDING_GOAL_SRIOV)
                 binding->phase = BINDING_LOOK;
         else
                 binding_begin_restore(binding);

@@ -50,7 +50,8 @@ static unsigned list_under_way(const Group *group, const Device *ret[BROKER_MOVE
         unsigned n = 0;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->origin && device->origin->step != ORIGIN_BOUND && n < BROKER_MOVES_MAX)
+                if (device->origin && device->origin->step != ORIGIN_BOUND && device->origin->step != ORIGIN_SETTING &&
+                    n < BROKER_MOVES_MAX)
                         ret[n++] = device;
         return n;
 }
@@ -60,15 +61,21 @@ static void forget_changed(Broker *broker) {
         Device *device;
 
         TAILQ_FOREACH(device, &broker->devices.queue, all)
-                if (device->origin && device->origin->step == ORIGIN_BOUND && device->facts.driver[0] &&
-                    !device->facts.vfio_driver)
+                if (device->origin && device->origin->step == ORIGIN_BOUND && !origin_is_of_functions(device->origin) &&
+                    device->facts.driver[0] && !device->facts.vfio_driver)
                         broker_drop_origin(broker, device);
 }
 
 /* What the last daemon had begun. */
 static void resume_under_way(Broker *broker, const Device *const *devices, unsigned n) {
         const Origin *first = devices[0]->origin;
-        BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .uid = (uid_t) -1 };
+        BindingSpec spec = {
+                .goal = BINDING_GOAL_RESTORE,
+                .must = true,
+                .uid = (uid_t) -1,
+                .lease = first->lease,
+                .undo = first->step == ORIGIN_BINDING,
+        };
 
         if (have_arrived(devices, n)) {
                 for (unsigned i = 0; i < n; i++) {
@@ -120,6 +127,23 @@ static void settle_leftovers(Broker *broker, Group *group) {
                 broker_settle_drivers(broker, group, lease);
 }
 
+/* Of a PF on its own driver there may be no group. */
+static void resume_functions(Broker *broker) {
+        BindingSpec spec = { .goal = BINDING_GOAL_UNSET, .must = true, .uid = (uid_t) -1 };
+        Device *device;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                if (!device->origin || device->origin->step == ORIGIN_BOUND)
+                        continue;
+                if (device->origin->step != ORIGIN_SETTING &&
+                    (device->group || !origin_is_of_functions(device->origin)))
+                        continue;
+
+                spec.goal = device->origin->step == ORIGIN_SETTING ? BINDING_GOAL_UNSET : BINDING_GOAL_RESTORE;
+                log_not_started(broker_start_back(broker, &spec, (const Device *const[]){ device }, 1, NULL, NULL));
+        }
+}
+
 /* Whoever had asked has no answer and knows nothing, so what was half done is undone; a way back is gone to its end. */
 void broker_resume_bindings(Broker *broker) {
         const Device *devices[BROKER_MOVES_MAX];
@@ -127,6 +151,7 @@ void broker_resume_bindings(Broker *broker) {
         unsigned n;
 
         forget_changed(broker);
+        resume_functions(broker);
         TAILQ_FOREACH(group, &broker->groups.queue, all) {
                 n = list_under_way(group, devices);
                 if (n > 0)

@@ -85,6 +85,15 @@ int broker_select(Broker *broker, const char *selector, const Device **ret, unsi
 
 bool broker_device_is_vf(Broker *broker, const Device *device);
 
+/* Whether it may have virtual functions; which it has, in order of their index (@ret to be freed; returns how many);
+ * and of which device it is one itself (NULL: none), at which place (-1). */
+bool broker_device_is_pf(Broker *broker, const Device *device);
+unsigned broker_functions_total(Broker *broker, const Device *device);
+unsigned broker_functions_current(Broker *broker, const Device *device);
+int broker_list_functions(Broker *broker, const Device *device, const Device ***ret);
+const Device *broker_device_pf(Broker *broker, const Device *device);
+int broker_device_vf_index(Broker *broker, const Device *device);
+
 /* Facts that are rarely asked for, and read from /sys at each question. Empty where there are none. */
 void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
                          size_t model_size);
@@ -335,6 +344,17 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
 /* All of its group that were bound go back to what they were. Likewise. */
 int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,
                      void *userdata);
+
+typedef struct BrokerFunctions {
+        unsigned count;
+        int autoprobe; /* whether they are offered to the host's drivers; -1: as it is set */
+        uid_t uid;
+} BrokerFunctions;
+
+/* The PF has that many virtual functions, or those that it had. @done is called when they are known. Else as
+ * broker_bind(). */
+int broker_set_functions(Broker *broker, const Device *device, const BrokerFunctions *wish, Findings *findings,
+                         BrokerBound done, void *userdata);
 
 /* release hooks */
 

@@ -110,6 +110,11 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
                 OURS("VfTokenRequired"), EACCES, 6,
                 "The device belongs to an SR-IOV family that is guarded by a VF token",
                 "Pass the token in use with the vf-token option" },
+        [VFB_ERROR_VF_COUNT] = {
+                OURS("VfCount"), EIO, 6,
+                "The number of virtual functions could not be changed",
+                "The driver of the physical function makes them, vfio-pci with its option enable_sriov=1; "
+                "see what the kernel says: journalctl --dmesg" },
         [VFB_ERROR_DEVICE_GONE] = {
                 OURS("DeviceGone"), ENODEV, 3,
                 "The device has gone, or another has taken its place",

@@ -19,6 +19,7 @@
 #define VFB_INTERFACE_MANAGER "org.vfiobroker1.Manager"
 #define VFB_INTERFACE_DEVICE  "org.vfiobroker1.Device"
 #define VFB_INTERFACE_PCI     "org.vfiobroker1.Pci"
+#define VFB_INTERFACE_SRIOV   "org.vfiobroker1.Sriov"
 #define VFB_INTERFACE_GROUP   "org.vfiobroker1.Group"
 #define VFB_INTERFACE_LEASE   "org.vfiobroker1.Lease"
 
@@ -27,6 +28,7 @@
 #define VFB_ACTION_REVOKE     "org.vfiobroker1.revoke"
 #define VFB_ACTION_QUARANTINE "org.vfiobroker1.quarantine"
 #define VFB_ACTION_BIND       "org.vfiobroker1.bind"
+#define VFB_ACTION_SRIOV      "org.vfiobroker1.sriov"
 #define VFB_ACTION_INSPECT    "org.vfiobroker1.inspect-others"
 
 /* lease modes */

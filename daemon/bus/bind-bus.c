@@ -52,7 +52,7 @@ static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const De
         return authorizer_check(server_authorizer(server), m, scope->asks, scope->n, ret_sender, error);
 }
 
-static void log_bind_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
+void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
         log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
                                .priority = LOG_NOTICE,
                                .device = device_id(device),
@@ -97,7 +97,7 @@ static int bind_start(Server *server, sd_bus_message *m, const Device *device, c
         findings_done(&findings);
         device = device_of_path(server_broker(server), path);
         if (device)
-                log_bind_refused(sender, device, error);
+                device_log_refused(sender, device, error);
         return r;
 }
 

@@ -11,9 +11,12 @@
 #include <systemd/sd-bus.h>
 
 #include "broker.h"
+#include "bus/sender.h"
 
 /* The option of Bind and of Acquire. */
 int companions_parse(const char *name, BrokerCompanions *ret, sd_bus_error *error);
+
+void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error);
 
 int device_method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int device_method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -15,7 +15,7 @@ int option_refuse(sd_bus_error *error, const char *key, const char *what) {
 }
 
 static const char *option_type(const Option *option) {
-        return option->string ? "s" : option->number ? "t" : option->small ? "u" : "h";
+        return option->string ? "s" : option->number ? "t" : option->small ? "u" : option->yes ? "b" : "h";
 }
 
 static void *option_value(const Option *option) {
@@ -23,7 +23,9 @@ static void *option_value(const Option *option) {
                 return option->string;
         if (option->number)
                 return option->number;
-        return option->small ? (void *) option->small : option->fd;
+        if (option->small)
+                return option->small;
+        return option->yes ? option->yes : option->fd;
 }
 
 typedef struct Reading {
@@ -40,6 +42,7 @@ static int option_read(sd_bus_message *m, const char *key, void *userdata) {
                 { "s", "is not a string" },
                 { "t", "is not a number of 64 bits (t)" },
                 { "u", "is not a number of 32 bits (u)" },
+                { "b", "is not a yes or no (b)" },
                 { "h", "is not a descriptor" },
         };
         Reading *reading = userdata;

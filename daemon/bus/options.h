@@ -19,6 +19,7 @@ typedef struct Option {
         const char **string; /* "s", borrowed from the message */
         uint64_t *number;    /* "t" */
         uint32_t *small;     /* "u" */
+        int *yes;            /* "b" */
         int *fd;             /* "h", borrowed from the message */
 } Option;
 

@@ -56,6 +56,16 @@ static int pci_property_physfn(sd_bus *bus, const char *path, const char *interf
         return sd_bus_message_append(m, "o", pf);
 }
 
+static int pci_property_vf_index(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+
+        if (!device)
+                return -ENOENT;
+
+        return sd_bus_message_append(m, "i", broker_device_vf_index(server_broker(userdata), device));
+}
+
 static int pci_property_bars(sd_bus *bus, const char *path, const char *interface, const char *property,
                              sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Device *device = device_of_path(server_broker(userdata), path);
@@ -89,6 +99,7 @@ const sd_bus_vtable pci_vtable[] = {
         SD_BUS_PROPERTY("Class", "u", pci_property_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("BootVga", "b", pci_property_boot_vga, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("PhysicalFunction", "o", pci_property_physfn, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("VirtualFunctionIndex", "i", pci_property_vf_index, 0, 0),
         SD_BUS_PROPERTY("Bars", "a(uts)", pci_property_bars, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 
         SD_BUS_VTABLE_END

@@ -17,6 +17,7 @@
 #include "bus/operation.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"
+#include "bus/sriov-bus.h"
 #include "names.h"
 
 struct Server {
@@ -35,6 +36,7 @@ static void server_on_device_new(const Device *device, void *userdata) {
         path_of_device(device, path);
         sd_bus_emit_object_added(server->bus, path);
         manager_emit_device(server, "DeviceNew", device);
+        sriov_emit_changed(server, device);
 }
 
 static void server_on_device_removed(const Device *device, void *userdata) {
@@ -44,6 +46,7 @@ static void server_on_device_removed(const Device *device, void *userdata) {
         path_of_device(device, path);
         manager_emit_device(server, "DeviceRemoved", device);
         sd_bus_emit_object_removed(server->bus, path);
+        sriov_emit_changed(server, device);
 }
 
 static void server_on_device_changed(const Device *device, void *userdata) {
@@ -200,6 +203,9 @@ static int server_register(Server *server) {
         if (r < 0)
                 return r;
         r = device_register(server);
+        if (r < 0)
+                return r;
+        r = sriov_register(server);
         if (r < 0)
                 return r;
         r = group_register(server);

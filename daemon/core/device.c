@@ -37,7 +37,7 @@ int device_new(Device **ret, DeviceList *devices, const DeviceFacts *facts) {
         }
 
         device->generation = ++generation;
-        device->is_vf = -1;
+        device->is_vf = device->is_pf = device->vf_index = -1;
         device->list = devices;
         TAILQ_INSERT_TAIL(&devices->queue, device, all);
         devices->n++;

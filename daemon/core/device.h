@@ -61,7 +61,9 @@ struct Device {
         DeviceFacts facts;
 
         bool seen;        /* by the scan that is under way */
-        int is_vf;        /* -1: nobody asked the kernel yet */
+        int is_vf, is_pf; /* -1: nobody asked the kernel yet */
+        char physfn[DEVICE_ID_MAX]; /* where @is_vf is 1: the PF */
+        int vf_index;               /* among those of the PF; -1: not known (yet) */
         char *quarantine; /* why; NULL: it is not */
         bool hooks_due;   /* a release hook has begun on it, and not all of them have ended well yet */
         bool unclean;     /* was not reset since @last_uid had it */
@@ -85,6 +87,13 @@ Device *device_find(const DeviceList *devices, const char *id);
 
 static inline const char *device_id(const Device *device) {
         return device->facts.id;
+}
+
+/* It may go with that. */
+static inline bool device_pf_is_moving(const Device *device) {
+        const Device *pf = device->is_vf > 0 ? device_find(device->list, device->physfn) : NULL;
+
+        return pf && pf->moving;
 }
 
 /* Moves it to @group (NULL: none). */

@@ -4,9 +4,9 @@
 /*
  * Origin
  *
- * What a device was before the broker took it from its driver, and so what it will be again. It is written down before
- * the first write to /sys and forgotten after the last. Owned by the device; it ends with the restore, or
- * with the device.
+ * What a device was before the broker took it from its driver, or changed the number of its virtual functions, and so
+ * what it will be again. It is written down before the first write to /sys and forgotten after the last. Owned by the
+ * device; it ends with the restore, or with the device.
  */
 
 #include <stdbool.h>
@@ -22,6 +22,7 @@ typedef enum OriginStep {
         ORIGIN_BINDING,   /* on its way to the VFIO driver; who finds this after a crash brings it back */
         ORIGIN_BOUND,     /* as it is to be */
         ORIGIN_RESTORING, /* on its way back; who finds this after a crash goes on with it */
+        ORIGIN_SETTING,   /* its virtual functions are being changed; who finds this brings back those there were */
         _ORIGIN_STEP_MAX,
 } OriginStep;
 
@@ -33,15 +34,31 @@ typedef enum OriginRestore {
         _ORIGIN_RESTORE_MAX,
 } OriginRestore;
 
+/* Of a PF; of anything else, zeroes. */
+typedef struct OriginFunctions {
+        int known;
+        unsigned count;
+        int autoprobe; /* -1: no such attribute */
+} OriginFunctions;
+
 typedef struct Origin {
         char driver[ORIGIN_DRIVER_MAX];     /* "": none */
         char override[ORIGIN_OVERRIDE_MAX]; /* likewise */
         char power[ORIGIN_POWER_MAX];       /* power/control; "": unknown */
-        char wanted[ORIGIN_DRIVER_MAX];     /* the VFIO driver */
+        char wanted[ORIGIN_DRIVER_MAX];     /* the VFIO driver; "": the driver is not the broker's doing */
         OriginStep step;
         char lease[ORIGIN_LEASE_MAX]; /* that it was bound for; "": by hand */
         OriginRestore restore;        /* after that lease */
+        OriginFunctions functions;    /* the virtual functions that there were */
+        OriginFunctions set;          /* those that somebody has had the broker make since, if @known */
 } Origin;
+
+#define ORIGIN_FUNCTIONS_MAX 65535
+
+/* There is nothing to give back but virtual functions. */
+static inline bool origin_is_of_functions(const Origin *origin) {
+        return !origin->wanted[0];
+}
 
 /* As the journal keeps it. NULL: no memory. */
 json_object *origin_to_json(const Origin *origin);

@@ -76,6 +76,8 @@ void bind_look(const void *plan_data, void *result_data, int *fds, size_t *n_fds
         r = read_override(move.plan, state->override);
         if (r == 0)
                 r = read_driver(move.plan, state);
+        if (r == 0)
+                r = sriov_look(move.plan->sys, move.plan->address, &state->sriov);
         if (r < 0) {
                 move_fail(&move, BIND_STEP_LOOK, r);
                 return;
@@ -98,6 +100,15 @@ static int move_override(Move *move) {
         return r < 0 ? move_fail(move, BIND_STEP_OVERRIDE, r) : 0;
 }
 
+static int move_sriov(Move *move, const SriovState *state) {
+        int r;
+
+        if (!state->is_pf)
+                return 0;
+        r = sriov_set(move->plan->sys, move->plan->address, state);
+        return r < 0 ? move_fail(move, BIND_STEP_SRIOV, r) : 0;
+}
+
 /* Off the driver that it is on, unless that is the one it is to be on. */
 static int move_off(Move *move) {
         BindState *state = &move->result->state;
@@ -109,6 +120,8 @@ static int move_off(Move *move) {
         if (!state->driver[0] || strcmp(state->driver, move->plan->state.driver) == 0)
                 return 0;
 
+        if (move_sriov(move, &(SriovState){ .is_pf = true, .autoprobe = -1 }) < 0)
+                return -move->result->error;
         unbound = write_driver(move->plan, state->driver, "unbind");
         r = read_driver(move->plan, state);
         if (r == 0 && state->driver[0])
@@ -177,10 +190,19 @@ void bind_back(const void *plan_data, void *result_data, int *fds, size_t *n_fds
 
         if (move_override(&move) < 0 || move_off(&move) < 0 || move_on(&move) < 0)
                 return;
-        if (!state->power[0])
-                return;
+        if (state->power[0]) {
+                r = write_device(move.plan, "power/control", state->power);
+                if (r < 0 && r != -ENOENT) {
+                        move_fail(&move, BIND_STEP_OVERRIDE, r);
+                        return;
+                }
+        }
+        move_sriov(&move, &state->sriov);
+}
 
-        r = write_device(move.plan, "power/control", state->power);
-        if (r < 0 && r != -ENOENT)
-                move_fail(&move, BIND_STEP_OVERRIDE, r);
+void bind_sriov(const void *plan_data, void *result_data, int *fds, size_t *n_fds) {
+        Move move = { .plan = plan_data, .result = result_data };
+
+        if (move_sriov(&move, &move.plan->state.sriov) == 0)
+                (void) sriov_look(move.plan->sys, move.plan->address, &move.result->state.sriov);
 }

@@ -6,7 +6,8 @@
  *
  * Changes a device's driver, by driver_override and never by new_id, which would take every other device of the same
  * kind as well. The order is: who may take it, off the old driver, on to the new one; and then the device's
- * driver link is read, since a probe that has failed reports success. An unbind may block for ever and cannot be
+ * driver link is read, since a probe that has failed reports success. The VFs of a PF go before its driver, which would
+ * leave them behind, and VFIO takes no PF that has some; they come after it. An unbind may block for ever and cannot be
  * interrupted, and so may any attribute of a device that is being unbound: all of this runs in a job's child.
  */
 
@@ -14,6 +15,7 @@
 #include <stddef.h>
 
 #include "scan.h"
+#include "sriov.h"
 
 #define BIND_DRIVER_MAX   64
 #define BIND_OVERRIDE_MAX 128
@@ -25,6 +27,7 @@ typedef struct BindState {
         char override[BIND_OVERRIDE_MAX]; /* likewise; some kernels write that as "(null)" */
         char power[BIND_POWER_MAX];       /* power/control, which VFIO leaves behind as "on"; "": no such attribute */
         bool vfio;                        /* has vfio-dev/, whatever the driver is called */
+        SriovState sriov;                 /* not a PF's: nothing is changed about it */
 } BindState;
 
 typedef enum BindStep {
@@ -34,6 +37,7 @@ typedef enum BindStep {
         BIND_STEP_UNBIND,
         BIND_STEP_PROBE, /* the driver did not take it */
         BIND_STEP_VFIO,  /* it did, and is no driver of VFIO */
+        BIND_STEP_SRIOV, /* the number of virtual functions */
         _BIND_STEP_MAX,
 } BindStep;
 
@@ -49,7 +53,7 @@ typedef struct BindResult {
         BindState state; /* of bind_look(): as it is; of the others, as far as it was reached: driver and vfio */
 } BindResult;
 
-/* As JobWork, all three. Looks only. */
+/* As JobWork, all of them. Looks only. */
 void bind_look(const void *plan, void *result, int *fds, size_t *n_fds);
 
 /* Binds to the plan's driver, and leaves it in driver_override. */
@@ -58,3 +62,6 @@ void bind_to(const void *plan, void *result, int *fds, size_t *n_fds);
 /* Makes the plan's state of whatever there is: driver or none, driver_override, power/control. Where one of
  * several drivers could take the device, the plan's is the one. */
 void bind_back(const void *plan, void *result, int *fds, size_t *n_fds);
+
+/* Makes the plan's number of virtual functions, and nothing else. */
+void bind_sriov(const void *plan, void *result, int *fds, size_t *n_fds);

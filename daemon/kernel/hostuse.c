@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "hostuse.h"
 #include "scan.h"
+#include "sriov.h"
 #include "sysfs.h"
 
 #define UPPER_DEPTH_MAX 4
@@ -309,13 +310,22 @@ static bool look_at_net(Uses *uses, const char *name, void *userdata) {
         return true;
 }
 
-/* A driver that goes takes its virtual functions with it. */
+/* A driver that goes takes the virtual functions with it. Those that the host has no driver for are no loss: they
+ * come again. Not by sriov_numvfs, which is locked while somebody changes it. */
 static void find_functions(Uses *uses) {
-        char path[128], n[32];
+        _cleanup_(freep) SriovFunction *functions = NULL;
+        char path[128], driver[64];
+        int n = sriov_list(uses->sys, uses->address, &functions);
 
-        snprintf(path, sizeof(path), "bus/pci/devices/%s/sriov_numvfs", uses->address);
-        if (sysfs_read(uses->sys, path, n, sizeof(n)) == 0 && strcmp(n, "0") != 0)
-                uses_add(uses, "sriov", "%.8s virtual functions of it are in existence", n);
+        for (int i = 0; i < n; i++) {
+                snprintf(path, sizeof(path), "bus/pci/devices/%s/vfio-dev", functions[i].address);
+                if (sysfs_exists(uses->sys, path))
+                        continue;
+                snprintf(path, sizeof(path), "bus/pci/devices/%s/driver", functions[i].address);
+                if (sysfs_readlink_name(uses->sys, path, driver, sizeof(driver)) == 0)
+                        uses_add(uses, "sriov", "its virtual function %s is on driver %s", functions[i].address,
+                                 driver);
+        }
 }
 
 int hostuse_find(int sys, int proc, const char *address, HostUse ret[HOSTUSE_MAX]) {

@@ -27,8 +27,15 @@ typedef struct Description {
 
 static World *world;
 
+static int build(Tree *tree) {
+        int r;
+
+        r = tree_add_document(tree);
+        return r < 0 ? r : tree_add_sriov(tree, NVME, 4);
+}
+
 static void make_world(void) {
-        world_start(&world, &(WorldSpec) {});
+        world_start(&world, &(WorldSpec) { .build = build });
 }
 
 static void end_world(void) {
@@ -157,7 +164,8 @@ static unsigned differences(const Description *have, const Description *want, co
         return n;
 }
 
-static void check_object(const char *path, const char *one, const char *two) {
+/* @interfaces: with spaces between them. */
+static void check_object(const char *path, const char *interfaces) {
         static Description is, shall, all;
 
         is = (Description) {};
@@ -166,9 +174,10 @@ static void check_object(const char *path, const char *one, const char *two) {
         contract(&all);
         shall = (Description) {};
         for (size_t i = 0; i < all.n; i++) {
-                size_t n = strcspn(all.lines[i], " ");
+                char interface[LINE_MAX_];
 
-                if ((strlen(one) == n && strncmp(all.lines[i], one, n) == 0) || (strlen(two) == n && strncmp(all.lines[i], two, n) == 0))
+                snprintf(interface, sizeof(interface), "%.*s ", (int) strcspn(all.lines[i], " "), all.lines[i]);
+                if (strstr(interfaces, interface))
                         memcpy(shall.lines[shall.n++], all.lines[i], LINE_MAX_);
         }
         ck_assert_uint_gt(shall.n, 0);
@@ -178,10 +187,11 @@ static void check_object(const char *path, const char *one, const char *two) {
 START_TEST(objects_are_what_the_contract_says) {
         _cleanup_(grant_freep) Grant *grant = must_acquire(world->bus, EDU);
 
-        check_object(VFB_PATH, VFB_INTERFACE_MANAGER, "");
-        check_object(device_path(NVME), VFB_INTERFACE_DEVICE, VFB_INTERFACE_PCI);
-        check_object(VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP, "");
-        check_object(grant->lease, VFB_INTERFACE_LEASE, "");
+        check_object(VFB_PATH, VFB_INTERFACE_MANAGER " ");
+        check_object(device_path(NVME), VFB_INTERFACE_DEVICE " " VFB_INTERFACE_PCI " " VFB_INTERFACE_SRIOV " ");
+        check_object(device_path(EDU), VFB_INTERFACE_DEVICE " " VFB_INTERFACE_PCI " ");
+        check_object(VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP " ");
+        check_object(grant->lease, VFB_INTERFACE_LEASE " ");
 }
 END_TEST
 
@@ -221,6 +231,8 @@ static void append_default(sd_bus_message *m, const char *type) {
                 r = sd_bus_message_append(m, "s", "x");
         else if (strcmp(type, "t") == 0)
                 r = sd_bus_message_append(m, "t", UINT64_C(0));
+        else if (strcmp(type, "u") == 0)
+                r = sd_bus_message_append(m, "u", 0);
         else if (strcmp(type, "h") == 0)
                 r = sd_bus_message_append(m, "h", 0);
         else if (strcmp(type, "as") == 0 || strcmp(type, "a{sv}") == 0)
@@ -276,7 +288,7 @@ START_TEST(every_method_asks_polkit_or_is_public) {
 
         polkit_set(world, "SetAnswer", "s", "no");
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH), 3);
-        ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 4);
+        ck_assert_uint_eq(call_all(world->bus, device_path(NVME)), 5);
         ck_assert_uint_eq(call_all(world->bus, device_path(EDU)), 4);
         ck_assert_uint_eq(call_all(world->bus, VFB_PATH_GROUP "/26"), 0);
         ck_assert_uint_eq(call_all(world->bus, grant->lease), 8);

@@ -413,6 +413,19 @@ int tree_begin_unbind(Tree *tree, const char *address) {
         return node ? remove_all(tree, "sys/%s/vfio-dev", node->path) : -ENODEV;
 }
 
+int tree_add_sriov(Tree *tree, const char *address, unsigned total) {
+        Node *node = find_node(tree, address);
+        int r;
+
+        if (!node)
+                return -ENODEV;
+
+        r = write_attribute(tree, node, "sriov_totalvfs", "%u\n", total);
+        if (r == 0)
+                r = write_attribute(tree, node, "sriov_numvfs", "0\n");
+        return r < 0 ? r : write_attribute(tree, node, "sriov_drivers_autoprobe", "1\n");
+}
+
 int tree_remove(Tree *tree, const char *address) {
         Node *node, *child;
         int group, r;

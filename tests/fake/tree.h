@@ -51,6 +51,9 @@ int tree_begin_unbind(Tree *tree, const char *address);
 /* The driver is loaded, and may be bound to. Those of devices are anyhow. */
 int tree_add_driver(Tree *tree, const char *driver);
 
+/* Makes a PF of a device, that may have so many VFs, and has none. */
+int tree_add_sriov(Tree *tree, const char *address, unsigned total);
+
 /* With everything below it. */
 int tree_remove(Tree *tree, const char *address);
 

@@ -33,7 +33,7 @@ bool bind_is_about(const char *path) {
 }
 
 /* The last part of what a link of the device leads to; "" for none. */
-static void read_link(const char *address, const char *name, char ret[64]) {
+void bind_read_link(const char *address, const char *name, char ret[64]) {
         char path[PATH_MAX], target[PATH_MAX];
         ssize_t n;
 
@@ -107,7 +107,7 @@ static bool remove_folder(const char *folder, const char *name) {
 static void update_group(const char *address) {
         char group[64], devices[PATH_MAX], node[PATH_MAX];
 
-        read_link(address, "iommu_group", group);
+        bind_read_link(address, "iommu_group", group);
         if (!*group)
                 return;
         state_path(devices, "sys/kernel/iommu_groups/%s/devices", group);
@@ -159,7 +159,7 @@ static int unbind(const char *driver, const char *address) {
         while (path_exists(path))
                 usleep(1000);
 
-        read_link(address, "driver", current);
+        bind_read_link(address, "driver", current);
         if (strcmp(current, driver) != 0)
                 return -ENODEV;
         if (fault_errno(address, "unbind") < 0)
@@ -184,11 +184,11 @@ static int unbind(const char *driver, const char *address) {
         return 0;
 }
 
-static int bind_to_driver(const char *driver, const char *address) {
+int bind_to_driver(const char *driver, const char *address) {
         char path[PATH_MAX], current[64];
         int r;
 
-        read_link(address, "driver", current);
+        bind_read_link(address, "driver", current);
         state_path(path, DRIVERS "%s", driver);
         if (*current || !*driver || !path_exists(path))
                 return -ENODEV;
@@ -197,6 +197,10 @@ static int bind_to_driver(const char *driver, const char *address) {
                 return r;
         bind_device(address, driver);
         return 0;
+}
+
+void bind_read_driver(const char *address, char ret[64]) {
+        bind_read_link(address, "driver", ret);
 }
 
 /* It reports success, whatever came of it. */

@@ -13,5 +13,10 @@
 /* @path: below the root. */
 bool bind_is_about(const char *path);
 
+/* The last part of what a link of the device leads to; "" for none. */
+void bind_read_link(const char *address, const char *name, char ret[64]);
+void bind_read_driver(const char *address, char ret[64]);
+
 /* 0 or -errno */
+int bind_to_driver(const char *driver, const char *address);
 int bind_write(const char *path, const char *data, size_t size);

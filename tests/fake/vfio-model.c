@@ -15,6 +15,7 @@
 #include "vfio-dma.h"
 #include "vfio-model.h"
 #include "vfio-reset.h"
+#include "vfio-sriov.h"
 #include "vfio-state.h"
 
 /* linux/iommufd.h is younger than some build machines. */
@@ -312,18 +313,6 @@ static void device_set_enable(const char *address, bool open) {
                 text_write(path, open ? "1\n" : "0\n");
 }
 
-static int device_check_token(const char *address, const char *argument) {
-        const char *given = strstr(argument, " vf_token=");
-        char path[PATH_MAX], token[STATE_MAX];
-
-        state_path(path, "fail/%s/vf-token", address);
-        text_read(path, token);
-        token[strcspn(token, "\n")] = '\0';
-        if (!token[0])
-                return given ? -EINVAL : 0;
-        return given && strcmp(given + strlen(" vf_token="), token) == 0 ? 0 : -EACCES;
-}
-
 static int device_open(const char *address) {
         _cleanup_(closep) int fd = -EBADF;
         char path[PATH_MAX];
@@ -359,7 +348,7 @@ static int group_get_device_fd(const Object *object, void *argument) {
                 return -EINVAL;
         if (!group_find(object->name, address, driver, &vfio) || !vfio)
                 return -ENODEV;
-        r = device_check_token(address, argument);
+        r = sriov_check_token(address, argument);
         if (r < 0)
                 return r;
 

@@ -20,6 +20,7 @@
 #include "vfio-bind.h"
 #include "vfio.h"
 #include "vfio-model.h"
+#include "vfio-sriov.h"
 #include "vfio-state.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -136,10 +137,11 @@ EXPORT ssize_t write(int fd, const void *data, size_t size) {
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = getenv(FAKE_VFIO_ROOT) ? syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof(path) - 1) : -1;
         path[n > 0 ? n : 0] = '\0';
-        if (n <= 0 || path[0] != '/' || !state_below_root(AT_FDCWD, path, below) || !bind_is_about(below))
+        if (n <= 0 || path[0] != '/' || !state_below_root(AT_FDCWD, path, below) ||
+            (!bind_is_about(below) && !sriov_is_about(below)))
                 return syscall(SYS_write, fd, data, size);
 
-        r = bind_write(below, data, size);
+        r = sriov_is_about(below) ? sriov_write(below, data, size) : bind_write(below, data, size);
         if (r < 0)
                 errno = -r;
         return r < 0 ? -1 : (ssize_t) size;

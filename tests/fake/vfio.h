@@ -31,6 +31,12 @@
  * fail/ADDRESS/unbind-hangs: the unbind waits until that file has gone, as it does while the device is open.
  * fail/ADDRESS/probe-errno: no driver takes it, and only "bind" says so.
  *
+ * A write to sriov_numvfs of a PF makes and removes functions, as "numvfs" in the log: the VF of index N is N + 1 places
+ * behind its PF, in a group of its own, 1000 + 256 * BUS + 8 * SLOT + FUNCTION. fail/ADDRESS/numvfs-hangs: as above.
+ * fail/ADDRESS/function-delay-ms: each VF takes so long. fail/ADDRESS/fewer-functions: so many are made, whatever was asked
+ * for. A PF on VFIO makes some if sys/module/vfio_pci/parameters/enable_sriov says so, and guards them by a token
+ * (fake/vf-token-ADDRESS).
+ *
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
  * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
  * fail/ADDRESS/reset-fails: no reset of the device works, but for its bus's, whose call is "bus-reset". After that one

@@ -27,6 +27,7 @@ DETAILS = {
     'org.vfiobroker1.revoke': {'lease.id', 'lease.uid', 'lease.devices'},
     'org.vfiobroker1.quarantine': DEVICE,
     'org.vfiobroker1.bind': DEVICE,
+    'org.vfiobroker1.sriov': DEVICE,
     'org.vfiobroker1.inspect-others': {'lease.id', 'lease.uid', 'lease.devices'},
 }
 

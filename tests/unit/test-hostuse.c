@@ -167,11 +167,16 @@ START_TEST(default_route_over_a_bond_or_bridge_is_the_interfaces) {
 }
 END_TEST
 
-START_TEST(functions_would_go_with_the_driver) {
-        put("sys/devices/pci0000:00/" NIC "/sriov_numvfs", "0\n");
+START_TEST(functions_on_host_drivers_would_go_with_the_driver) {
+        TreePci vf = { .address = "0000:02:10.0", .physfn = NIC, .group = 30, .numa_node = -1 };
+
+        ck_assert_int_ge(tree_add_pci(tree, &vf), 0);
+        put_link("sys/devices/pci0000:00/" NIC "/virtfn0", "../0000:02:10.0");
         ck_assert_str_eq(uses_of(NIC), "");
-        put("sys/devices/pci0000:00/" NIC "/sriov_numvfs", "4\n");
-        ck_assert_str_eq(uses_of(NIC), "sriov: 4 virtual functions of it are in existence");
+        ck_assert_int_ge(tree_set_driver(tree, "0000:02:10.0", "vfio-pci"), 0);
+        ck_assert_str_eq(uses_of(NIC), "");
+        ck_assert_int_ge(tree_set_driver(tree, "0000:02:10.0", "igbvf"), 0);
+        ck_assert_str_eq(uses_of(NIC), "sriov: its virtual function 0000:02:10.0 is on driver igbvf");
 }
 END_TEST
 
@@ -201,7 +206,7 @@ int main(void) {
         tcase_add_test(tcase, interface_of_the_default_route_is_in_use);
         tcase_add_test(tcase, default_route_of_ipv6_counts_as_well);
         tcase_add_test(tcase, default_route_over_a_bond_or_bridge_is_the_interfaces);
-        tcase_add_test(tcase, functions_would_go_with_the_driver);
+        tcase_add_test(tcase, functions_on_host_drivers_would_go_with_the_driver);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);

@@ -284,29 +284,56 @@ static const struct {
         { "\"origin\":{", "\"origin\":1,\"or\":{" },
 };
 
-/* What the device was before its driver was changed */
-START_TEST(an_origin_is_read_as_it_was_written_or_not_at_all) {
+static const struct {
+        const char *what, *by;
+} functions_spoils[] = {
+        { "\"count\":3", "\"count\":-1" },
+        { "\"count\":3", "\"count\":65536" },
+        { "\"count\":3", "\"count\":4294967299" },
+        { "\"count\":3", "\"count\":\"3\"" },
+        { "\"count\":3", "\"number\":3" },
+        { "\"autoprobe\":0", "\"autoprobe\":2" },
+        { "\"autoprobe\":0", "\"autoprobe\":-2" },
+        { "\"functions\":{", "\"functions\":3,\"f\":{" },
+        { "\"functions\":{", "\"f\":{" }, /* without a driver it would be the origin of nothing */
+        { "\"set\":{", "\"set\":[],\"s\":{" },
+};
+
+static void check_origin(const Origin *origin, const void *table, size_t n) {
+        const struct {
+                const char *what, *by;
+        } *each = table;
         DeviceRecord record;
         char *text;
 
         first->origin = calloc(1, sizeof(*first->origin));
-        *first->origin = (Origin) { "e1000", "a b", "auto", "vfio-pci", ORIGIN_RESTORING, "l-abc", ORIGIN_KEEP };
+        *first->origin = *origin;
         ck_assert_int_eq(record_of_device(first, &text), 0);
         ck_assert_int_eq(record_read_device(text, &record), 0);
         ck_assert(record.has_origin);
         ck_assert_mem_eq(&record.origin, first->origin, sizeof(record.origin));
         device_record_done(&record);
 
-        for (size_t i = 0; i < sizeof(origin_spoils) / sizeof(*origin_spoils); i++) {
-                char *at = strstr(text, origin_spoils[i].what), *spoiled;
+        for (size_t i = 0; i < n; i++) {
+                char *at = strstr(text, each[i].what), *spoiled;
 
-                ck_assert_msg(at != NULL, "%s in %s", origin_spoils[i].what, text);
-                ck_assert_int_gt(asprintf(&spoiled, "%.*s%s%s", (int) (at - text), text, origin_spoils[i].by,
-                                          at + strlen(origin_spoils[i].what)), 0);
+                ck_assert_msg(at != NULL, "%s in %s", each[i].what, text);
+                ck_assert_int_gt(asprintf(&spoiled, "%.*s%s%s", (int) (at - text), text, each[i].by,
+                                          at + strlen(each[i].what)), 0);
                 ck_assert_msg(record_read_device(spoiled, &record) == -EBADMSG, "%s", spoiled);
                 free(spoiled);
         }
         free(text);
+}
+
+/* What the device was before its driver, or the number of its virtual functions, was changed */
+START_TEST(an_origin_is_read_as_it_was_written_or_not_at_all) {
+        static const Origin bound = { "e1000", "a b", "auto", "vfio-pci", ORIGIN_RESTORING, "l-abc", ORIGIN_KEEP, { 0 }, { 0 } };
+        static const Origin set = { .driver = "nvme", .step = ORIGIN_SETTING, .functions = { 1, 3, 0 }, .set = { 1, 64, -1 } };
+
+        check_origin(&bound, origin_spoils, sizeof(origin_spoils) / sizeof(*origin_spoils));
+        free(TAKE_PTR(first->origin));
+        check_origin(&set, functions_spoils, sizeof(functions_spoils) / sizeof(*functions_spoils));
 }
 END_TEST
 
