@@ -33,10 +33,16 @@ static int compare_rows(const void *a, const void *b) {
 static char *note(json_object *row, json_object *leases) {
         json_object *lease = json_object_object_get(leases, json_text(row, "lease"));
         const char *why = json_text(row, "why"), *label = json_text(lease, "label");
+        const char *pf = json_text(row, "physical_function"), *index = json_text(row, "virtual_function_index");
+        const char *name = json_text(row, "name");
         char *text;
 
+        if (!lease && *why)
+                return strdup(why);
+        if (!lease && asprintf(&text, *pf ? "VF %s of %s, %s" : "%s%s%s", *pf ? index : "", pf, name) < 0)
+                return NULL;
         if (!lease)
-                return strdup(*why ? why : json_text(row, "name"));
+                return text;
         if (asprintf(&text, *label ? "%s, uid %s, \"%s\"" : "%s, uid %s%s", json_text(lease, "id"),
                      json_text(lease, "uid"), label) < 0)
                 return NULL;

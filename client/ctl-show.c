@@ -29,6 +29,17 @@ static unsigned number(json_object *object, const char *key) {
         return (unsigned) json_object_get_int64(json_object_object_get(object, key));
 }
 
+static void show_function(json_object *device) {
+        const char *pf = json_text(device, "physical_function");
+        json_object *functions = json_object_object_get(device, "functions");
+
+        if (*pf)
+                say(stdout, "%14s: %s of %s\n", "VF", json_text(device, "virtual_function_index"), pf);
+        if (json_object_object_get(device, "total"))
+                say(stdout, "%14s: %s of %s\n", "VFs", json_text(device, "current"), json_text(device, "total"));
+        show_words("", functions);
+}
+
 static void show_pci(json_object *device) {
         json_object *bars = json_object_object_get(device, "bars");
 
@@ -38,7 +49,7 @@ static void show_pci(json_object *device) {
         say(stdout, "%14s: %04x:%04x, subsystem %04x:%04x, class %06x\n", "PCI", number(device, "vendor_id"),
             number(device, "device_id"), number(device, "subsystem_vendor_id"),
             number(device, "subsystem_device_id"), number(device, "class"));
-        show_line("PF", json_text(device, "physical_function"));
+        show_function(device);
 
         for (size_t i = 0; i < json_length(bars); i++) {
                 json_object *bar = json_object_array_get_idx(bars, i);

@@ -101,6 +101,11 @@ static const Command commands[] = {
           "give devices back to the drivers that they had\n\n"
           "What went along with them goes back along with them.",
           0, 1, -1, ctl_restore },
+        { "vfs", "DEVICE COUNT [--driver none|host]",
+          "make and remove the virtual functions of a card\n\n"
+          "--driver=none: the host's drivers do not get them. restore brings back as many as there were.\n\n"
+          "--json: device, and functions (ids, in order of their index).",
+          OPTION_BIND, 2, 2, ctl_vfs },
         { "monitor", "",
           "what happens, as it happens\n\n"
           "--json: a line for each event: time_usec, event (device-new, device-removed, lease-new, lease-removed,\n"

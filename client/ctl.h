@@ -96,6 +96,7 @@ int ctl_run(Ctl *ctl, char **args);
 int ctl_show(Ctl *ctl, char **args);
 int ctl_tree(Ctl *ctl, char **args);
 int ctl_unquarantine(Ctl *ctl, char **args);
+int ctl_vfs(Ctl *ctl, char **args);
 
 /* ctl-output.c: text without control characters, objects as JSON, failures. */
 void say(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));

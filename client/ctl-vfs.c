@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vfio-broker vfs */
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static int parse_count(const char *text, uint32_t *ret) {
+        unsigned long value = strtoul(text, NULL, 10);
+
+        if (!*text || strlen(text) > 9 || text[strspn(text, "0123456789")])
+                return fail_usage("%s: no number of virtual functions", text);
+
+        *ret = (uint32_t) value;
+        return 0;
+}
+
+/* -1: as it is set. */
+static int parse_driver(const char *text, int *ret) {
+        *ret = -1;
+        if (!text)
+                return 0;
+        if (strcmp(text, "none") != 0 && strcmp(text, "host") != 0)
+                return fail_usage("--driver=%s: none or host", text);
+
+        *ret = strcmp(text, "host") == 0;
+        return 0;
+}
+
+static int call(const Ctl *ctl, sd_bus *bus, const char *path, uint32_t count, int autoprobe, json_object **ret,
+                vfb_error **ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, path, VFB_INTERFACE_SRIOV, "SetVirtualFunctions");
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(m, ctl->interactive);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "u", count);
+        if (r >= 0)
+                r = autoprobe < 0 ? sd_bus_message_append(m, "a{sv}", 0)
+                                  : sd_bus_message_append(m, "a{sv}", 1, "autoprobe", "b", autoprobe);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "t", UINT64_C(0));
+        if (r < 0)
+                return r;
+
+        r = bus_call(bus, m, INTERACTIVE_TIMEOUT_USEC, "ao", &reply, ret_error);
+        return r < 0 ? r : json_from_bus(ret, reply);
+}
+
+static void print_functions(const char *id, json_object *functions) {
+        if (json_length(functions) == 0)
+                say(stdout, "%s has no virtual functions\n", id);
+        for (size_t i = 0; i < json_length(functions); i++)
+                say(stdout, "%s  VF %zu of %s\n",
+                    json_object_get_string(json_object_array_get_idx(functions, i)), i, id);
+}
+
+static int set_functions(Ctl *ctl, const char *selector, uint32_t count, int autoprobe) {
+        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(json_putp) json_object *functions = NULL;
+        _cleanup_(freep) char *path = NULL, *id = NULL;
+        _cleanup_(agent_close) pid_t agent = 0;
+        int r;
+
+        r = bus_open(ctl, &bus);
+        if (r != 0)
+                return r;
+
+        agent = agent_open(ctl);
+        r = bus_manager_get(bus, "GetDevice", selector, &path, &error);
+        if (r >= 0)
+                r = call(ctl, bus, path, count, autoprobe, &functions, &error);
+        if (r < 0)
+                return fail(ctl, r, error);
+        if (!kind_of_path(path, &id))
+                return fail(ctl, -EBADMSG, NULL);
+
+        if (ctl->json) {
+                _cleanup_(json_putp) json_object *object = json_object_new_object();
+
+                json_object_object_add(object, "device", json_object_new_string(id));
+                json_object_object_add(object, "functions", json_object_get(functions));
+                print_json(ctl, object);
+        } else {
+                print_functions(id, functions);
+        }
+        return EXIT_SUCCESS;
+}
+
+int ctl_vfs(Ctl *ctl, char **args) {
+        int autoprobe = -1, r;
+        uint32_t count = 0;
+
+        r = parse_count(args[1], &count);
+        if (r == 0)
+                r = parse_driver(ctl->driver, &autoprobe);
+        return r != 0 ? r : set_functions(ctl, args[0], count, autoprobe);
+}
