@@ -105,6 +105,7 @@ static void show_device(const Inventory *inventory, json_object *device) {
         show_line("Cdev", json_text(device, "cdev"));
         if (json_object_get_int(json_object_object_get(device, "numa_node")) >= 0)
                 show_line("NUMA node", json_text(device, "numa_node"));
+        show_words("Tainted", json_object_object_get(device, "tainted"));
         show_words("Reset by", json_object_object_get(device, "reset_methods"));
         show_words("Its bus hits", json_object_object_get(device, "reset_scope"));
         show_group(inventory, device);

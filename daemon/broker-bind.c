@@ -98,8 +98,7 @@ static int find_bridge(const Device *device, Findings *findings) {
 /* What stands in the way of a change of the device's driver, for anybody. */
 static int find_in_the_way(const Device *device, Findings *findings) {
         if (!device->group)
-                return findings_add_error(findings, NULL, VFB_ERROR_IOMMU_DISABLED, device_id(device),
-                                          "%s is in no IOMMU group", device_id(device));
+                return broker_find_no_group(device, findings);
         if (is_bridge(device))
                 return find_bridge(device, findings);
         return broker_find_taken(device, findings);

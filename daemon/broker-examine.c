@@ -26,7 +26,7 @@ const char *broker_availability(const Device *device) {
                 return "held";
         if (device->quarantine)
                 return "quarantined";
-        if (!device->group)
+        if (!device->group || (device->group->noiommu && !broker_of_device(device)->config.allow_noiommu))
                 return "no-iommu";
         if (!device->facts.vfio_driver)
                 return "host";
@@ -182,27 +182,20 @@ int broker_find_way(Broker *broker, const Device *device, BrokerCompanions compa
 
         r = broker_find_taken(device, findings);
         if (r >= 0)
+                r = broker_find_noiommu(device, findings);
+        if (r >= 0)
                 r = find_quarantine(device, findings);
         return r < 0 ? r : broker_find_move(broker, device, companions, findings);
 }
 
 int broker_device_findings(const Device *device, Findings *findings) {
-        Finding *finding;
         int r;
 
-        if (!device->group) {
-                r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, device_id(device),
-                                       "%s is in no IOMMU group", device_id(device));
-                if (r < 0)
-                        return r;
-                r = finding_set_fix(finding, "%s", vfb_error_info(VFB_ERROR_IOMMU_DISABLED)->hint);
-                if (r < 0)
-                        return r;
-        } else {
-                r = broker_find_taken(device, findings);
-                if (r < 0)
-                        return r;
-        }
+        r = device->group ? broker_find_taken(device, findings) : broker_find_no_group(device, findings);
+        if (r >= 0)
+                r = broker_find_noiommu(device, findings);
+        if (r < 0)
+                return r;
 
         r = find_quarantine(device, findings);
         if (r < 0)
@@ -335,7 +328,9 @@ static int find_about_target(Broker *broker, const BrokerRequest *request, unsig
         if (r < 0)
                 return r;
 
-        r = find_about_reset(broker, request, device, findings);
+        r = broker_note_noiommu(device, findings);
+        if (r >= 0)
+                r = find_about_reset(broker, request, device, findings);
         if (r < 0)
                 return r;
 
@@ -376,6 +371,10 @@ int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findi
                 if (r < 0)
                         return r;
         }
+
+        r = broker_find_mix(request, findings);
+        if (r < 0)
+                return r;
 
         if (!broker_has_legacy(broker)) {
                 r = findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "", "There is no /dev/vfio/vfio");

@@ -50,11 +50,6 @@ void broker_lose_device(Broker *broker, Device *device, const char *cause, bool 
                 broker_end_lease(broker, lease, LEASE_END_REMOVED);
 }
 
-/* The device list is the broker's. */
-static Broker *broker_of_device(const Device *device) {
-        return (Broker *) ((char *) device->list - offsetof(Broker, devices));
-}
-
 bool broker_device_is_locked(Broker *broker, const Device *device) {
         return device->moving || (device->leaving && scan_pci_is_leaving(broker->sys_fd, device_id(device)));
 }
@@ -191,7 +186,10 @@ static int broker_rescan(Broker *broker) {
         TAILQ_FOREACH(device, &broker->devices.queue, all)
                 device->seen = false;
 
+        broker_look_at_iommu(broker);
+        broker->scanning = true;
         r = scan_pci_all(broker->sys_fd, broker_skip_locked, broker_on_found, broker);
+        broker->scanning = false;
         if (r < 0 && r != -ENOENT)
                 return r;
 

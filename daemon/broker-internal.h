@@ -17,6 +17,7 @@
 #include "core/journal.h"
 #include "core/origin.h"
 #include "kernel/dma.h"
+#include "kernel/iommu-state.h"
 #include "kernel/sriov.h"
 #include "kernel/vfio.h"
 
@@ -66,6 +67,9 @@ struct Broker {
         pid_t spared; /* never gets a signal; 0: nobody */
         Uevent *uevent;
         sd_event_source *leave_timer; /* see broker-follow.c */
+        IommuState iommu; /* see broker-iommu.c */
+        bool noiommu;     /* VFIO's mode of that name is on */
+        bool scanning;
         Hwdb *hwdb;
         Journal *journal; /* NULL: nothing is kept */
         BrokerObserver observer;
@@ -101,6 +105,11 @@ struct Task {
 /* The lease list is the broker's. */
 static inline Broker *broker_of(const Lease *lease) {
         return (Broker *) ((char *) lease->list - offsetof(Broker, leases));
+}
+
+/* And so is the device list. */
+static inline Broker *broker_of_device(const Device *device) {
+        return (Broker *) ((char *) device->list - offsetof(Broker, devices));
 }
 
 #define NOTIFY(broker, what, ...)                                                        \
@@ -151,6 +160,16 @@ void broker_let_leave(Broker *broker, Device *device, bool leaves);
 
 /* Nothing can call that off any more. */
 int broker_find_leaving(const char *about, const Device *device, Findings *findings);
+
+/* What the machine has of an IOMMU, and what a group that is new has. */
+void broker_look_at_iommu(Broker *broker);
+void broker_look_at_group(Broker *broker, Group *group);
+
+/* Why it is in no group; that its group is none that protects anybody; that a lease cannot be of both kinds. */
+int broker_find_no_group(const Device *device, Findings *findings);
+int broker_find_noiommu(const Device *device, Findings *findings);
+int broker_note_noiommu(const Device *device, Findings *findings);
+int broker_find_mix(const BrokerRequest *request, Findings *findings);
 
 /* To read anything of it may take as long as its driver waits for somebody. */
 bool broker_device_is_locked(Broker *broker, const Device *device);

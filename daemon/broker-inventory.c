@@ -105,6 +105,8 @@ static int broker_regroup(Broker *broker, Device *device, int number) {
 
         device_join(device, new);
         if (fresh)
+                broker_look_at_group(broker, new);
+        if (fresh)
                 NOTIFY(broker, group_new, new);
         else if (new)
                 NOTIFY(broker, group_changed, new);
@@ -314,12 +316,4 @@ int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, 
 
 bool broker_has_legacy(Broker *broker) {
         return sysfs_exists(broker->dev_fd, "vfio/vfio");
-}
-
-bool broker_is_tainted(Broker *broker, const char *by) {
-        if (strcmp(by, "noiommu") == 0)
-                return scan_module_flag(broker->sys_fd, "vfio", "enable_unsafe_noiommu_mode");
-        if (strcmp(by, "unsafe-interrupts") == 0)
-                return scan_module_flag(broker->sys_fd, "vfio_iommu_type1", "allow_unsafe_interrupts");
-        return false;
 }

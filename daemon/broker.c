@@ -161,6 +161,7 @@ int task_new(Task **ret, Broker *broker, Lease *lease) {
         task->lease = lease;
         task->plan.dev = broker->dev_fd;
         task->plan.sys = broker->sys_fd;
+        task->plan.noiommu = lease_is_noiommu(lease);
         task->dma.container = lease->container_fd;
         for (unsigned i = 0; i < VFIO_GROUPS_MAX; i++)
                 task->plan.group_fds[i] = -EBADF;

@@ -116,7 +116,9 @@ typedef struct BrokerRegion {
 int broker_group_regions(Broker *broker, const Group *group, BrokerRegion *ret, unsigned max);
 
 bool broker_has_legacy(Broker *broker);
-bool broker_is_tainted(Broker *broker, const char *by); /* "noiommu", "unsafe-interrupts" */
+bool broker_is_tainted(Broker *broker, const char *by); /* "noiommu", "unsafe-interrupts", "acs-override" */
+bool broker_device_is_noiommu(const Device *device);
+bool broker_allows_noiommu(const Device *device); /* it is, and may be had */
 
 /* "available", "leased", "host", "not-viable", "no-iommu", "quarantined" */
 const char *broker_availability(const Device *device);

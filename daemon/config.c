@@ -178,6 +178,7 @@ static const struct {
         size_t offset;
 } switches[] = {
         { "Binding", "OnAcquire", offsetof(Config, bind_on_acquire) },
+        { "Iommu", "AllowNoIommu", offsetof(Config, allow_noiommu) },
 };
 
 /* Likewise. */

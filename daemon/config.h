@@ -27,6 +27,7 @@ typedef struct Config {
         uint64_t mediated_bytes_per_user_max;
         ResetRules reset;
         bool bind_on_acquire; /* Acquire takes devices from host drivers */
+        bool allow_noiommu; /* devices that can write to all of memory are handed out */
         unsigned driver_timeout_sec; /* how long a driver may take to let go of a device, or to take it */
 } Config;
 

@@ -68,8 +68,9 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
                 "Switch the IOMMU on in the firmware and boot with intel_iommu=on, or what your platform calls it" },
         [VFB_ERROR_TAINTED] = {
                 OURS("Tainted"), EPERM, 6,
-                "The platform cannot isolate the device's interrupts",
-                "Interrupt remapping is missing; vfio_iommu_type1.allow_unsafe_interrupts=1 would accept the risk" },
+                "The platform cannot isolate the device",
+                "Use an IOMMU with interrupt remapping; vfio_iommu_type1.allow_unsafe_interrupts=1 would accept interrupts "
+                "without that" },
         [VFB_ERROR_NOT_VFIO] = {
                 OURS("NotVfio"), ENXIO, 6,
                 "The device is not bound to a VFIO driver",

@@ -133,6 +133,8 @@ static int device_property(sd_bus *bus, const char *path, const char *interface,
                 return sd_bus_message_append(m, "i", device->facts.numa_node);
         if (strcmp(property, "Availability") == 0)
                 return sd_bus_message_append(m, "s", broker_availability(device));
+        if (strcmp(property, "Tainted") == 0)
+                return append_words(m, broker_device_is_noiommu(device) ? "noiommu" : "");
         if (strcmp(property, "ResetMethods") == 0)
                 return append_words(m, device->facts.reset_methods);
         return -EINVAL;
@@ -279,6 +281,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("IsVfioDriver", "b", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Cdev", "s", device_property_cdev, 0, 0),
         SD_BUS_PROPERTY("Group", "o", device_property_group, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Tainted", "as", device_property, 0, 0),
         SD_BUS_PROPERTY("NumaNode", "i", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Availability", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", device_property_blockers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

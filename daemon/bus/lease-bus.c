@@ -233,6 +233,8 @@ static int lease_property(sd_bus *bus, const char *path, const char *interface, 
                 return sd_bus_message_append(m, "s", origin_restore_name(lease->restore));
         if (strcmp(property, "Unit") == 0)
                 return sd_bus_message_append(m, "s", lease->unit ?: "");
+        if (strcmp(property, "Tainted") == 0)
+                return append_words(m, lease_is_noiommu(lease) ? "noiommu" : "");
         if (strcmp(property, "Uid") == 0)
                 return sd_bus_message_append(m, "u", (uint32_t) lease->user->uid);
         if (strcmp(property, "Pid") == 0)
@@ -323,6 +325,7 @@ static const sd_bus_vtable lease_vtable[] = {
         SD_BUS_PROPERTY("BoundTo", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Unit", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Restore", "s", lease_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Tainted", "as", lease_property, 0, 0),
         SD_BUS_PROPERTY("Devices", "ao", lease_property_devices, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Uid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Pid", "u", lease_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

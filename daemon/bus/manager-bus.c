@@ -240,7 +240,7 @@ static int manager_property_kinds(sd_bus *bus, const char *path, const char *int
 
 static int manager_property_tainted(sd_bus *bus, const char *path, const char *interface, const char *property,
                                     sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const char *const taints[] = { "noiommu", "unsafe-interrupts" };
+        static const char *const taints[] = { "noiommu", "unsafe-interrupts", "acs-override" };
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "s");

@@ -263,6 +263,8 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
                 const Device *device = wish->targets[i].device;
 
                 r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, wish->targets[i].selector, error);
+                if (r >= 0 && device && broker_allows_noiommu(device))
+                        r = wish_ask(wish, server, VFB_ACTION_NO_IOMMU, device, NULL, error);
                 if (r >= 0 && device && device->group && wish_is_first_of_group(wish, i))
                         r = wish_ask_group(wish, server, device->group, error);
                 if (r < 0)

@@ -27,6 +27,7 @@ struct Group {
         TAILQ_ENTRY(Group) all;
         GroupList *list;
         unsigned number;
+        bool noiommu; /* the kernel has made it for a device that no IOMMU holds back */
         struct DeviceQueue devices;
         Lease *lease; /* borrowed; NULL: nobody's */
         const Lease *reset_for; /* borrowed; for which its devices are being reset, as neighbours on a bus */

@@ -321,3 +321,11 @@ const char *lease_end_name(LeaseEnd end) {
 
         return names[end];
 }
+
+bool lease_is_noiommu(const Lease *lease) {
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                if (lease->groups[i]->noiommu)
+                        return true;
+
+        return false;
+}

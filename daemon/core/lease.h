@@ -177,6 +177,9 @@ int lease_charge_mappings(const Lease *lease, User *user, unsigned max, uint64_t
 /* Closes what keeps the groups taken. */
 void lease_close_groups(Lease *lease);
 
+/* Of devices that no IOMMU holds back. */
+bool lease_is_noiommu(const Lease *lease);
+
 static inline bool lease_is_over(const Lease *lease) {
         return lease->end != LEASE_END_NONE;
 }

@@ -23,6 +23,13 @@ int scan_group_type(int sysfs, unsigned group, char *ret, size_t size) {
         return is_plain(ret) ? 0 : -EBADMSG;
 }
 
+bool scan_group_is_noiommu(int sysfs, unsigned group) {
+        char path[64], name[32];
+
+        snprintf(path, sizeof(path), "kernel/iommu_groups/%u/name", group);
+        return sysfs_read(sysfs, path, name, sizeof(name)) == 0 && strcmp(name, "vfio-noiommu") == 0;
+}
+
 /* "0x00000000fee00000 0x00000000feefffff msi" */
 static bool take_region(const char **s, ReservedRegion *ret) {
         char kind[sizeof(ret->kind)];

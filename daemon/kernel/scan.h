@@ -75,6 +75,9 @@ int scan_pci_cdev(int sysfs, const char *address, char *ret, size_t size);
 /* "DMA-FQ", "identity", ...; -ENODEV: no such group. */
 int scan_group_type(int sysfs, unsigned group, char *ret, size_t size);
 
+/* VFIO has made it for a device that is behind no IOMMU. */
+bool scan_group_is_noiommu(int sysfs, unsigned group);
+
 typedef struct ReservedRegion {
         uint64_t first, last;
         char kind[24]; /* "msi", "direct", "direct-relaxable", "reserved", ... */

@@ -12,11 +12,9 @@
 #include "cleanup.h"
 #include "sysfs.h"
 
-int sysfs_read(int dirfd, const char *path, char *ret, size_t size) {
+static int read_at_most(int dirfd, const char *path, char *ret, size_t size, ssize_t *ret_n) {
         _cleanup_(closep) int fd = -EBADF;
         ssize_t n;
-
-        assert(size > 0);
 
         fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
@@ -26,6 +24,32 @@ int sysfs_read(int dirfd, const char *path, char *ret, size_t size) {
         n = read(fd, ret, size);
         if (n < 0)
                 return -errno;
+        *ret_n = n;
+        return 0;
+}
+
+int sysfs_read_start(int dirfd, const char *path, char *ret, size_t size) {
+        ssize_t n;
+        int r;
+
+        assert(size > 0);
+
+        r = read_at_most(dirfd, path, ret, size - 1, &n);
+        if (r < 0)
+                return r;
+        ret[n] = '\0';
+        return 0;
+}
+
+int sysfs_read(int dirfd, const char *path, char *ret, size_t size) {
+        ssize_t n;
+        int r;
+
+        assert(size > 0);
+
+        r = read_at_most(dirfd, path, ret, size, &n);
+        if (r < 0)
+                return r;
         if ((size_t) n == size)
                 return -EFBIG;
         if (memchr(ret, '\0', n))

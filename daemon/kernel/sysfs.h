@@ -15,6 +15,9 @@
 /* -ENOENT: no such attribute. -EFBIG: longer than @size - 1. -EBADMSG: a NUL byte in it. */
 int sysfs_read(int dirfd, const char *path, char *ret, size_t size);
 
+/* The same, and no more than fits of what is longer: for files of /proc. */
+int sysfs_read_start(int dirfd, const char *path, char *ret, size_t size);
+
 /* The last component of what the link at @path points to. -ENOENT, -EFBIG as above. */
 int sysfs_readlink_name(int dirfd, const char *path, char *ret, size_t size);
 

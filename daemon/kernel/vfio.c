@@ -19,9 +19,10 @@
 static const struct {
         unsigned model;
         const char *name;
-} models[] = { /* the better first */
+} models[] = { /* the better first; the last one is only for what is without an IOMMU */
         { VFIO_TYPE1v2_IOMMU, "type1v2" },
         { VFIO_TYPE1_IOMMU, "type1" },
+        { VFIO_NOIOMMU_IOMMU, "noiommu" },
 };
 
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
@@ -84,7 +85,7 @@ static int refuse_iommufd(int container) {
         return errno == EINVAL || errno == ENOTTY ? 0 : -errno;
 }
 
-static int container_check(int container, unsigned *ret_model) {
+static int container_check(int container, bool noiommu, unsigned *ret_model) {
         int r;
 
         r = refuse_iommufd(container);
@@ -97,6 +98,8 @@ static int container_check(int container, unsigned *ret_model) {
                 return -EPROTONOSUPPORT;
 
         for (size_t i = 0; i < N_MODELS; i++) {
+                if ((models[i].model == VFIO_NOIOMMU_IOMMU) != noiommu)
+                        continue;
                 r = ioctl(container, VFIO_CHECK_EXTENSION, models[i].model);
                 if (r < 0)
                         return -errno;
@@ -115,21 +118,21 @@ int vfio_open_container(const VfioPlan *plan, VfioResult *result, int *ret) {
         fd = openat(plan->dev, "vfio/vfio", O_RDWR | O_CLOEXEC);
         if (fd < 0)
                 return vfio_fail(result, VFIO_STEP_CONTAINER, 0, errno);
-        r = container_check(fd, &result->model);
+        r = container_check(fd, plan->noiommu, &result->model);
         if (r < 0)
                 return vfio_fail(result, VFIO_STEP_CONTAINER, 0, -r);
         *ret = TAKE_FD(fd);
         return 0;
 }
 
-/* Opens /dev/vfio/N. The kernel allows one open file of a group at a time, and a job's child that was just forked
+/* Opens /dev/vfio/N, or noiommu-N. The kernel allows one open file of a group at a time, and a job's child that was just forked
  * holds copies of all of the daemon's files until its close_range(): EBUSY for that moment is not
  * somebody's use, so it is asked again for about 100 ms. */
 int vfio_open_group(const VfioPlan *plan, VfioResult *result, unsigned i, int *ret) {
         char path[32];
         int fd;
 
-        snprintf(path, sizeof(path), "vfio/%u", plan->groups[i]);
+        snprintf(path, sizeof(path), "vfio/%s%u", plan->noiommu ? "noiommu-" : "", plan->groups[i]);
         for (unsigned tries = 1;; tries++) {
                 fd = openat(plan->dev, path, O_RDWR | O_CLOEXEC);
                 if (fd >= 0)

@@ -41,6 +41,7 @@ typedef struct VfioDevicePlan {
 
 typedef struct VfioPlan {
         int dev; /* descriptor of /dev */
+        bool noiommu; /* the groups are of VFIO's no-IOMMU mode: other nodes, and another model */
         char lease[16]; /* container and groups are kept in the fd store under its name; "": they are not */
         unsigned n_groups, n_devices;
         unsigned n_pass; /* how many of the devices, from the first, are passed on */
@@ -110,5 +111,5 @@ void vfio_detach(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n
  * Passes nothing. */
 void vfio_request(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds);
 
-/* "type1v2", "type1" */
+/* "type1v2", "type1", "noiommu" */
 const char *vfio_model_name(unsigned model);

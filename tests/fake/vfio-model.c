@@ -156,6 +156,12 @@ static void container_set_state(const char *container, unsigned model, const cha
 static bool container_knows(unsigned long extension) {
         char path[PATH_MAX], text[STATE_MAX], word[32];
 
+        if (extension == VFIO_NOIOMMU_IOMMU) {
+                state_path(path, "sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+                text_read(path, text);
+                return text[0] == 'Y';
+        }
+
         state_path(path, "fail/container/extensions");
         text_read(path, text);
         snprintf(word, sizeof(word), "%lu", extension);
@@ -172,12 +178,15 @@ static int container_check_extension(const Object *object, void *argument) {
 
 static int container_set_iommu(const Object *object, void *argument) {
         unsigned long model = (unsigned long) argument;
-        char groups[STATE_MAX];
+        char groups[STATE_MAX], copy[STATE_MAX];
 
         if (container_settle(object->name, groups) != 0 || !groups[0])
                 return -EINVAL;
         if (!container_knows(model))
                 return -ENODEV;
+        memcpy(copy, groups, sizeof(copy));
+        if (!model_fits(model, copy))
+                return -EPERM;
 
         container_set_state(object->name, model, groups);
         return 0;

@@ -45,6 +45,11 @@ int call_unknown(const Object *object);
 int container_open(const Object *object, void *argument);
 int group_open(const Object *object, void *argument);
 
+/* The kernel has made it for a device without an IOMMU. */
+bool group_is_noiommu(const char *group);
+/* All of @groups, which is cut into words, are of the kind that the model is for. */
+bool model_fits(unsigned long model, char *groups);
+
 /* Before the last space of VFIO_GROUP_GET_DEVICE_FD's argument there may be a token. */
 void device_name(const void *argument, char ret[64]);
 

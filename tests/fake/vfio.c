@@ -63,11 +63,16 @@ static int ioctl_vfio(const Object *object, unsigned long request, void *argumen
 }
 
 static int open_vfio(const char *node, int flags) {
+        static const char noiommu[] = "noiommu-";
+        bool without = strncmp(node, noiommu, strlen(noiommu)) == 0;
         Object object = { .kind = KIND_GROUP };
         char label[96];
         int fd;
 
+        node += without ? strlen(noiommu) : 0;
         if (snprintf(object.name, sizeof(object.name), "%s", node) >= (int) sizeof(object.name))
+                return -ENOENT;
+        if (strcmp(node, "vfio") != 0 && group_is_noiommu(node) != without)
                 return -ENOENT;
         snprintf(label, sizeof(label), "group-%s", object.name);
         fd = strcmp(node, "vfio") == 0 ? run("open", container_open, "container", &object, NULL)

@@ -28,6 +28,7 @@ DETAILS = {
     'org.vfiobroker1.quarantine': DEVICE,
     'org.vfiobroker1.bind': DEVICE,
     'org.vfiobroker1.sriov': DEVICE,
+    'org.vfiobroker1.no-iommu': DEVICE,
     'org.vfiobroker1.inspect-others': {'lease.id', 'lease.uid', 'lease.devices'},
 }
 
