@@ -98,6 +98,7 @@ static void show_device(const Inventory *inventory, json_object *device) {
 
         show_line("Device", json_text(device, "id"));
         show_line("Name", json_text(device, "name"));
+        show_words("Also called", json_object_object_get(device, "persistent_ids"));
         show_line("In sysfs", json_text(device, "sysfs_path"));
         show_pci(device);
         say(stdout, "%14s: %s%s\n", "Driver", *driver ? driver : "none",

@@ -17,7 +17,8 @@ static const Command commands[] = {
         { "list", "[SELECTOR...]",
           "what there is, and who has it\n\n"
           "Selectors: 0000:06:0d.0, 06:0d.0, group:26, class=network, vendor=8086, device=10d3,\n"
-          "driver=vfio-pci, is-vf=yes; several must all hold.\n\n"
+          "driver=vfio-pci, is-vf=yes, pf=03:00.0, vf=3, numa=0; several must all hold. Names that survive a new card:\n"
+          "path:pci-0000:00:03.1/00.0, serial:S3X9NX0M, alias:lab-nic.\n\n"
           "--json: an array of devices. Members are the properties of org.vfiobroker1(5) in lower case (id, name,\n"
           "driver, group, numa_node, availability, blockers, lease, vendor_id, ...), and why. Groups are numbers,\n"
           "devices and leases ids, absent ones null.",

@@ -154,7 +154,8 @@ int vfb_request_new(vfb_request **ret);
 vfb_request *vfb_request_free(vfb_request *request);
 
 /*
- * Adds a device. @selector: an address ("0000:06:0d.0", "06:0d.0"), "group:26" for all devices of the
+ * Adds a device. @selector: an address ("0000:06:0d.0", "06:0d.0"), a name that survives a new card ("alias:lab-nic",
+ * "serial:S3X9NX0M", "path:pci-0000:00:03.1/00.0"), "group:26" for all devices of the
  * group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
  * @vf_token: the UUID that guards the device's SR-IOV family, NULL for none.
  *

@@ -24,7 +24,7 @@ ResetPolicy broker_reset_policy(Broker *broker, const Device *device, bool *ret_
         ResetPolicy policy;
 
         if (rules->n > 0)
-                (void) broker_device_is_vf(broker, device); /* selectors may ask for it */
+                (void) broker_device_vf_index(broker, device); /* selectors may ask for it */
         reset_rules_apply(rules, device, &policy, ret_one_time);
         return policy;
 }

@@ -49,7 +49,7 @@ static uint64_t hooks_of(Broker *broker, const Device *device) {
 
         _Static_assert(HOOKS_MAX <= 64, "more than there are bits");
         if (broker->hooks.n > 0)
-                (void) broker_device_is_vf(broker, device); /* selectors may ask for it */
+                (void) broker_device_vf_index(broker, device); /* selectors may ask for it */
         for (unsigned i = 0; i < broker->hooks.n; i++)
                 if (hook_matches(&broker->hooks.items[i], device))
                         hooks |= UINT64_C(1) << i;

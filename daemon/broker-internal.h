@@ -16,6 +16,7 @@
 #include "core/hook.h"
 #include "core/journal.h"
 #include "core/origin.h"
+#include "core/selector.h"
 #include "kernel/dma.h"
 #include "kernel/iommu-state.h"
 #include "kernel/sriov.h"
@@ -173,6 +174,19 @@ int broker_find_mix(const BrokerRequest *request, Findings *findings);
 
 /* To read anything of it may take as long as its driver waits for somebody. */
 bool broker_device_is_locked(Broker *broker, const Device *device);
+
+/* A selector, with what the configuration and the kernel say of names in it. Good for one look at the devices. */
+typedef struct Matcher {
+        Selector selector, alias;
+        bool has_alias;
+        bool none; /* nothing matches: there is no such alias */
+} Matcher;
+
+void broker_prepare(Broker *broker, const Selector *selector, Matcher *ret);
+bool broker_matches(Broker *broker, const Matcher *matcher, Device *device);
+
+/* What is not known yet of the device's names. Whether there was something new. */
+bool broker_learn_names(Broker *broker, Device *device);
 
 /* Reads the device anew. May free it, if it has gone or is another one. */
 int broker_refresh(Broker *broker, const char *address);

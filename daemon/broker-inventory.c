@@ -7,8 +7,6 @@
 #include <syslog.h>
 
 #include "broker-internal.h"
-#include "core/selector.h"
-#include "errors.h"
 #include "kernel/hwdb.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
@@ -126,6 +124,7 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
                 return r;
 
         device->seen = true;
+        (void) broker_learn_names(broker, device);
         r = broker_regroup(broker, device, group);
         if (r < 0) {
                 device_free(device);
@@ -144,18 +143,20 @@ static bool facts_leave(const Device *device, const DeviceFacts *facts) {
 
 int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
         bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves, leaves;
+        bool other_driver = strcmp(device->facts.driver, facts->driver) != 0;
         int r;
 
         device->seen = true;
         if (device->is_vf == 0)
                 device->is_vf = -1; /* the link to its PF is younger than the device */
-        if (strcmp(device->facts.driver, facts->driver) != 0) {
+        if (other_driver)
                 device_note_bus_reset(device, 0); /* somebody else has had it */
-                broker_note_device(broker, device);
-        }
         moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
         leaves = !moves && facts_leave(device, facts);
         device->facts = *facts;
+        changed |= broker_learn_names(broker, device);
+        if (other_driver)
+                broker_note_device(broker, device);
 
         r = broker_regroup(broker, device, group);
         if (r < 0 || (!changed && leaves == device->leaving))
@@ -231,38 +232,6 @@ int broker_refresh(Broker *broker, const char *address) {
 
         /* Its attributes may block as long as its unbind does, and nobody gets it before it is read again. */
         return device && broker_device_is_locked(broker, device) ? 0 : broker_refresh_moved(broker, address);
-}
-
-int broker_select(Broker *broker, const char *text, const Device **ret, unsigned max, unsigned *ret_n) {
-        Selector selector;
-        Device *device;
-        unsigned n = 0;
-        int r;
-
-        r = selector_parse(&selector, text);
-        if (r != 0)
-                return r;
-
-        if (selector_is_address(&selector)) {
-                device = device_find(&broker->devices, selector.address);
-                if (device && max > 0)
-                        ret[0] = device;
-                *ret_n = device != NULL;
-                return 0;
-        }
-
-        TAILQ_FOREACH(device, &broker->devices.queue, all) {
-                if (selector.is_vf >= 0)
-                        broker_device_is_vf(broker, device);
-                if (!selector_matches(&selector, device))
-                        continue;
-                if (n < max)
-                        ret[n] = device;
-                n++;
-        }
-
-        *ret_n = n;
-        return 0;
 }
 
 void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,

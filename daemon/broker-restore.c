@@ -336,6 +336,7 @@ static void restore_device(const char *name, void *userdata) {
                 device->bus_works = record.bus_works;
                 strcpy(device->bus_reset, record.bus_reset);
                 device->last_uid = record.last_uid;
+                serial_give_back(&record.serial, device);
                 device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
                 if (device->origin)
                         *device->origin = record.origin;

@@ -94,6 +94,15 @@ int broker_list_functions(Broker *broker, const Device *device, const Device ***
 const Device *broker_device_pf(Broker *broker, const Device *device);
 int broker_device_vf_index(Broker *broker, const Device *device);
 
+#define BROKER_NAMES_MAX 66
+
+typedef struct BrokerName {
+        char text[DEVICE_PATH_MAX + 8]; /* "path:pci-0000:00:03.1/00.0" */
+} BrokerName;
+
+/* The selectors that mean this device also after its address has changed; returns how many there are. */
+unsigned broker_persistent_ids(Broker *broker, const Device *device, BrokerName ret[BROKER_NAMES_MAX]);
+
 /* Facts that are rarely asked for, and read from /sys at each question. Empty where there are none. */
 void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
                          size_t model_size);

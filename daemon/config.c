@@ -157,7 +157,8 @@ static int config_set_reset(ConfigParse *parse, const char *section, const char 
                     strcmp(resets[i].key, key) != 0)
                         continue;
 
-                *ret_wants = "below a selector that is one, of 40 characters at most, nor in one of 64 sections";
+                *ret_wants = "below a selector that is one, of 40 characters at most and without alias, serial number and "
+                             "network interface, nor in one of 64 sections";
                 if (strlen(section) > SECTION_MAX ||
                     reset_rules_take(&parse->config.reset, section + n + strspn(section + n, " "), &rule) != 0)
                         return -EINVAL;
@@ -167,6 +168,34 @@ static int config_set_reset(ConfigParse *parse, const char *section, const char 
                 if (parsed < 0)
                         return -EINVAL;
                 *(int *) ((char *) rule + resets[i].offset) = parsed;
+                return 0;
+        }
+
+        return 1;
+}
+
+static const struct {
+        const char *section, *key;
+        size_t offset;
+} names[] = { /* in sections with the name behind theirs */
+        { "Alias", "Device", offsetof(Config, aliases) },
+};
+
+/* Likewise. */
+static int config_set_alias(ConfigParse *parse, const char *section, const char *key, const char *value,
+                            const char **ret_wants) {
+        size_t n = strcspn(section, " ");
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+                if (strncmp(names[i].section, section, n) != 0 || names[i].section[n] || strcmp(names[i].key, key) != 0)
+                        continue;
+
+                *ret_wants = "a selector without an alias in it, below a name of letters, digits and -_. (32 at most), "
+                             "nor in one of 64 sections";
+                if (strlen(section) > SECTION_MAX ||
+                    aliases_set((Aliases *) ((char *) &parse->config + names[i].offset),
+                                section + n + strspn(section + n, " "), value) != 0)
+                        return -EINVAL;
                 return 0;
         }
 
@@ -233,6 +262,8 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
         }
 
         r = config_set_switch(parse, section, key, value, &wants);
+        if (r > 0)
+                r = config_set_alias(parse, section, key, value, &wants);
         if (r > 0)
                 r = config_set_reset(parse, section, key, value, &wants);
         if (r == 0)

@@ -4,7 +4,7 @@
 /*
  * Config
  *
- * The few things that are neither policy (polkit) nor the service's surroundings (the unit): limits, and resets.
+ * The few things that are neither policy (polkit) nor the service's surroundings (the unit): limits, resets, names.
  * vfio-broker.conf and the drop-ins in vfio-broker.conf.d/ beside it, in order of name. A value that
  * makes no sense makes the whole new configuration void, so that no half of it is ever in force.
  */
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/alias.h"
 #include "core/reset-policy.h"
 
 typedef struct Config {
@@ -26,6 +27,7 @@ typedef struct Config {
         uint64_t mediated_bytes_per_lease_max;
         uint64_t mediated_bytes_per_user_max;
         ResetRules reset;
+        Aliases aliases;
         bool bind_on_acquire; /* Acquire takes devices from host drivers */
         bool allow_noiommu; /* devices that can write to all of memory are handed out */
         unsigned driver_timeout_sec; /* how long a driver may take to let go of a device, or to take it */

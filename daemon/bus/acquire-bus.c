@@ -216,8 +216,10 @@ static int find_verdict(sd_bus_message *m, Verdict verdict, Findings *findings) 
 
         switch (verdict) {
         case VERDICT_YES:
-        case VERDICT_CHANGED:
                 return 0;
+        case VERDICT_CHANGED:
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
+                                          "Another device has taken the place of one while polkit was asked");
         case VERDICT_CHALLENGE:
                 if (!sd_bus_message_get_allow_interactive_authorization(m)) {
                         r = findings_add_error(findings, &finding, VFB_ERROR_AUTHORIZATION_REQUIRED, "",

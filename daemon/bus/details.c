@@ -34,6 +34,27 @@ static int add_group(Ask *ask, const Group *group) {
         return ask_add(ask, "device.group-members", "%s", ids);
 }
 
+/* What it can be called besides its address. */
+static int add_names(Ask *ask, Broker *broker, const Device *device) {
+        BrokerName names[BROKER_NAMES_MAX];
+        char aliases[2048] = "";
+        unsigned n = broker_persistent_ids(broker, device, names);
+        size_t size = 0;
+        int r;
+
+        for (unsigned i = 0; i < n && size < sizeof(aliases); i++)
+                if (strncmp(names[i].text, "alias:", 6) == 0)
+                        size += (size_t) snprintf(aliases + size, sizeof(aliases) - size, "%s%s", size > 0 ? " " : "",
+                                                  names[i].text + 6);
+
+        r = ask_add(ask, "device.path", "%s", device->names.path);
+        if (r >= 0)
+                r = ask_add(ask, "device.serial", "%s", device->names.serial);
+        if (r >= 0)
+                r = ask_add(ask, "device.aliases", "%s", aliases);
+        return r;
+}
+
 static int add_identity(Ask *ask, const DeviceFacts *facts) {
         int r;
 
@@ -75,6 +96,8 @@ int details_of_device(Ask *ask, Server *server, const Device *device) {
                 r = ask_add(ask, "device.pf", "%s", physfn);
         if (r >= 0)
                 r = ask_add(ask, "device.boot-display", "%s", yes_no(broker_device_boot_vga(broker, device)));
+        if (r >= 0)
+                r = add_names(ask, broker, device);
         if (r < 0)
                 return r;
 

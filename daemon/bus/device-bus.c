@@ -182,6 +182,26 @@ static int device_property_cdev(sd_bus *bus, const char *path, const char *inter
         return sd_bus_message_append(m, "s", cdev);
 }
 
+static int device_property_persistent_ids(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                          sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+        BrokerName names[BROKER_NAMES_MAX];
+        unsigned n;
+        int r;
+
+        if (!device)
+                return -ENOENT;
+
+        n = broker_persistent_ids(server_broker(userdata), device, names);
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "s", names[i].text);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
 static int device_property_group(sd_bus *bus, const char *path, const char *interface, const char *property,
                                  sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Device *device = device_of_path(server_broker(userdata), path);
@@ -273,6 +293,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Generation", "t", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Kind", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Name", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("PersistentIds", "as", device_property_persistent_ids, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("SysfsPath", "s", device_property_syspath, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Vendor", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Model", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -314,7 +335,7 @@ void device_emit_changed(Server *server, const Device *device) {
 
         path_of_device(device, path);
         sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_DEVICE, "Driver", "IsVfioDriver",
-                                       "Group", NULL);
+                                       "Group", "PersistentIds", NULL);
 }
 
 void device_emit_standing(Server *server, const Device *device) {

@@ -19,6 +19,8 @@
 
 #define DEVICE_ID_MAX   32
 #define DEVICE_BARS_MAX 7
+#define DEVICE_PATH_MAX 96
+#define DEVICE_SERIAL_MAX 64
 #define DEVICE_RESET_MAX 40 /* "bus (scope: 2 devices)" */
 
 typedef struct Device Device;
@@ -52,6 +54,13 @@ typedef struct DeviceFacts {
         unsigned n_bars;
 } DeviceFacts;
 
+/* What it is called besides its address. Each is learnt once; the serial only while a host driver has it. */
+typedef struct DeviceNames {
+        char path[DEVICE_PATH_MAX];     /* "pci-0000:00:03.1/00.0"; "": unknown */
+        bool path_is_vfs;               /* and it was known to be one */
+        char serial[DEVICE_SERIAL_MAX]; /* "": none, or not known yet */
+} DeviceNames;
+
 struct Device {
         TAILQ_ENTRY(Device) all;      /* in the broker's list */
         TAILQ_ENTRY(Device) siblings; /* in its group's */
@@ -59,6 +68,7 @@ struct Device {
         Group *group;                /* borrowed; NULL for none */
         uint64_t generation;
         DeviceFacts facts;
+        DeviceNames names;
 
         bool seen;        /* by the scan that is under way */
         int is_vf, is_pf; /* -1: nobody asked the kernel yet */

@@ -42,7 +42,7 @@ static void __attribute__((format(printf, 2, 3))) hook_set_wrong(Hook *hook, con
 }
 
 static int set_match(Hook *hook, const char *value) {
-        if (hook->has_match || selector_parse(&hook->match, value) != 0)
+        if (hook->has_match || selector_parse(&hook->match, value) != 0 || !selector_is_lasting(&hook->match))
                 return -EINVAL;
 
         hook->has_match = true;
@@ -103,7 +103,7 @@ static const struct {
         int (*set)(Hook *hook, const char *value);
         const char *what; /* is what it must be */
 } settings[] = {
-        { "Hook", "Match", set_match, "one selector of devices" },
+        { "Hook", "Match", set_match, "one selector of devices, without alias, serial number and network interface" },
         { "Hook", "Exec", set_exec, "one absolute path of a program, without . and .. in it" },
         { "Hook", "TimeoutSec", set_timeout, "one number from 1 to 86400" },
         { "Hook", "Capabilities", set_capabilities, "of CAP_DAC_OVERRIDE, CAP_SYS_ADMIN and CAP_SYS_RAWIO" },

@@ -145,7 +145,7 @@ int record_of_device(const Device *device, char **ret) {
         _cleanup_(jsonp) json_object *object = NULL;
 
         if (!device->quarantine && !device->hooks_due && !device->unclean && !device->reset_works &&
-            !device->reset_fails && !device->bus_works && !device->origin) {
+            !device->reset_fails && !device->bus_works && !device->origin && !serial_must_be_kept(device)) {
                 *ret = NULL;
                 return 0;
         }
@@ -158,6 +158,7 @@ int record_of_device(const Device *device, char **ret) {
             !add_flag(object, "bus-works", device->bus_works) ||
             (device->bus_reset[0] && !add_text(object, "bus-reset", device->bus_reset)) ||
             (device->unclean && !add_number(object, "last-uid", device->last_uid)) ||
+            (serial_must_be_kept(device) && !add(object, "serial", serial_to_json(device))) ||
             (device->origin && !add(object, "origin", origin_to_json(device->origin))))
                 return -ENOMEM;
 
@@ -438,7 +439,7 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         _cleanup_(jsonp) json_object *object = NULL;
         DeviceRecord record = {};
         const char *quarantine, *bus_reset;
-        json_object *origin;
+        json_object *origin, *serial;
         uint64_t uid = 0;
         int r;
 
@@ -459,6 +460,8 @@ int record_read_device(const char *text, DeviceRecord *ret) {
 
         record.has_origin = json_object_object_get_ex(object, "origin", &origin);
         if (record.has_origin && !origin_from_json(origin, &record.origin))
+                return -EBADMSG;
+        if (json_object_object_get_ex(object, "serial", &serial) && !serial_from_json(serial, &record.serial))
                 return -EBADMSG;
 
         if (json_object_object_get_ex(object, "quarantine", NULL)) {

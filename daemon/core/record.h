@@ -15,6 +15,7 @@
 #include "core/device.h"
 #include "core/lease.h"
 #include "core/origin.h"
+#include "core/serial.h"
 
 #define RECORD_LEASE_PREFIX    "lease-"
 #define RECORD_DEVICE_PREFIX   "device-"
@@ -61,6 +62,7 @@ typedef struct DeviceRecord {
         bool hooks_due, unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];
         uid_t last_uid;
+        Serial serial; /* not there: none */
         bool has_origin;
         Origin origin; /* likewise */
 } DeviceRecord;

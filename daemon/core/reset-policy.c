@@ -44,6 +44,9 @@ int reset_rules_take(ResetRules *rules, const char *text, ResetRule **ret) {
                 r = selector_parse(&rule.selector, text);
                 if (r != 0)
                         return r;
+                /* A rule that holds only while something is known is none. */
+                if (!selector_is_lasting(&rule.selector))
+                        return VFB_ERROR_INVALID_SELECTOR;
         }
         if (rules->n == RESET_RULES_MAX)
                 return -E2BIG;

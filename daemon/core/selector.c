@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/group.h"
 #include "core/selector.h"
@@ -144,6 +146,110 @@ static bool parse_driver(Selector *selector, const char *text) {
         return true;
 }
 
+/* Hexadecimal digits as the kernel writes them, and what stands between them. */
+static bool parse_path(const char *text, char ret[DEVICE_PATH_MAX]) {
+        size_t n = strlen(text);
+
+        if (n >= DEVICE_PATH_MAX || !skip_prefix(text, "pci-") || n == strlen("pci-") ||
+            strspn(text + strlen("pci-"), "0123456789abcdef:./+") != n - strlen("pci-"))
+                return false;
+
+        strcpy(ret, text);
+        return true;
+}
+
+static bool parse_serial(Selector *selector, const char *text) {
+        size_t n = strlen(text);
+
+        for (const char *p = text; *p; p++)
+                if (!isascii((unsigned char) *p) || (!isalnum((unsigned char) *p) && !strchr(".:+-_", *p)))
+                        return false;
+        if (n == 0 || n >= sizeof(selector->serial))
+                return false;
+
+        strcpy(selector->serial, text);
+        return true;
+}
+
+bool selector_name_is_valid(const char *name) {
+        size_t n = strlen(name);
+
+        for (const char *p = name; *p; p++)
+                if (!isascii((unsigned char) *p) || (!isalnum((unsigned char) *p) && !strchr("-_.", *p)))
+                        return false;
+        return n > 0 && n < SELECTOR_NAME_MAX && name[0] != '.';
+}
+
+static bool parse_name(const char *text, char ret[SELECTOR_NAME_MAX]) {
+        if (!selector_name_is_valid(text))
+                return false;
+
+        strcpy(ret, text);
+        return true;
+}
+
+/* An address, a path, or else the name of a network interface, as the kernel allows it. */
+static bool parse_pf(Selector *selector, const char *text) {
+        Selector address = {};
+
+        if (skip_prefix(text, "pci-")) {
+                selector->pf_by = SELECTOR_PF_PATH;
+                return parse_path(text, selector->pf);
+        }
+        if (parse_address(&address, text)) {
+                selector->pf_by = SELECTOR_PF_ADDRESS;
+                strcpy(selector->pf, address.address);
+                return true;
+        }
+        for (const char *p = text; *p; p++)
+                if (*p <= ' ' || *p > '~' || strchr("/:", *p))
+                        return false;
+        if (strlen(text) == 0 || strlen(text) > 15 || text[0] == '.')
+                return false;
+
+        selector->pf_by = SELECTOR_PF_INTERFACE;
+        strcpy(selector->pf, text);
+        return true;
+}
+
+/* Decimal, and without anything that strtol() would pass over. */
+static bool parse_index(const char *text, int32_t *ret) {
+        size_t n = strlen(text);
+
+        if (n == 0 || n > 5 || strspn(text, "0123456789") != n)
+                return false;
+
+        *ret = (int32_t) strtol(text, NULL, 10);
+        return *ret <= UINT16_MAX;
+}
+
+static bool parse_node(const char *text, int32_t *ret) {
+        if (strcmp(text, "none") != 0)
+                return parse_index(text, ret);
+
+        *ret = -1;
+        return true;
+}
+
+/* Names that stay, and terms about what a device is part of. */
+static bool parse_further_term(Selector *selector, const char *term) {
+        const char *value;
+
+        if ((value = skip_prefix(term, "path:")))
+                return !selector->path[0] && parse_path(value, selector->path);
+        if ((value = skip_prefix(term, "serial:")))
+                return !selector->serial[0] && parse_serial(selector, value);
+        if ((value = skip_prefix(term, "alias:")))
+                return !selector->alias[0] && parse_name(value, selector->alias);
+        if ((value = skip_prefix(term, "pf=")))
+                return selector->pf_by == SELECTOR_PF_ANY && parse_pf(selector, value);
+        if ((value = skip_prefix(term, "vf=")))
+                return selector->vf_index < 0 && parse_index(value, &selector->vf_index);
+        if ((value = skip_prefix(term, "numa=")))
+                return selector->numa_node < -1 && parse_node(value, &selector->numa_node);
+        return !selector->address[0] && parse_address(selector, term);
+}
+
 /* A term that is there twice is refused: all must hold, and the last of two would win. */
 static bool parse_term(Selector *selector, const char *term) {
         const char *value;
@@ -160,11 +266,13 @@ static bool parse_term(Selector *selector, const char *term) {
                 return !selector->driver[0] && parse_driver(selector, value);
         if ((value = skip_prefix(term, "is-vf=")))
                 return selector->is_vf < 0 && parse_flag(value, &selector->is_vf);
-        return !selector->address[0] && parse_address(selector, term);
+        return parse_further_term(selector, term);
 }
 
 int selector_parse(Selector *ret, const char *text) {
-        Selector selector = { .group = -1, .vendor = -1, .device = -1, .is_vf = -1 };
+        Selector selector = {
+                .group = -1, .vendor = -1, .device = -1, .is_vf = -1, .vf_index = -1, .numa_node = -2
+        };
         char copy[SELECTOR_MAX + 1], *save = NULL;
 
         if (strlen(text) > SELECTOR_MAX)
@@ -189,6 +297,42 @@ bool selector_is_address(const Selector *selector) {
         return selector->n_terms == 1 && selector->address[0];
 }
 
+bool selector_is_lasting(const Selector *selector) {
+        return !selector->serial[0] && !selector->alias[0] && selector->pf_by != SELECTOR_PF_INTERFACE;
+}
+
+static bool matches_pf(const Selector *selector, const Device *device) {
+        const char *physfn = device->is_vf > 0 ? device->physfn : "";
+        const Device *pf;
+
+        switch (selector->pf_by) {
+        case SELECTOR_PF_ANY:
+                return true;
+        case SELECTOR_PF_ADDRESS:
+                return strcmp(selector->pf, physfn) == 0;
+        case SELECTOR_PF_PATH:
+                pf = physfn[0] ? device_find(device->list, physfn) : NULL;
+                return pf && strcmp(selector->pf, pf->names.path) == 0;
+        case SELECTOR_PF_INTERFACE:
+                break;
+        }
+        return false;
+}
+
+static bool matches_names(const Selector *selector, const Device *device) {
+        const DeviceNames *names = &device->names;
+
+        if (selector->path[0] && strcmp(selector->path, names->path) != 0)
+                return false;
+        if (selector->serial[0] && strcasecmp(selector->serial, names->serial) != 0)
+                return false;
+        if (selector->vf_index >= 0 && selector->vf_index != device->vf_index)
+                return false;
+        if (selector->numa_node >= -1 && selector->numa_node != device->facts.numa_node)
+                return false;
+        return matches_pf(selector, device);
+}
+
 bool selector_matches(const Selector *selector, const Device *device) {
         const DeviceFacts *facts = &device->facts;
 
@@ -204,5 +348,7 @@ bool selector_matches(const Selector *selector, const Device *device) {
                 return false;
         if (selector->is_vf >= 0 && device->is_vf != selector->is_vf)
                 return false;
-        return (facts->class & selector->class_mask) == selector->class;
+        if ((facts->class & selector->class_mask) != selector->class)
+                return false;
+        return matches_names(selector, device);
 }

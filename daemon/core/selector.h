@@ -4,8 +4,9 @@
 /*
  * Selector
  *
- * How a person names devices: "0000:06:0d.0", "06:0d.0", "group:26", "class=nvme vendor=8086". Terms are
- * separated by spaces and must all hold. Parsed into a value; owns nothing.
+ * How a person names devices: "0000:06:0d.0", "06:0d.0", "group:26", "class=nvme vendor=8086", or by names that
+ * survive a new card: "path:pci-0000:00:03.1/00.0", "serial:test", "alias:lab-nic". Terms are separated by spaces and
+ * must all hold. Parsed into a value; owns nothing.
  */
 
 #include <stdbool.h>
@@ -15,6 +16,16 @@
 
 #define SELECTOR_MAX 256 /* characters */
 
+#define SELECTOR_NAME_MAX 33 /* of an alias, for one */
+
+/* What "pf=" names the physical function by */
+typedef enum SelectorPf {
+        SELECTOR_PF_ANY,
+        SELECTOR_PF_ADDRESS,
+        SELECTOR_PF_PATH,
+        SELECTOR_PF_INTERFACE, /* of the network; only the kernel knows whose it is */
+} SelectorPf;
+
 typedef struct Selector {
         char address[DEVICE_ID_MAX]; /* "" for any; always with its domain */
         char driver[64];             /* "" for any; "none" is a device without one */
@@ -22,6 +33,13 @@ typedef struct Selector {
         int32_t vendor, device;      /* -1 for any */
         int is_vf;                   /* -1 for any */
         uint32_t class, class_mask;
+        char path[DEVICE_PATH_MAX];     /* "" for any */
+        char serial[DEVICE_SERIAL_MAX]; /* likewise */
+        char alias[SELECTOR_NAME_MAX];  /* likewise */
+        SelectorPf pf_by;
+        char pf[DEVICE_PATH_MAX];
+        int32_t vf_index;  /* -1 for any */
+        int32_t numa_node; /* -1 is a device without one, -2 any */
         unsigned n_terms;
 } Selector;
 
@@ -34,4 +52,13 @@ bool selector_is_group(const Selector *selector);
 /* It names an address and nothing else. */
 bool selector_is_address(const Selector *selector);
 
+/* What it says does not depend on the configuration, nor on what is known of a device only while its host driver has it:
+ * no alias, no serial, no network interface. */
+bool selector_is_lasting(const Selector *selector);
+
+/* Letters, digits and "-_.", 32 at most: what an alias may be called. */
+bool selector_name_is_valid(const char *name);
+
+/* All but the alias and the network interface, which are for whoever knows about these: the first is passed over, and
+ * no device has the second. */
 bool selector_matches(const Selector *selector, const Device *device);

@@ -25,6 +25,8 @@ struct Node {
         char driver[64];
         char physfn[32];
         char reset_methods[64];
+        unsigned n_functions; /* VFs that it ever had */
+        char virtfn[16];      /* what its PF calls it: "virtfn0" */
         char path[512]; /* below sys/ */
         char up[128];   /* from there back to sys/: "../../../" */
         int vfio;       /* the N of vfio-dev/vfioN, -1 for none */
@@ -193,7 +195,6 @@ static int write_config(Tree *tree, const Node *node) {
 }
 
 static int write_rest(Tree *tree, const Node *node) {
-        char target[64];
         int r;
 
         r = write_attribute(tree, node, "driver_override", "(null)\n");
@@ -207,6 +208,20 @@ static int write_rest(Tree *tree, const Node *node) {
                 r = write_attribute(tree, node, "reset_method", "%s\n", node->reset_methods);
         if (r == 0 && (node->pci.boot_vga || node->pci.class >> 8 == 0x0300))
                 r = write_attribute(tree, node, "boot_vga", "%d\n", node->pci.boot_vga);
+        return r;
+}
+
+/* As the kernel does it: the PF's link to its VF comes first. */
+static int write_physfn(Tree *tree, Node *node) {
+        Node *pf = node->physfn[0] ? find_node(tree, node->physfn) : NULL;
+        char target[64];
+        int r = 0;
+
+        if (pf) {
+                snprintf(node->virtfn, sizeof(node->virtfn), "virtfn%u", pf->n_functions++);
+                snprintf(target, sizeof(target), "../%s", node->address);
+                r = make_link(tree, target, "sys/%s/%s", pf->path, node->virtfn);
+        }
         if (r == 0 && node->physfn[0]) {
                 snprintf(target, sizeof(target), "../%s", node->physfn);
                 r = make_link(tree, target, "sys/%s/physfn", node->path);
@@ -352,6 +367,8 @@ static int node_write(Tree *tree, Node *node) {
         if (r == 0)
                 r = write_rest(tree, node);
         if (r == 0)
+                r = write_physfn(tree, node);
+        if (r == 0)
                 r = write_driver(tree, node);
         if (r == 0)
                 r = write_uevent(tree, node);
@@ -427,7 +444,7 @@ int tree_add_sriov(Tree *tree, const char *address, unsigned total) {
 }
 
 int tree_remove(Tree *tree, const char *address) {
-        Node *node, *child;
+        Node *node, *child, *pf;
         int group, r;
 
         node = find_node(tree, address);
@@ -443,7 +460,10 @@ int tree_remove(Tree *tree, const char *address) {
         } while (child);
 
         group = node->pci.group;
+        pf = node->virtfn[0] ? find_node(tree, node->physfn) : NULL;
         r = put_aside(tree, node->address);
+        if (r == 0 && pf)
+                r = remove_all(tree, "sys/%s/%s", pf->path, node->virtfn);
         if (r == 0 && group >= 0)
                 r = remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
         if (r == 0)
@@ -512,37 +532,4 @@ Tree *tree_free(Tree *tree) {
         closep(&tree->fd);
         free(tree);
         return NULL;
-}
-
-int tree_add_document(Tree *tree) {
-        static const TreePci document[] = {
-                { "0000:00:02.0", NULL, NULL, NULL, NULL,
-                  0x030000, 0x1234, 0x1111, 0x1af4, 0x1100, -1, -1, true },
-                { "0000:00:10.0", NULL, "vfio-pci", NULL, NULL,
-                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 9, -1, false },
-                { "0000:00:1e.0", NULL, NULL, NULL, NULL,
-                  0x060401, 0x1b36, 0x000e, 0, 0, -1, -1, false },
-                { "0000:06:0d.0", "0000:00:1e.0", "vfio-pci", "pm", NULL,
-                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 26, -1, false },
-                { "0000:06:0d.1", "0000:00:1e.0", "vfio-pci", NULL, NULL,
-                  0x020000, 0x8086, 0x100e, 0x1af4, 0x1100, 26, -1, false },
-                { "0000:01:00.0", NULL, "vfio-pci", "bus", NULL,
-                  0x00ff00, 0x1234, 0x11e8, 0x1af4, 0x1100, 12, 0, false },
-                { "0000:02:00.0", NULL, "e1000e", "flr", NULL,
-                  0x020000, 0x8086, 0x10d3, 0x8086, 0x0000, 13, 0, false },
-                { "0000:03:00.0", NULL, "vfio-pci", "flr bus", NULL,
-                  0x010802, 0x1b36, 0x0010, 0x1af4, 0x1100, 14, 1, false },
-                { "0000:04:00.0", NULL, "vfio-pci", "flr", NULL,
-                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
-                { "0000:04:00.1", NULL, "vfio-pci", "flr", NULL,
-                  0x020000, 0x8086, 0x10c9, 0x8086, 0x0000, 15, -1, false },
-        };
-        int r;
-
-        for (size_t i = 0; i < sizeof(document) / sizeof(document[0]); i++) {
-                r = tree_add_pci(tree, &document[i]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
 }

@@ -177,6 +177,8 @@ static const char *const wrong_resets[] = {
         "[Reset]\nPolicy=must\n",
         "[Reset]\nPolicy=\n",
         "[Reset]\nOneTime=1\n",
+        "[Reset serial:test]\nPolicy=none\n",
+        "[Reset alias:test]\nPolicy=none\n",
         "[Reset class=unheard-of]\nPolicy=none\n",
         "[Reset vendor=1234 device=11e8 driver=vfio-pci-of-mine]\nPolicy=none\n" /* which inih cuts off */,
 };
@@ -200,6 +202,58 @@ START_TEST(more_resets_than_there_is_room_for_make_all_of_it_void) {
         config = untouched;
         strcat(text, "[Reset]\nPolicy=none\n");
         set("", text);
+        ck_assert_int_eq(config_load(&config, path), -EINVAL);
+        ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
+}
+END_TEST
+
+START_TEST(aliases_are_names_for_selectors_and_the_last_word_counts) {
+        set("", "[Alias lab-nic]\nDevice=path:pci-0000:00:0a.0/00.0\n[Alias disk_1.a]\nDevice=serial:test class=nvme\n");
+        set("10.conf", "[Alias lab-nic]\nDevice=02:00.0\n");
+        ck_assert_int_eq(config_load(&config, path), 0);
+        ck_assert_uint_eq(config.aliases.n, 2);
+        ck_assert_str_eq(aliases_find(&config.aliases, "lab-nic")->selector.address, "0000:02:00.0");
+        ck_assert_str_eq(aliases_find(&config.aliases, "disk_1.a")->selector.serial, "test");
+        ck_assert_ptr_null(aliases_find(&config.aliases, "lab"));
+        ck_assert_ptr_null(aliases_find(&config.aliases, ""));
+        check_log("");
+}
+END_TEST
+
+static const char *const wrong_aliases[] = {
+        "[Alias]\nDevice=class=nvme\n",
+        "[Alias a b]\nDevice=class=nvme\n",
+        "[Alias a/b]\nDevice=class=nvme\n",
+        "[Alias 012345678901234567890123456789012]\nDevice=class=nvme\n",
+        "[Alias 0123456789012345678901234567890123456789012345678901]\nDevice=class=nvme\n" /* which inih cuts off */,
+        "[Alias a]\nDevice=\n",
+        "[Alias a]\nDevice=eth0\n",
+        "[Alias a]\nDevice=alias:b\n" /* no loops */,
+        "[Alias a]\nDevice=alias:a\n",
+        "[Alias a]\nDevice=class=nvme alias:b\n",
+};
+
+START_TEST(a_wrong_alias_makes_all_of_it_void) {
+        set("", "[Alias right]\nDevice=class=nvme\n");
+        set("10.conf", wrong_aliases[_i]);
+        ck_assert_int_eq(config_load(&config, path), -EINVAL);
+        ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
+        check_log("10.conf: [Alias");
+}
+END_TEST
+
+START_TEST(there_are_64_aliases_at_most) {
+        char text[(ALIASES_MAX + 1) * 40] = "";
+
+        for (unsigned i = 0; i < ALIASES_MAX; i++)
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), "[Alias a%u]\nDevice=class=nvme\n", i);
+        set("", text);
+        ck_assert_int_eq(config_load(&config, path), 0);
+        ck_assert_uint_eq(config.aliases.n, ALIASES_MAX);
+        set("10.conf", "[Alias a7]\nDevice=class=gpu\n");
+        ck_assert_int_eq(config_load(&config, path), 0);
+        config = untouched;
+        set("20.conf", "[Alias a64]\nDevice=class=gpu\n");
         ck_assert_int_eq(config_load(&config, path), -EINVAL);
         ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
 }
@@ -418,6 +472,9 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, resets_have_rules_for_all_and_for_some);
         tcase_add_loop_test(tcase, a_wrong_reset_makes_all_of_it_void, 0, N_ELEMENTS(wrong_resets));
         tcase_add_test(tcase, more_resets_than_there_is_room_for_make_all_of_it_void);
+        tcase_add_test(tcase, aliases_are_names_for_selectors_and_the_last_word_counts);
+        tcase_add_loop_test(tcase, a_wrong_alias_makes_all_of_it_void, 0, N_ELEMENTS(wrong_aliases));
+        tcase_add_test(tcase, there_are_64_aliases_at_most);
         tcase_add_test(tcase, drop_ins_come_after_the_file_in_order_of_name);
         tcase_add_test(tcase, drop_ins_need_no_file);
         tcase_add_test(tcase, what_is_no_drop_in_is_passed_over);

@@ -132,6 +132,8 @@ static const struct {
         { "[Other]\nMatch=class=nvme\n", "a.hook:2: unknown key Match in section [Other]", true },
         { "[Hook]\nMacth=class=nvme\nExec=" PROGRAM "\n", "a.hook:2: unknown key Macth", true },
         { "[Hook]\nMatch=class=nmve\nExec=" PROGRAM "\n", "a.hook:2: Match=class=nmve is not one selector", true },
+        { "[Hook]\nMatch=serial:test\nExec=" PROGRAM "\n", "a.hook:2: Match=serial:test is not one selector", true },
+        { "[Hook]\nMatch=alias:test\nExec=" PROGRAM "\n", "a.hook:2: Match=alias:test is not one selector", true },
         { "[Hook]\nMatch=\nExec=" PROGRAM "\n", "a.hook:2: Match= is not", true },
         { RIGHT "Match=class=network\n", "a.hook:4: Match=", true },
         { RIGHT "Match=class=network\nMatch=class=network\n", "a.hook:4: Match=", true },

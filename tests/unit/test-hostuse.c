@@ -171,7 +171,6 @@ START_TEST(functions_on_host_drivers_would_go_with_the_driver) {
         TreePci vf = { .address = "0000:02:10.0", .physfn = NIC, .group = 30, .numa_node = -1 };
 
         ck_assert_int_ge(tree_add_pci(tree, &vf), 0);
-        put_link("sys/devices/pci0000:00/" NIC "/virtfn0", "../0000:02:10.0");
         ck_assert_str_eq(uses_of(NIC), "");
         ck_assert_int_ge(tree_set_driver(tree, "0000:02:10.0", "vfio-pci"), 0);
         ck_assert_str_eq(uses_of(NIC), "");

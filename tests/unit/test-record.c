@@ -236,6 +236,40 @@ START_TEST(of_a_device_that_is_as_it_should_be_there_is_nothing_to_keep) {
 }
 END_TEST
 
+/* With a host driver the serial number can be read again. */
+START_TEST(a_serial_is_kept_as_long_as_nobody_could_read_it_again) {
+        static const char *const wrong[] = {
+                "{\"serial\":1}", "{\"serial\":{}}", "{\"serial\":{\"text\":\"a b\",\"instance\":1}}", "{\"serial\":{\"text\":\"\",\"instance\":1}}",
+                "{\"serial\":{\"text\":\"a\"}}", "{\"serial\":{\"text\":\"a\",\"instance\":\"1\"}}", "{\"serial\":{\"text\":\"a\\u0000b\",\"instance\":1}}",
+                "{\"serial\":{\"text\":\"0123456789012345678901234567890123456789012345678901234567890123456789\",\"instance\":1}}",
+        };
+        DeviceRecord record;
+        char *text;
+
+        strcpy(first->names.serial, "52:54:00:12:34:56");
+        first->facts.instance = UINT64_C(1) << 40;
+        ck_assert_int_eq(record_of_device(first, &text), 0);
+        ck_assert_int_eq(record_read_device(text, &record), 0);
+        ck_assert_str_eq(record.serial.text, "52:54:00:12:34:56");
+        ck_assert_uint_eq(record.serial.instance, UINT64_C(1) << 40);
+        free(text);
+
+        /* It is of that device and no other. */
+        serial_give_back(&record.serial, second);
+        ck_assert_str_eq(second->names.serial, "");
+        second->facts.instance = UINT64_C(1) << 40;
+        serial_give_back(&record.serial, second);
+        ck_assert_str_eq(second->names.serial, "52:54:00:12:34:56");
+
+        first->facts.vfio_driver = false;
+        ck_assert_int_eq(record_of_device(first, &text), 0);
+        ck_assert_ptr_null(text);
+
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+                ck_assert_msg(record_read_device(wrong[i], &record) == -EBADMSG, "%s", wrong[i]);
+}
+END_TEST
+
 START_TEST(a_device_is_read_as_it_was_written) {
         DeviceRecord record;
         char *text;
@@ -352,6 +386,7 @@ int main(void) {
                             sizeof(spoils) / sizeof(*spoils));
         tcase_add_test(tcase, what_a_later_version_adds_is_passed_over);
         tcase_add_test(tcase, of_a_device_that_is_as_it_should_be_there_is_nothing_to_keep);
+        tcase_add_test(tcase, a_serial_is_kept_as_long_as_nobody_could_read_it_again);
         tcase_add_test(tcase, a_device_is_read_as_it_was_written);
         tcase_add_test(tcase, an_origin_is_read_as_it_was_written_or_not_at_all);
         srunner_run_all(runner, CK_ENV);

@@ -29,6 +29,16 @@ static void add(const char *id, const char *driver, uint32_t class, uint16_t ven
         device_join(device, group);
 }
 
+static void name(const char *id, const char *path, const char *serial, const char *physfn, int vf_index, int node) {
+        Device *device = device_find(&devices, id);
+
+        snprintf(device->names.path, sizeof(device->names.path), "%s", path);
+        snprintf(device->names.serial, sizeof(device->names.serial), "%s", serial);
+        snprintf(device->physfn, sizeof(device->physfn), "%s", physfn);
+        device->vf_index = vf_index;
+        device->facts.numa_node = node;
+}
+
 static void make_world(void) {
         devices = (DeviceList){};
         groups = (GroupList){};
@@ -39,6 +49,9 @@ static void make_world(void) {
         add("0000:03:00.0", "vfio-pci", 0x010802, 0x1b36, 0x0010, 14, 0);
         add("0000:04:00.1", "e1000e", 0x020000, 0x8086, 0x10ca, 15, 1);
         add("10000:e1:1f.7", "nvme", 0x010802, 0x8086, 0x0a54, 2147483647, 0);
+        name("0000:06:0d.0", "pci-0000:00:1e.0/0d.0", "", "", -1, -1);
+        name("0000:03:00.0", "pci-0000:00:0a.0/00.0", "S3X9NX0M.1+2-3_", "", -1, 1);
+        name("0000:04:00.1", "pci-0000:00:0b.0/00.1+2", "52:54:00:12:34:56", "0000:03:00.0", 12, 0);
 }
 
 static void end_world(void) {
@@ -110,6 +123,37 @@ static const struct {
         { "class=nvme vendor=8086 driver=vfio-pci", "" },
         { "group:26 06:0d.0", "1" },
         { "group:14 06:0d.0", "" },
+        { "path:pci-0000:00:1e.0/0d.0", "1" },
+        { "path:pci-0000:00:1e.0/0d.1", "" },
+        { "path:pci-0000:00:1e.0", "" },
+        { "path:pci-0000:00:0b.0/00.1+2", "3" },
+        { "path:pci-0000:00:0b.0/00.1", "" },
+        { "path:pci-0000:00:1e.0/0d.0 vendor=1234", "1" },
+        { "path:pci-0000:00:1e.0/0d.0 vendor=8086", "" },
+        { "serial:S3X9NX0M.1+2-3_", "2" },
+        { "serial:s3x9nx0m.1+2-3_", "2" },
+        { "serial:S3X9NX0M", "" },
+        { "serial:52:54:00:12:34:56", "3" },
+        { "serial:52:54:00:12:34:56 is-vf=no", "" },
+        { "alias:lab-nic", "01234" }, /* it is for whoever knows the aliases */
+        { "alias:lab-nic class=nvme", "24" },
+        { "pf=0000:03:00.0", "3" },
+        { "pf=03:00.0", "3" },
+        { "pf=0000:04:00.1", "" },
+        { "pf=pci-0000:00:0a.0/00.0", "3" },
+        { "pf=pci-0000:00:1e.0/0d.0", "" },
+        { "pf=eth0", "" }, /* likewise */
+        { "pf=03:00.0 vf=12", "3" },
+        { "pf=03:00.0 vf=1", "" },
+        { "vf=12", "3" },
+        { "vf=012", "3" },
+        { "vf=0", "" },
+        { "vf=65535", "" },
+        { "numa=0", "034" },
+        { "numa=1", "2" },
+        { "numa=none", "1" },
+        { "numa=2", "" },
+        { "class=nvme numa=1", "2" },
 };
 
 START_TEST(a_selector_matches_what_it_says) {
@@ -132,6 +176,13 @@ static const char *const bad[] = {
         "driver", "driver=", "is-vf", "is-vf=", "is-vf=1", "is-vf=YES", "is-vf=yesyes", "is-vf=true", "is-vf=ye",
         "%s", "%n", "%s%s%s%s%n", "%", "*", "all", "../..", "0000:06:0d.0/../x", "\x01", "\xff\xfe", "\xc3\xa4", "\x80:\x80\x80.0",
         "colour=red", "=", "==", "=yes", "vendor==8086", "VENDOR=8086", "class=nvme,vendor=8086",
+        "path", "path:", "path:0000:00:1e.0", "path:pci-", "path:pci-g", "path:pci-0000:00:1e.0/0D.0", "path:pci-0000:00:1e.0/0d.0\n", "path=pci-0000:00:1e.0",
+        "path:pci-0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0",
+        "serial", "serial:", "serial:a/b", "serial:a=b", "serial:a,b", "serial:\xc3\xa4", "serial:%n\x01", "serial=test",
+        "serial:0123456789012345678901234567890123456789012345678901234567890123",
+        "alias", "alias:", "alias:a/b", "alias:a:b", "alias:.x", "alias:..", "alias:0123456789012345678901234567890123", "alias:\xff", "alias=x",
+        "pf", "pf=", "pf=.", "pf=..", "pf=../..", "pf=a/b", "pf=a:b", "pf=sixteen-letters.", "pf=pci-", "pf=pci-xyz", "pf=0000:03:00.8", "pf=\xc3\xa4",
+        "vf", "vf=", "vf=-1", "vf=+1", "vf=0x1", "vf=65536", "vf=123456", "vf=1a", "numa", "numa=", "numa=-1", "numa=x", "numa=None", "numa=65536",
         "class=nvme rubbish", "rubbish class=nvme", "class=nvme vendor=", "0000:06:0d.0 0000:06:0d.8",
 };
 
@@ -149,8 +200,30 @@ END_TEST
 static const char *const twice[] = {
         "0000:06:0d.0 0000:03:00.0", "06:0d.0 06:0d.0", "group:26 group:14", "group:26 group=26", "class=nvme class=gpu", "class=nvme class=00",
         "vendor=8086 vendor=1234", "vendor=0 vendor=8086", "device=10ca device=0010", "driver=none driver=nvme", "is-vf=yes is-vf=no",
-        "vendor=8086 class=nvme vendor=8086",
+        "vendor=8086 class=nvme vendor=8086", "path:pci-0 path:pci-0", "serial:a serial:b", "alias:a alias:b", "pf=03:00.0 pf=eth0", "pf=eth0 pf=eth0",
+        "vf=1 vf=2", "numa=1 numa=1", "numa=none numa=1",
 };
+
+static const struct {
+        const char *text;
+        bool lasting;
+} lastings[] = {
+        { "path:pci-0000:00:1e.0/0d.0", true },
+        { "pf=03:00.0 vf=3 numa=0 is-vf=yes", true },
+        { "pf=pci-0000:00:0a.0/00.0", true },
+        { "serial:test", false },
+        { "alias:test", false },
+        { "pf=eth0", false },
+        { "class=nvme serial:test", false },
+};
+
+START_TEST(what_comes_and_goes_is_known_as_such) {
+        Selector selector;
+
+        ck_assert_int_eq(selector_parse(&selector, lastings[_i].text), 0);
+        ck_assert_int_eq(selector_is_lasting(&selector), lastings[_i].lasting);
+}
+END_TEST
 
 START_TEST(a_term_that_is_there_twice_is_refused) {
         Selector selector;
@@ -244,6 +317,7 @@ int main(void) {
         tcase_add_test(tcase, a_huge_selector_is_refused);
         tcase_add_test(tcase, a_drivers_name_has_63_characters_at_most);
         tcase_add_loop_test(tcase, only_one_term_alone_means_a_group_or_an_address, 0, N_ELEMENTS(kinds));
+        tcase_add_loop_test(tcase, what_comes_and_goes_is_known_as_such, 0, N_ELEMENTS(lastings));
         tcase_add_test(tcase, an_address_is_kept_as_the_kernel_writes_it);
         srunner_run_all(runner, CK_ENV);
         n = srunner_ntests_failed(runner);

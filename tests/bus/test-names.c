@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Names that survive a new card, and requests that do not land on another device that has come to the same address. */
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NVME     "0000:03:00.0"
+#define EDU      "0000:01:00.0"
+#define HOST     "0000:02:00.0"
+#define SHARED   "0000:06:0d.0"
+#define NIC_PATH "sys/devices/pci0000:00/" HOST "/"
+#define MAC      "52:54:00:12:34:56"
+
+static World *world;
+
+/* A card with virtual functions behind a bridge, and two interfaces with addresses. */
+static int build(Tree *tree) {
+        static const TreePci bridge = { .address = "0000:00:1c.0", .class = 0x060400, .vendor = 0x1b36, .group = -1, .numa_node = -1 };
+        TreePci card = { .address = "0000:07:00.0", .parent = bridge.address, .driver = "igb", .class = 0x020000, .vendor = 0x8086,
+                         .device = 0x10c9, .group = 60, .numa_node = 1 };
+        int r;
+
+        r = tree_add_document(tree);
+        if (r == 0)
+                r = tree_add_pci(tree, &bridge);
+        if (r == 0)
+                r = tree_add_pci(tree, &card);
+        for (int i = 0; r == 0 && i < 4; i++) {
+                char address[32];
+
+                snprintf(address, sizeof(address), "0000:0%d:10.%d", 7 + i / 2, i % 2 * 4);
+                card = (TreePci) { .address = address, .parent = bridge.address, .driver = "vfio-pci", .physfn = "0000:07:00.0", .class = 0x020000,
+                                   .vendor = 0x8086, .device = 0x10ca, .group = 61 + i, .numa_node = 1 };
+                r = tree_add_pci(tree, &card);
+        }
+        if (r == 0)
+                r = tree_write(tree, NIC_PATH "net/eth0/address", MAC "\n");
+        if (r == 0)
+                r = tree_write(tree, NIC_PATH "net/eth0/addr_assign_type", "0\n");
+        if (r == 0)
+                r = tree_write(tree, "sys/class/net/enp7s0/x", "\n");
+        if (r == 0 && symlinkat("../../../0000:07:00.0", AT_FDCWD, strcat(strcpy((char[256]) {}, tree_root(tree)), "/sys/class/net/enp7s0/device")) < 0)
+                r = -1;
+        return r;
+}
+
+static const char aliases[] = "[Alias lab-nic]\nDevice=serial:" MAC "\n[Alias vf-two]\nDevice=pf=enp7s0 vf=2\n"
+                              "[Alias disk]\nDevice=path:pci-0000:03:00.0\n[Alias edus]\nDevice=device=11e8\n";
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .config = aliases, .keep = true });
+}
+
+static void end_world(void) {
+        world = world_stop(world);
+}
+
+static const char *device_property(const char *address, const char *name) {
+        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
+}
+
+/* The address of the one device that the selector names, or the refusal. */
+static const char *device_of(const char *selector) {
+        const char *path = ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "GetDevice", "s", selector);
+
+        return path[0] == '/' ? ask_property(world->bus, path, VFB_INTERFACE_DEVICE, "Id") : path;
+}
+
+START_TEST(selectors_name_devices) {
+        static const struct {
+                const char *selector, *answer;
+        } cases[] = {
+                { "path:pci-0000:00:1e.0/0d.1", "0000:06:0d.1" },
+                { "path:pci-0000:00:1c.0/00.0", "0000:07:00.0" },
+                { "path:pci-0000:00:1c.0/10.4+1", "0000:08:10.4" },
+                { "path:pci-0000:00:1c.0/10.4", "0000:07:10.4" },
+                { "path:pci-0000:00:1c.0/11.0", REFUSED("NoSuchDevice") },
+                { "serial:" MAC, HOST },
+                { "serial:" MAC " class=nvme", REFUSED("NoSuchDevice") },
+                { "serial:other", REFUSED("NoSuchDevice") },
+                { "alias:lab-nic", HOST },
+                { "alias:lab-nic class=network", HOST },
+                { "alias:lab-nic class=nvme", REFUSED("NoSuchDevice") },
+                { "alias:vf-two", "0000:08:10.0" },
+                { "alias:disk", NVME },
+                { "alias:edus", REFUSED("AmbiguousSelector") },
+                { "alias:edus numa=0", EDU },
+                { "alias:unheard-of", REFUSED("NoSuchDevice") },
+                { "pf=07:00.0 vf=0", "0000:07:10.0" },
+                { "pf=enp7s0 vf=1", "0000:07:10.4" },
+                { "pf=pci-0000:00:1c.0/00.0 vf=3", "0000:08:10.4" },
+                { "pf=eth9 vf=1", REFUSED("NoSuchDevice") },
+                { "pf=07:00.0", REFUSED("AmbiguousSelector") },
+                { "numa=1 class=nvme", NVME },
+                { "numa=none class=display", "0000:00:02.0" },
+                { "serial:a b", REFUSED("InvalidSelector") },
+                /* as ever */
+                { "0000:03:00.0", NVME },
+                { "03:00.0", NVME },
+                { "class=nvme", NVME },
+                { "vendor=8086 device=10d3", HOST },
+                { "driver=e1000e", HOST },
+                { "is-vf=yes", REFUSED("AmbiguousSelector") },
+                { "group:14", NVME },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                ck_assert_msg(strcmp(device_of(cases[i].selector), cases[i].answer) == 0, "%s: %s", cases[i].selector,
+                              device_of(cases[i].selector));
+        ck_assert_str_eq(device_property(HOST, "PersistentIds"), "[path:pci-0000:02:00.0 serial:" MAC " alias:lab-nic]");
+        ck_assert_str_eq(device_property(NVME, "PersistentIds"), "[path:pci-0000:03:00.0 alias:disk]");
+        ck_assert_str_eq(device_property("0000:08:10.0", "PersistentIds"), "[path:pci-0000:00:1c.0/10.0+1 alias:vf-two]");
+        grant_free(must_acquire(world->bus, "alias:disk,path:pci-0000:01:00.0"));
+}
+END_TEST
+
+/* What only the host's driver tells is known after it has gone, to the next service as well, and of no other device. */
+START_TEST(serial_is_remembered_for_its_device_only) {
+        char path[PATH_MAX];
+        TreePci card = { .address = HOST, .driver = "vfio-pci", .reset_methods = "flr", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3,
+                         .subsystem_vendor = 0x8086, .group = 13, .numa_node = 0 };
+
+        ck_assert_str_eq(ask(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        snprintf(path, sizeof(path), "%s/" NIC_PATH "net/eth0/address", tree_root(world->tree));
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_str_eq(device_property(HOST, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_of("alias:lab-nic"), HOST);
+        grant_free(must_acquire(world->bus, "serial:" MAC));
+
+        world_crash_daemon(world);
+        ck_assert_str_eq(device_of("serial:" MAC), HOST);
+
+        /* Its twin in the same place, while nobody looked */
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_remove(world->tree, HOST), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        world_start_daemon(world);
+        ck_assert_str_eq(device_property(HOST, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_of("serial:" MAC), REFUSED("NoSuchDevice"));
+        ck_assert_str_eq(device_property(HOST, "PersistentIds"), "[path:pci-0000:02:00.0]");
+}
+END_TEST
+
+START_TEST(names_that_come_later_are_told) {
+        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" NVME "/nvme/nvme0/serial", "S3X9  \n"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" NVME "/nvme/nvme0/state", "live\n"), 0);
+        ck_assert_str_eq(device_of("serial:s3x9"), REFUSED("NoSuchDevice")); /* it is not on a host driver */
+        ck_assert_int_ge(tree_set_driver(world->tree, NVME, "nvme"), 0);
+        udev_send(world, "bind", NVME);
+        WAIT_FOR(world, world_signals(world, "serial:S3X9") > 0);
+        ck_assert_str_eq(device_of("serial:s3x9"), NVME);
+        ck_assert_str_eq(device_property(NVME, "PersistentIds"), "[path:pci-0000:03:00.0 serial:S3X9 alias:disk]");
+}
+END_TEST
+
+START_TEST(polkit_hears_the_names) {
+        const char *calls;
+
+        grant_free(must_acquire(world->bus, "alias:disk"));
+        calls = ask_at(world->bus, "org.freedesktop.PolicyKit1", "/test", "test.Polkit", "GetCalls", "");
+        ck_assert_ptr_nonnull(strstr(calls, "{device.path pci-0000:03:00.0}"));
+        ck_assert_ptr_nonnull(strstr(calls, "{device.aliases disk}"));
+        ck_assert_ptr_nonnull(strstr(calls, "{device.id " NVME "}"));
+}
+END_TEST
+
+/* A call of any method that polkit is silent about */
+typedef struct Call {
+        bool answered;
+        char text[512];
+        sd_bus_slot *slot;
+} Call;
+
+static int call_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Call *call = userdata;
+
+        call->answered = true;
+        snprintf(call->text, sizeof(call->text), "%s%s", sd_bus_message_is_method_error(m, NULL) ? "!" : "",
+                 sd_bus_message_is_method_error(m, NULL) ? sd_bus_message_get_error(m)->name : ask_dump(m));
+        return 0;
+}
+
+
+static int append_bind(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}t", "", 0, UINT64_C(0));
+}
+
+static int append_flags(sd_bus_message *m) {
+        return sd_bus_message_append(m, "t", UINT64_C(0));
+}
+
+static int append_quarantine(sd_bus_message *m) {
+        return sd_bus_message_append(m, "st", "for a look", UINT64_C(0));
+}
+
+static int append_wants(sd_bus_message *m) {
+        return sd_bus_message_append(m, "a(sa{sv})a{sv}", 1, HOST, 0, 0);
+}
+
+static int append_acquire(sd_bus_message *m) {
+        int r = append_wants(m);
+
+        return r < 0 ? r : append_flags(m);
+}
+
+static const struct {
+        const char *method;
+        int (*append)(sd_bus_message *m);
+        const char *answer; /* begins with it */
+} calls[] = {
+        { "Acquire", append_acquire, REFUSED("DeviceGone") },
+        { "Explain", append_wants, "no [(DeviceGone error " },
+        { "Bind", append_bind, REFUSED("DeviceGone") },
+        { "Restore", append_flags, REFUSED("DeviceGone") },
+        { "Quarantine", append_quarantine, REFUSED("DeviceGone") },
+        { "Unquarantine", append_flags, REFUSED("DeviceGone") },
+};
+
+/* Of the same make. The service has heard of it, or finds it at the second look. */
+static void replace(const char *address, bool told) {
+        TreePci card = { .address = address, .driver = "vfio-pci", .reset_methods = "flr", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3,
+                         .subsystem_vendor = 0x8086, .group = 13, .numa_node = 0 };
+
+        ck_assert_int_ge(tree_remove(world->tree, address), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        if (!told)
+                return;
+
+        udev_send(world, "remove", address);
+        WAIT_FOR(world, world_signals(world, "DeviceRemoved") == 1);
+        WAIT_FOR(world, world_signals(world, "DeviceNew") == 1);
+}
+
+static void check_call_misses(const char *method, int (*append)(sd_bus_message *m), const char *answer, bool told) {
+        bool manager = append == append_acquire || append == append_wants;
+        sd_bus_message *m = NULL;
+        Call call = {};
+
+        polkit_set(world, "SetAnswer", "s", "silent");
+        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, manager ? VFB_PATH : device_path(HOST),
+                                                        manager ? VFB_INTERFACE_MANAGER : VFB_INTERFACE_DEVICE, method), 0);
+        ck_assert_int_ge(append(m), 0);
+        ck_assert_int_ge(sd_bus_call_async(world->bus, &call.slot, m, call_on_answer, &call, 0), 0);
+        sd_bus_message_unref(m);
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+
+        replace(HOST, told);
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, call.answered);
+        ck_assert_msg(strncmp(call.text, answer, strlen(answer)) == 0, "%s: %s", method, call.text);
+        sd_bus_slot_unref(call.slot);
+}
+
+/* The one that came has nothing of what was meant for the other. */
+static void check_untouched(void) {
+        check_nothing_held(world);
+        ck_assert_uint_eq(vfio_called(world, " open "), 0);
+        ck_assert_str_eq(device_property(HOST, "Availability"), "available");
+        ck_assert_str_eq(device_property(HOST, "RestoreDriver"), "");
+}
+
+START_TEST(what_waits_for_polkit_does_not_land_on_another_device) {
+        if (strcmp(calls[_i].method, "Restore") == 0)
+                ck_assert_str_eq(ask(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        check_call_misses(calls[_i].method, calls[_i].append, calls[_i].answer, true);
+        check_untouched();
+}
+END_TEST
+
+/* The kernel has replaced it, and the word of that is still on its way. */
+START_TEST(twin_that_nobody_has_told_of_is_another_device) {
+        check_call_misses("Acquire", append_acquire, REFUSED("DeviceGone"), false);
+        check_untouched();
+}
+END_TEST
+
+START_TEST(claim_does_not_land_on_another_device) {
+        const char *token;
+        sd_bus *other = world_connect(world, OTHER);
+        Grant *grant;
+        sd_bus_message *m = NULL;
+        char devices[256];
+        Call call = {};
+
+        ck_assert_int_ge(tree_set_driver(world->tree, HOST, "vfio-pci"), 0);
+        udev_send(world, "bind", HOST);
+        WAIT_FOR(world, strcmp(device_property(HOST, "Availability"), "available") == 0);
+        grant = must_acquire(world->bus, HOST "," EDU);
+        token = ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Offer", "a{sv}", 1, "uid", "u", OTHER);
+        ck_assert_uint_eq(strlen(token), 32);
+
+        polkit_set(world, "SetAnswer", "s", "silent");
+        ck_assert_int_ge(sd_bus_message_new_method_call(other, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim"), 0);
+        ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0)), 0);
+        ck_assert_int_ge(sd_bus_call_async(other, &call.slot, m, call_on_answer, &call, 0), 0);
+        sd_bus_message_unref(m);
+        sd_bus_flush(other);
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        replace(HOST, true);
+        polkit_set(world, "SetAnswer", "s", "yes");
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, sd_bus_process(other, NULL) >= 0 && call.answered);
+        ck_assert_str_eq(call.text, REFUSED("DeviceGone"));
+
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        snprintf(devices, sizeof(devices), "[%s]", device_path(EDU));
+        ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Devices"), devices);
+        sd_bus_slot_unref(call.slot);
+        sd_bus_flush_close_unref(other);
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("names");
+        TCase *tcase = tcase_create("names");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        tcase_add_test(tcase, selectors_name_devices);
+        tcase_add_test(tcase, serial_is_remembered_for_its_device_only);
+        tcase_add_test(tcase, polkit_hears_the_names);
+        tcase_add_test(tcase, twin_that_nobody_has_told_of_is_another_device);
+        if (world_is_root()) {
+                tcase_add_test(tcase, names_that_come_later_are_told);
+                tcase_add_loop_test(tcase, what_waits_for_polkit_does_not_land_on_another_device, 0, sizeof(calls) / sizeof(calls[0]));
+                tcase_add_test(tcase, claim_does_not_land_on_another_device);
+        }
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
