@@ -20,7 +20,7 @@ static const struct {
 };
 
 const char *kind_of_path(const char *path, char **ret_id) {
-        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, ret_id) > 0)
+        if (device_id_of_path(path, ret_id) > 0)
                 return "device";
         if (sd_bus_path_decode_many(path, GROUP_TEMPLATE, ret_id) > 0)
                 return "group";

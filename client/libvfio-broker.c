@@ -146,7 +146,7 @@ static int connection_on_device_gone(sd_bus_message *m, void *userdata, sd_bus_e
                 return 0;
         if (sd_bus_message_read(m, "os", &path, &cause) < 0)
                 return 0;
-        if (sd_bus_path_decode_many(path, DEVICE_TEMPLATE, &device_id) <= 0)
+        if (device_id_of_path(path, &device_id) <= 0)
                 return 0;
 
         lease = find_lease(connection, sd_bus_message_get_path(m));

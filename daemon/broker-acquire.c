@@ -434,7 +434,7 @@ static int task_plan_places(Task *task) {
                 if (!lease->devices[at].device)
                         return VFB_ERROR_DEVICE_GONE;
 
-                strcpy(planned->address, lease->devices[at].id);
+                plan_device(planned, lease->devices[at].device, /* opens_first= */ false);
                 strcpy(planned->token, lease->devices[at].token);
                 planned->group = lease->devices[at].group;
                 plan->n_devices++;

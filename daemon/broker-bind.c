@@ -13,8 +13,9 @@ const char *broker_restore_driver(const Device *device) {
         return device->origin && !origin_is_of_functions(device->origin) ? device->origin->driver : "";
 }
 
-static bool is_bridge(const Device *device) {
-        return device->facts.class >> 8 == 0x0604;
+/* Bridges, and on other buses drivers are not this version's to change. */
+static bool is_never_bound(const Device *device) {
+        return device->facts.class >> 8 == 0x0604 || device->facts.kind != DEVICE_KIND_PCI;
 }
 
 unsigned broker_bind_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]) {
@@ -90,17 +91,52 @@ static int find_companions(const Device *device, const Device *const *scope, uns
         return 0;
 }
 
-static int find_bridge(const Device *device, Findings *findings) {
+int broker_fix_driver(const Device *device, Finding *finding) {
+        const char *kind = device_kind_name(device->facts.kind), *name = device_bus_name(device);
+
+        switch (device->facts.kind) {
+        case DEVICE_KIND_PCI:
+                return finding_set_fix(finding, "bind it: vfio-broker bind %s", name);
+        case DEVICE_KIND_PLATFORM:
+        case DEVICE_KIND_FSL_MC:
+        case DEVICE_KIND_CDX:
+                return finding_set_fix(finding,
+                                       "bind it by hand: echo vfio-%s >/sys/bus/%s/devices/%s/driver_override; "
+                                       "echo %s >/sys/bus/%s/drivers_probe", kind, kind, name, name, kind);
+        case DEVICE_KIND_MDEV:
+        case DEVICE_KIND_AP:
+        case DEVICE_KIND_CCW:
+        case _DEVICE_KIND_MAX:
+                break;
+        }
+        return finding_set_fix(finding, "it has no driver_override: load the VFIO driver that its parent's driver comes with");
+}
+
+static int find_other_bus(const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, device_id(device),
+                               "%s is of kind %s, and only the drivers of PCI functions are changed", device_id(device),
+                               device_kind_name(device->facts.kind));
+        return r < 0 ? r : broker_fix_driver(device, finding);
+}
+
+static int find_never_bound(const Device *device, Findings *findings) {
+        if (device->facts.kind != DEVICE_KIND_PCI)
+                return find_other_bus(device, findings);
         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                   "%s is a bridge, which no VFIO driver takes", device_id(device));
 }
 
 /* What stands in the way of a change of the device's driver, for anybody. */
 static int find_in_the_way(const Device *device, Findings *findings) {
+        if (device->facts.kind != DEVICE_KIND_PCI)
+                return find_other_bus(device, findings);
         if (!device->group)
                 return broker_find_no_group(device, findings);
-        if (is_bridge(device))
-                return find_bridge(device, findings);
+        if (is_never_bound(device))
+                return find_never_bound(device, findings);
         return broker_find_taken(device, findings);
 }
 
@@ -111,7 +147,7 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         int r;
 
         for (unsigned i = 0; i < n; i++) {
-                r = is_bridge(scope[i]) ? find_bridge(scope[i], findings)
+                r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
                                         : broker_find_host_uses(broker, scope[i], device_id(device), findings);
                 if (r < 0)
                         return r;
@@ -161,7 +197,7 @@ int broker_find_move(Broker *broker, const Device *device, BrokerCompanions comp
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
                         continue;
-                r = is_bridge(scope[i]) ? find_bridge(scope[i], findings)
+                r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
                                         : broker_find_host_uses(broker, scope[i], device_id(device), findings);
                 if (r >= 0)
                         r = choose_driver(broker, scope[i], "", driver, findings);

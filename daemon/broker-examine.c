@@ -121,7 +121,7 @@ static int find_driver(const Device *device, Findings *findings) {
 
         snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
         snprintf(finding->driver, sizeof(finding->driver), "%s", driver);
-        return finding_set_fix(finding, "bind it: vfio-broker bind %s", device_id(device));
+        return broker_fix_driver(device, finding);
 }
 
 /* Every device of the group, but @asking for itself, that is in the host's hands. */
@@ -317,7 +317,7 @@ static int find_about_target(Broker *broker, const BrokerRequest *request, unsig
                         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                                   "%s is wanted twice", device_id(device));
 
-        if (request->bind && device->group)
+        if (request->bind && device->group && device->facts.kind == DEVICE_KIND_PCI)
                 r = broker_find_way(broker, device, request->companions, findings);
         else
                 r = broker_device_findings(device, findings);

@@ -15,7 +15,6 @@
 #include <time.h>
 
 #include "broker-internal.h"
-#include "kernel/scan.h"
 #include "kernel/uevent.h"
 #include "log.h"
 
@@ -51,7 +50,7 @@ void broker_lose_device(Broker *broker, Device *device, const char *cause, bool 
 }
 
 bool broker_device_is_locked(Broker *broker, const Device *device) {
-        return device->moving || (device->leaving && scan_pci_is_leaving(broker->sys_fd, device_id(device)));
+        return device->moving || (device->leaving && broker_device_is_let_go(broker, device));
 }
 
 static void describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
@@ -162,16 +161,15 @@ void broker_let_leave(Broker *broker, Device *device, bool leaves) {
 static int broker_on_leaving(Broker *broker, Device *device) {
         DeviceFacts facts = device->facts;
 
-        if (device->moving || !scan_pci_is_leaving(broker->sys_fd, device_id(device)))
+        if (device->moving || !broker_device_is_let_go(broker, device))
                 return 0; /* what comes of it is told by itself */
 
         facts.vfio_driver = false;
         return broker_update(broker, device, &facts, device->group ? (int) device->group->number : -1);
 }
 
-static bool broker_skip_locked(const char *address, uint64_t instance, void *userdata) {
-        Broker *broker = userdata;
-        Device *device = device_find(&broker->devices, address);
+bool broker_skip_locked(Broker *broker, const char *id, uint64_t instance) {
+        Device *device = device_find(&broker->devices, id);
 
         if (!device || device->facts.instance != instance || !broker_device_is_locked(broker, device))
                 return false;
@@ -188,9 +186,9 @@ static int broker_rescan(Broker *broker) {
 
         broker_look_at_iommu(broker);
         broker->scanning = true;
-        r = scan_pci_all(broker->sys_fd, broker_skip_locked, broker_on_found, broker);
+        r = broker_scan_all(broker);
         broker->scanning = false;
-        if (r < 0 && r != -ENOENT)
+        if (r < 0)
                 return r;
 
         for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
@@ -205,9 +203,8 @@ static int broker_rescan(Broker *broker) {
 /* Whoever was there may have gone long ago, and this be about the one before. */
 static int broker_on_gone(Broker *broker, const char *address) {
         Device *device = device_find(&broker->devices, address);
-        uint64_t instance;
 
-        if (device && (scan_pci_instance(broker->sys_fd, address, &instance) < 0 || instance != device->facts.instance))
+        if (device && broker_device_has_come_anew(broker, device))
                 broker_remove(broker, device);
         return broker_refresh(broker, address);
 }

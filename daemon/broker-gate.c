@@ -141,7 +141,7 @@ static void task_plan_companions(Task *task) {
                                 continue;
                         }
 
-                        strcpy(plan->devices[plan->n_devices].address, device_id(device));
+                        plan_device(&plan->devices[plan->n_devices], device, /* opens_first= */ true);
                         plan->devices[plan->n_devices++].group = i;
                 }
 }

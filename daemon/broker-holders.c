@@ -108,8 +108,9 @@ static unsigned list_suspects(const Broker *broker, const Subject *subject, bool
         /* Of one whose driver is being changed nothing can be read without waiting for that: it is left out, and so
          * nothing is concluded from what the others are. Who has its group is found all the same. */
         TAILQ_FOREACH(device, &broker->devices.queue, all)
-                if (device->facts.vfio_driver && !device->moving && subject_has(subject, device) == ours)
-                        snprintf(ret[n++], sizeof(*ret), "%s", device_id(device));
+                if (device->facts.kind == DEVICE_KIND_PCI && device->facts.vfio_driver && !device->moving &&
+                    subject_has(subject, device) == ours)
+                        snprintf(ret[n++], sizeof(*ret), "%.*s", (int) sizeof(*ret) - 1, device_id(device));
         return n;
 }
 

@@ -143,13 +143,26 @@ int broker_change_hands(Task *task, int *ret_lifeline);
 void broker_tell_claimed(Lease *lease);
 Claim *claim_free(Claim *claim);
 
+/* @opens_first: nobody has it open, so that it may be reset. */
+void plan_device(VfioDevicePlan *planned, const Device *device, bool opens_first);
+
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
 
-typedef struct PciFacts PciFacts;
+/* What /sys says of it: all of it, or what may change while it stays the same. -ENODEV: it is not there, or none of ours.
+ * -EBADMSG: that makes no sense. */
+int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts *ret, int *ret_group);
+int broker_scan_all(Broker *broker);
 
-/* A device of the scan's; of one that is there already; and of one that has gone. */
-int broker_on_found(const PciFacts *pci, void *broker);
+/* It has gone, or another one has its id. Waits for nothing, and so does the next. */
+bool broker_device_has_come_anew(Broker *broker, const Device *device);
+bool broker_device_is_let_go(Broker *broker, const Device *device); /* by its driver, which waits for somebody */
+
+/* The scan comes to one that must not be read, and which is there still. */
+bool broker_skip_locked(Broker *broker, const char *id, uint64_t instance);
+
+/* What a scan has found; of one that is there already; and one that has gone. */
+int broker_on_found(Broker *broker, const DeviceFacts *facts, int group);
 int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group);
 void broker_remove(Broker *broker, Device *device);
 
@@ -379,6 +392,9 @@ void broker_drop_origin(Broker *broker, Device *device);
 
 /* What an earlier daemon has left on its way. */
 void broker_resume_bindings(Broker *broker);
+
+/* How it comes to a VFIO driver. */
+int broker_fix_driver(const Device *device, Finding *finding);
 
 /* Whether the driver of one of its devices is being changed. */
 bool broker_group_is_moving(const Group *group);

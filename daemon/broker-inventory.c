@@ -12,31 +12,6 @@
 #include "kernel/sysfs.h"
 #include "log.h"
 
-static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
-        _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
-        _Static_assert(PCI_ADDRESS_MAX == DEVICE_ID_MAX, "one of them has grown");
-        DeviceFacts facts = {
-                .class = pci->class,
-                .vendor = pci->vendor,
-                .device = pci->device,
-                .subsystem_vendor = pci->subsystem_vendor,
-                .subsystem_device = pci->subsystem_device,
-                .numa_node = pci->numa_node,
-                .vfio_driver = pci->vfio_driver,
-                .n_bars = pci->n_bars,
-        };
-
-        strcpy(facts.id, pci->address);
-        facts.instance = pci->instance;
-        snprintf(facts.driver, sizeof(facts.driver), "%s", pci->driver);
-        snprintf(facts.modalias, sizeof(facts.modalias), "%s", pci->modalias);
-        snprintf(facts.reset_methods, sizeof(facts.reset_methods), "%s", pci->reset_methods);
-        for (unsigned i = 0; i < pci->n_bars; i++)
-                facts.bars[i] = (DeviceBar){ pci->bars[i].index, pci->bars[i].size, pci->bars[i].flags };
-
-        *ret = facts;
-}
-
 /* The same one, and not another of its kind that has come in its place while nobody looked. */
 static bool facts_same_device(const DeviceFacts *a, const DeviceFacts *b) {
         return a->instance == b->instance && a->vendor == b->vendor && a->device == b->device && a->class == b->class &&
@@ -174,50 +149,42 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         return 0;
 }
 
-int broker_on_found(const PciFacts *pci, void *userdata) {
-        Broker *broker = userdata;
-        DeviceFacts facts;
-        Device *device;
+int broker_on_found(Broker *broker, const DeviceFacts *facts, int group) {
+        Device *device = device_find(&broker->devices, facts->id);
 
-        facts_from_pci(&facts, pci);
-
-        device = device_find(&broker->devices, pci->address);
-        if (device && facts_same_device(&device->facts, &facts))
-                return broker_update(broker, device, &facts, pci->group);
+        if (device && facts_same_device(&device->facts, facts))
+                return broker_update(broker, device, facts, group);
 
         if (device)
                 broker_remove(broker, device);
-        return broker_add(broker, &facts, pci->group);
+        return broker_add(broker, facts, group);
 }
 
 /* A device that is known and still the same need not be read in full. */
 static int broker_refresh_known(Broker *broker, Device *device) {
         DeviceFacts facts;
-        PciFacts pci;
-        int r;
+        int group, r;
 
-        r = scan_pci_identity(broker->sys_fd, device_id(device), &pci);
+        r = broker_scan_device(broker, device_id(device), /* in_full= */ false, &facts, &group);
         if (r < 0)
                 return r;
-
-        facts_from_pci(&facts, &pci);
         if (!facts_same_device(&device->facts, &facts))
                 return -ESTALE;
 
         facts_keep(&facts, &device->facts);
-        return broker_update(broker, device, &facts, pci.group);
+        return broker_update(broker, device, &facts, group);
 }
 
 int broker_refresh_moved(Broker *broker, const char *address) {
         Device *device = device_find(&broker->devices, address);
-        PciFacts pci;
-        int r;
+        DeviceFacts facts;
+        int group, r;
 
         r = device ? broker_refresh_known(broker, device) : -ESTALE;
         if (r == -ESTALE) {
-                r = scan_pci(broker->sys_fd, address, &pci);
+                r = broker_scan_device(broker, address, /* in_full= */ true, &facts, &group);
                 if (r == 0)
-                        return broker_on_found(&pci, broker);
+                        return broker_on_found(broker, &facts, group);
         }
         if (r != -ENODEV && r != -EBADMSG)
                 return r;
@@ -244,21 +211,8 @@ void broker_device_physfn(Broker *broker, const Device *device, char ret[DEVICE_
                 ret[0] = '\0';
 }
 
-void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size) {
-        char name[64];
-
-        ret[0] = '\0';
-        if (scan_pci_cdev(broker->sys_fd, device_id(device), name, sizeof(name)) == 0)
-                snprintf(ret, size, "/dev/vfio/devices/%s", name);
-}
-
 bool broker_device_boot_vga(Broker *broker, const Device *device) {
         return device->facts.class >> 16 == 0x03 && scan_pci_boot_vga(broker->sys_fd, device_id(device));
-}
-
-void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {
-        if (scan_pci_syspath(broker->sys_fd, device_id(device), ret, size) < 0)
-                ret[0] = '\0';
 }
 
 void broker_group_type(Broker *broker, const Group *group, char *ret, size_t size) {

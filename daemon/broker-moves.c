@@ -258,7 +258,7 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         const Origin *origin = device->origin;
 
         *plan = (BindPlan){ .sys = binding->broker->sys_fd };
-        strcpy(plan->address, item->id);
+        snprintf(plan->address, sizeof(plan->address), "%.*s", (int) sizeof(plan->address) - 1, item->id);
         if (binding->phase == BINDING_LOOK)
                 return;
         if (binding->phase == BINDING_TO) {

@@ -231,6 +231,12 @@ void task_plan_store(Task *task) {
         strcpy(task->plan.lease, task->lease->id);
 }
 
+void plan_device(VfioDevicePlan *planned, const Device *device, bool opens_first) {
+        strcpy(planned->address, device_id(device));
+        planned->name = (unsigned) (device_bus_name(device) - device_id(device));
+        planned->ask_reset = opens_first && device->facts.kind != DEVICE_KIND_PCI;
+}
+
 void task_plan_devices(Task *task) {
         const Lease *lease = task->lease;
         VfioPlan *plan = &task->plan;
@@ -245,7 +251,7 @@ void task_plan_devices(Task *task) {
                 if (!lease->devices[i].device)
                         continue;
 
-                strcpy(planned->address, lease->devices[i].id);
+                plan_device(planned, lease->devices[i].device, /* opens_first= */ true);
                 strcpy(planned->token, lease->devices[i].token);
                 planned->group = lease->devices[i].group;
                 plan->n_devices++;

@@ -188,7 +188,7 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n);
 int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findings);
 
 typedef struct BrokerFd {
-        char role[48];
+        char role[DEVICE_ID_MAX + 16];
         int fd; /* borrowed */
         const char *attribute; /* "model", "reset", or NULL */
         char value[DEVICE_RESET_MAX];

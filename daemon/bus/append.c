@@ -19,11 +19,23 @@ static void path_encode(char ret[PATH_MAX_BYTES], const char *prefix, const char
                 snprintf(ret, PATH_MAX_BYTES, "%s%s", prefix, encoded + strlen("/x/"));
 }
 
+/* "pci", and "mdev_" and so on: a name on another bus may begin with a letter. */
+static void path_prefix(DeviceKind kind, char ret[64]) {
+        snprintf(ret, 64, VFB_PATH_DEVICE "/%s%s", device_kind_name(kind), kind == DEVICE_KIND_PCI ? "" : "_");
+        for (char *p = ret + strlen(VFB_PATH_DEVICE); *p; p++)
+                if (*p == '-')
+                        *p = '_';
+}
+
 void path_of_device(const Device *device, char ret[PATH_MAX_BYTES]) {
-        if (device)
-                path_encode(ret, VFB_PATH_DEVICE "/pci", device_id(device));
-        else
+        char prefix[64];
+
+        if (device) {
+                path_prefix(device->facts.kind, prefix);
+                path_encode(ret, prefix, device_bus_name(device));
+        } else {
                 strcpy(ret, "/");
+        }
 }
 
 void path_of_group(const Group *group, char ret[PATH_MAX_BYTES]) {
@@ -41,17 +53,22 @@ void path_of_lease(const Lease *lease, char ret[PATH_MAX_BYTES]) {
 }
 
 const Device *device_of_path(const Broker *broker, const char *path) {
-        _cleanup_(freep) char *copy = NULL, *id = NULL;
+        char prefix[64], id[DEVICE_ID_MAX];
 
-        if (strncmp(path, VFB_PATH_DEVICE "/pci", strlen(VFB_PATH_DEVICE "/pci")) != 0)
-                return NULL;
+        for (unsigned kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
+                _cleanup_(freep) char *copy = NULL, *name = NULL;
 
-        if (asprintf(&copy, "/x/%s", path + strlen(VFB_PATH_DEVICE "/pci")) < 0)
-                return NULL;
-        if (sd_bus_path_decode(copy, "/x", &id) <= 0)
-                return NULL;
+                path_prefix(kind, prefix);
+                if (strncmp(path, prefix, strlen(prefix)) != 0)
+                        continue;
+                if (asprintf(&copy, "/x/%s", path + strlen(prefix)) < 0 || sd_bus_path_decode(copy, "/x", &name) <= 0)
+                        return NULL;
 
-        return broker_find_device(broker, id);
+                device_id_make(id, kind, name);
+                return broker_find_device(broker, id);
+        }
+
+        return NULL;
 }
 
 const Group *group_of_path(const Broker *broker, const char *path) {

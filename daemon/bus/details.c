@@ -55,14 +55,15 @@ static int add_names(Ask *ask, Broker *broker, const Device *device) {
         return r;
 }
 
-static int add_identity(Ask *ask, const DeviceFacts *facts) {
+static int add_identity(Ask *ask, const Device *device) {
+        const DeviceFacts *facts = &device->facts;
         int r;
 
         r = ask_add(ask, "device.id", "%s", facts->id);
         if (r >= 0)
-                r = ask_add(ask, "device.kind", "%s", "pci");
+                r = ask_add(ask, "device.kind", "%s", device_kind_name(facts->kind));
         if (r >= 0)
-                r = ask_add(ask, "device.address", "%s", facts->id);
+                r = ask_add(ask, "device.address", "%s", device_bus_name(device));
         if (r >= 0)
                 r = ask_add(ask, "device.vendor", "0x%04x", facts->vendor);
         if (r >= 0)
@@ -85,7 +86,7 @@ int details_of_device(Ask *ask, Server *server, const Device *device) {
         char physfn[DEVICE_ID_MAX] = "";
         int r;
 
-        r = add_identity(ask, &device->facts);
+        r = add_identity(ask, device);
         if (r < 0)
                 return r;
 

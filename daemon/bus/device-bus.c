@@ -34,6 +34,18 @@ static int device_find_object(sd_bus *bus, const char *path, const char *interfa
         return 1;
 }
 
+/* A facet of PCI functions alone. */
+static int device_find_pci(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+                           sd_bus_error *error) {
+        const Device *device = device_of_path(server_broker(userdata), path);
+
+        if (!device || device->facts.kind != DEVICE_KIND_PCI)
+                return 0;
+
+        *ret_found = userdata;
+        return 1;
+}
+
 static int device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         const DeviceList *devices = broker_devices(server_broker(userdata));
         _cleanup_(paths_freep) Paths *paths = NULL;
@@ -122,7 +134,7 @@ static int device_property(sd_bus *bus, const char *path, const char *interface,
         if (strcmp(property, "Generation") == 0)
                 return sd_bus_message_append(m, "t", device->generation);
         if (strcmp(property, "Kind") == 0)
-                return sd_bus_message_append(m, "s", "pci");
+                return sd_bus_message_append(m, "s", device_kind_name(device->facts.kind));
         if (strcmp(property, "Driver") == 0)
                 return sd_bus_message_append(m, "s", device->facts.driver);
         if (strcmp(property, "RestoreDriver") == 0)
@@ -322,7 +334,7 @@ int device_register(Server *server) {
                                        device_find_object, server);
         if (r < 0)
                 return r;
-        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_PCI, pci_vtable, device_find_object,
+        r = sd_bus_add_fallback_vtable(bus, NULL, VFB_PATH_DEVICE, VFB_INTERFACE_PCI, pci_vtable, device_find_pci,
                                        server);
         if (r < 0)
                 return r;

@@ -70,7 +70,7 @@ static int append_sandbox(sd_bus_message *m, const BrokerHook *hook) {
 }
 
 static int append_command(sd_bus_message *m, const BrokerHook *hook) {
-        char group[32], uid[32], lease[64], device[64], reset[64];
+        char group[32], uid[32], lease[64], device[96], reset[64];
 
         snprintf(lease, sizeof(lease), "VFIO_BROKER_LEASE=%s", hook->lease);
         snprintf(device, sizeof(device), "VFIO_BROKER_DEVICE=%s", hook->device);
@@ -83,7 +83,7 @@ static int append_command(sd_bus_message *m, const BrokerHook *hook) {
 
 /* So that what it prints is found with all else about the lease and the device. */
 static int append_fields(sd_bus_message *m, const BrokerHook *hook) {
-        char fields[2][64];
+        char fields[2][96];
         int r;
 
         snprintf(fields[0], sizeof(fields[0]), "VFIO_BROKER_LEASE=%s", hook->lease);
@@ -103,7 +103,7 @@ static int append_fields(sd_bus_message *m, const BrokerHook *hook) {
 }
 
 int hook_unit_append(sd_bus_message *m, const char *name, const BrokerHook *hook) {
-        char description[128];
+        char description[192];
         int r;
 
         snprintf(description, sizeof(description), "Release hook %s of %s", hook->name, hook->device);

@@ -235,7 +235,7 @@ static int manager_property_backends(sd_bus *bus, const char *path, const char *
 
 static int manager_property_kinds(sd_bus *bus, const char *path, const char *interface, const char *property,
                                   sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return append_words(m, "pci");
+        return append_words(m, "pci platform mdev ap ccw fsl-mc cdx");
 }
 
 static int manager_property_tainted(sd_bus *bus, const char *path, const char *interface, const char *property,

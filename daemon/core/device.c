@@ -65,6 +65,49 @@ Device *device_find(const DeviceList *devices, const char *id) {
         return device_of_id(tfind(id, &devices->by_id, compare_ids));
 }
 
+const char *device_kind_name(DeviceKind kind) {
+        static const char *const names[_DEVICE_KIND_MAX] = {
+                [DEVICE_KIND_PCI] = "pci",
+                [DEVICE_KIND_PLATFORM] = "platform",
+                [DEVICE_KIND_MDEV] = "mdev",
+                [DEVICE_KIND_AP] = "ap",
+                [DEVICE_KIND_CCW] = "ccw",
+                [DEVICE_KIND_FSL_MC] = "fsl-mc",
+                [DEVICE_KIND_CDX] = "cdx",
+        };
+
+        return names[kind];
+}
+
+void device_id_make(char ret[DEVICE_ID_MAX], DeviceKind kind, const char *name) {
+        if (kind == DEVICE_KIND_PCI)
+                snprintf(ret, DEVICE_ID_MAX, "%s", name);
+        else
+                snprintf(ret, DEVICE_ID_MAX, "%s:%s", device_kind_name(kind), name);
+}
+
+DeviceKind device_id_split(const char *id, const char **ret_name) {
+        for (unsigned kind = DEVICE_KIND_PCI + 1; kind < _DEVICE_KIND_MAX; kind++) {
+                const char *name = device_kind_name(kind);
+                size_t n = strlen(name);
+
+                if (strncmp(id, name, n) != 0 || id[n] != ':')
+                        continue;
+                *ret_name = id + n + 1;
+                return kind;
+        }
+
+        *ret_name = id;
+        return DEVICE_KIND_PCI;
+}
+
+const char *device_bus_name(const Device *device) {
+        const char *name;
+
+        (void) device_id_split(device_id(device), &name);
+        return name;
+}
+
 void device_join(Device *device, Group *group) {
         if (device->group == group)
                 return;

@@ -17,7 +17,7 @@
 
 #include "cleanup.h"
 
-#define DEVICE_ID_MAX   32
+#define DEVICE_ID_MAX   64 /* "0000:06:0d.0"; on another bus "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" */
 #define DEVICE_BARS_MAX 7
 #define DEVICE_PATH_MAX 96
 #define DEVICE_SERIAL_MAX 64
@@ -35,6 +35,18 @@ typedef struct DeviceList {
         unsigned n;
 } DeviceList;
 
+/* The bus that it is on, as /sys/bus calls it. */
+typedef enum DeviceKind {
+        DEVICE_KIND_PCI,
+        DEVICE_KIND_PLATFORM,
+        DEVICE_KIND_MDEV,
+        DEVICE_KIND_AP,
+        DEVICE_KIND_CCW,
+        DEVICE_KIND_FSL_MC,
+        DEVICE_KIND_CDX,
+        _DEVICE_KIND_MAX,
+} DeviceKind;
+
 typedef struct DeviceBar {
         unsigned index;
         uint64_t size, flags;
@@ -42,6 +54,7 @@ typedef struct DeviceBar {
 
 typedef struct DeviceFacts {
         char id[DEVICE_ID_MAX];
+        DeviceKind kind;
         uint64_t instance; /* the kernel's number for this one, as opposed to others of the same id */
         char driver[64]; /* "" for none */
         char modalias[128];
@@ -105,6 +118,17 @@ static inline bool device_pf_is_moving(const Device *device) {
 
         return pf && pf->moving;
 }
+
+const char *device_kind_name(DeviceKind kind);
+
+/* "fsl-mc:dprc.1" and the like; a PCI function's address as it is. */
+void device_id_make(char ret[DEVICE_ID_MAX], DeviceKind kind, const char *name);
+
+/* What begins with none of the other kinds is taken for PCI's. @ret_name is what the bus calls it. */
+DeviceKind device_id_split(const char *id, const char **ret_name);
+
+/* What its bus calls it, and VFIO, too. */
+const char *device_bus_name(const Device *device);
 
 /* Moves it to @group (NULL: none). */
 void device_join(Device *device, Group *group);

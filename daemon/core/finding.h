@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "cleanup.h"
+#include "core/device.h"
 #include "errors.h"
 
 typedef enum Severity {
@@ -28,10 +29,10 @@ typedef struct Finding {
         Severity severity;
         VfbError error;     /* NONE for warnings and facts */
         const char *code;   /* static; "NotViable", "NoReset" */
-        char device[32];    /* the wanted device it is about, or "" */
+        char device[DEVICE_ID_MAX];    /* the wanted device it is about, or "" */
         char *text;         /* a sentence without its full stop */
         char *fix;          /* what to do, or NULL */
-        char culprit[32];   /* the device that stands in the way, or "" */
+        char culprit[DEVICE_ID_MAX];   /* the device that stands in the way, or "" */
         char driver[64];    /* its driver, or "" */
         char lease[16];     /* the lease that has it, or "" */
 } Finding;

@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "core/device.h"
 #include "core/lifeline.h"
 #include "core/offer.h"
 #include "core/mapping.h"
@@ -30,8 +31,6 @@
 #define LEASE_LABEL_MAX   64 /* characters; four bytes each at most */
 #define LEASE_DEVICES_MAX 64
 
-typedef struct Device Device;
-typedef struct Group Group;
 typedef struct Lease Lease;
 typedef struct sd_event_source sd_event_source;
 TAILQ_HEAD(LeaseQueue, Lease);
@@ -86,7 +85,7 @@ typedef enum LeaseCut {
 } LeaseCut;
 
 typedef struct LeaseDevice {
-        char id[32];
+        char id[DEVICE_ID_MAX];
         char token[40];
         Device *device; /* borrowed; NULL: gone */
         unsigned group; /* index into the lease's groups */

@@ -130,6 +130,17 @@ static bool parse_address(Selector *selector, const char *text) {
         return true;
 }
 
+/* "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" */
+static bool parse_other_bus(Selector *selector, const char *text) {
+        const char *name;
+
+        if (device_id_split(text, &name) == DEVICE_KIND_PCI || !*name || strlen(text) >= sizeof(selector->address))
+                return false;
+
+        strcpy(selector->address, text);
+        return true;
+}
+
 static bool parse_flag(const char *text, int *ret) {
         if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
                 return false;
@@ -247,7 +258,7 @@ static bool parse_further_term(Selector *selector, const char *term) {
                 return selector->vf_index < 0 && parse_index(value, &selector->vf_index);
         if ((value = skip_prefix(term, "numa=")))
                 return selector->numa_node < -1 && parse_node(value, &selector->numa_node);
-        return !selector->address[0] && parse_address(selector, term);
+        return !selector->address[0] && (parse_other_bus(selector, term) || parse_address(selector, term));
 }
 
 /* A term that is there twice is refused: all must hold, and the last of two would win. */

@@ -145,7 +145,7 @@ static int gate_reset_device(Gate *gate, unsigned i) {
         if (fd < 0)
                 return vfio_fail(gate->result, VFIO_STEP_DEVICE, i, -fd);
 
-        r = vfio_check_device(fd, gate->result, i);
+        r = vfio_check_device(gate->plan, fd, gate->result, i);
         if (r < 0)
                 return r;
         if (gate->result->reset_works[i])

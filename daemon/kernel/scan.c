@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "folder.h"
+#include "scan-bus.h"
 #include "scan.h"
 #include "sysfs.h"
 #include "text.h"
@@ -163,32 +164,8 @@ static void parse_bars(const char *text, PciFacts *facts) {
         }
 }
 
-/* The kernel never gives two files of sysfs the same inode number, and this link comes and goes with the device. */
 int scan_pci_instance(int sysfs, const char *address, uint64_t *ret) {
-        char path[PATH_MAX];
-        struct stat st;
-
-        if (!pci_address_is_valid(address))
-                return -ENODEV;
-
-        snprintf(path, sizeof(path), "bus/pci/devices/%s", address);
-        if (fstatat(sysfs, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? -ENODEV : -errno;
-        *ret = st.st_ino;
-        return 0;
-}
-
-bool scan_pci_is_leaving(int sysfs, const char *address) {
-        char path[PATH_MAX], name[64];
-
-        if (!pci_address_is_valid(address))
-                return false;
-
-        pci_path(path, address, "driver");
-        if (sysfs_readlink_name(sysfs, path, name, sizeof(name)) < 0)
-                return false;
-        pci_path(path, address, "vfio-dev");
-        return !sysfs_exists(sysfs, path);
+        return pci_address_is_valid(address) ? scan_bus_instance(sysfs, "pci", address, ret) : -ENODEV;
 }
 
 static int scan_identity(int sysfs, const char *address, uint64_t instance, PciFacts *ret) {
@@ -335,30 +312,6 @@ int scan_pci_physfn(int sysfs, const char *address, char ret[PCI_ADDRESS_MAX]) {
         return 0;
 }
 
-int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size) {
-        char path[PATH_MAX], target[PATH_MAX];
-        const char *below;
-        ssize_t n;
-
-        if (!pci_address_is_valid(address))
-                return -ENODEV;
-
-        snprintf(path, sizeof(path), "bus/pci/devices/%s", address);
-        n = readlinkat(sysfs, path, target, sizeof(target));
-        if (n < 0)
-                return errno == ENOENT ? -ENODEV : -errno;
-        if ((size_t) n == sizeof(target))
-                return -EFBIG;
-        target[n] = '\0';
-
-        /* "../../../devices/pci0000:00/0000:00:1e.0/0000:06:0d.0" */
-        below = strstr(target, "devices/");
-        if (!below)
-                return -EBADMSG;
-        n = snprintf(ret, size, "/sys/%s", below);
-        return (size_t) n < size ? 0 : -EFBIG;
-}
-
 bool scan_pci_boot_vga(int sysfs, const char *address) {
         char value[4];
 
@@ -366,36 +319,12 @@ bool scan_pci_boot_vga(int sysfs, const char *address) {
                read_pci(sysfs, address, "boot_vga", value, sizeof(value)) == 0 && strcmp(value, "1") == 0;
 }
 
-static bool is_cdev_name(const char *name) {
-        uint64_t number;
-
-        return take_text(&name, "vfio") && parse_number(name, 10, INT_MAX, &number);
+int scan_pci_syspath(int sysfs, const char *address, char *ret, size_t size) {
+        return pci_address_is_valid(address) ? scan_bus_syspath(sysfs, "pci", address, ret, size) : -ENODEV;
 }
 
 int scan_pci_cdev(int sysfs, const char *address, char *ret, size_t size) {
-        _cleanup_(folder_closep) DIR *dir = NULL;
-        char path[PATH_MAX];
-        struct dirent *entry;
-        int r;
-
-        if (!pci_address_is_valid(address))
-                return -ENODEV;
-
-        pci_path(path, address, "vfio-dev");
-        r = folder_open(&dir, sysfs, path);
-        if (r < 0)
-                return r == -ENOENT ? -ENODATA : r;
-
-        while ((entry = readdir(dir))) {
-                if (!is_cdev_name(entry->d_name))
-                        continue;
-                /* The folder alone is there since 6.1, with or without a character device. */
-                snprintf(path, sizeof(path), "%s/dev", entry->d_name);
-                if (!sysfs_exists(dirfd(dir), path))
-                        continue;
-                return copy_plain(ret, size, entry->d_name) ? 0 : -EFBIG;
-        }
-        return -ENODATA;
+        return pci_address_is_valid(address) ? scan_bus_cdev(sysfs, "pci", address, ret, size) : -ENODEV;
 }
 
 bool scan_module_flag(int sysfs, const char *module, const char *parameter) {

@@ -50,10 +50,6 @@ int scan_pci_identity(int sysfs, const char *address, PciFacts *ret);
  * -ENODEV: none. */
 int scan_pci_instance(int sysfs, const char *address, uint64_t *ret);
 
-/* The driver is still there and its VFIO device has gone: the kernel takes the driver away, and waits for whoever has the
- * device open. Seen by Linux 6.6 and later. Waits for no lock, either. */
-bool scan_pci_is_leaving(int sysfs, const char *address);
-
 /* Calls @found for each function, in order of address. Stops at the first non-zero, and returns it. One that @skip
  * (NULL: none) says true to is not read.
  * Functions that vanish meanwhile or make no sense are passed over. -ENOENT: no PCI bus at all. */

@@ -22,6 +22,7 @@
 #include <systemd/sd-event.h>
 
 #include "cleanup.h"
+#include "scan-bus.h"
 #include "scan.h"
 #include "uevent.h"
 
@@ -66,8 +67,16 @@ static int uevent_on_error(sd_event_source *source, int fd, uint32_t events, voi
         return 0;
 }
 
+#define ID_MAX (BUS_NAME_MAX + 16)
+
+static bool make_id(char ret[ID_MAX], const char *bus, const char *name) {
+        if (strcmp(bus, "pci") == 0)
+                return pci_address_is_valid(name) && snprintf(ret, ID_MAX, "%s", name) < ID_MAX;
+        return bus_name_is_valid(name) && snprintf(ret, ID_MAX, "%s:%s", bus, name) < ID_MAX;
+}
+
 /* "/sys/devices/pci0000:00/0000:00:08.0/0000:01:00.0/vfio-dev/vfio3", of which the function is wanted */
-static bool find_parent(const char *syspath, char ret[PCI_ADDRESS_MAX]) {
+static bool find_function(const char *syspath, char ret[ID_MAX]) {
         char path[PATH_MAX], *end, *name;
 
         if (snprintf(path, sizeof(path), "%s", syspath) >= (int) sizeof(path))
@@ -77,34 +86,44 @@ static bool find_parent(const char *syspath, char ret[PCI_ADDRESS_MAX]) {
                 return false;
         *end = '\0';
         name = strrchr(path, '/');
-        if (!name || !pci_address_is_valid(name + 1))
+        return name && make_id(ret, "pci", name + 1);
+}
+
+/* What is no PCI function's says by itself which bus it is on. */
+static bool find_parent(sd_device *device, char ret[ID_MAX]) {
+        const char *syspath, *bus, *name;
+        sd_device *parent;
+
+        if (sd_device_get_syspath(device, &syspath) < 0)
                 return false;
-        strcpy(ret, name + 1);
-        return true;
+        if (find_function(syspath, ret))
+                return true;
+        return sd_device_get_parent(device, &parent) >= 0 && sd_device_get_subsystem(parent, &bus) >= 0 &&
+               sd_device_get_sysname(parent, &name) >= 0 && make_id(ret, bus, name);
 }
 
 /* The kernel tells it before it waits for who has the device open (6.6), or when nobody has any more. */
 static void uevent_on_vfio_device(Uevent *uevent, sd_device *device, sd_device_action_t action) {
-        char address[PCI_ADDRESS_MAX];
-        const char *syspath;
+        char id[ID_MAX];
 
-        if (action == SD_DEVICE_REMOVE && sd_device_get_syspath(device, &syspath) >= 0 && find_parent(syspath, address))
-                uevent->handler(UEVENT_LEAVING, address, uevent->userdata);
+        if (action == SD_DEVICE_REMOVE && find_parent(device, id))
+                uevent->handler(UEVENT_LEAVING, id, uevent->userdata);
 }
 
 static int uevent_on_device(sd_device_monitor *monitor, sd_device *device, void *userdata) {
-        const char *address, *subsystem;
+        const char *name, *subsystem;
         sd_device_action_t action;
         Uevent *uevent = userdata;
+        char id[ID_MAX];
 
         look_for_losses(uevent);
-        if (sd_device_get_sysname(device, &address) < 0 || sd_device_get_subsystem(device, &subsystem) < 0 ||
+        if (sd_device_get_sysname(device, &name) < 0 || sd_device_get_subsystem(device, &subsystem) < 0 ||
             sd_device_get_action(device, &action) < 0)
                 return 0;
         if (strcmp(subsystem, "vfio-dev") == 0)
                 uevent_on_vfio_device(uevent, device, action);
-        else if (pci_address_is_valid(address))
-                uevent->handler(translate_action(action), address, uevent->userdata);
+        else if (make_id(id, subsystem, name))
+                uevent->handler(translate_action(action), id, uevent->userdata);
         return 0;
 }
 
@@ -130,6 +149,17 @@ static int watch_errors(Uevent *uevent, sd_event *event) {
         return sd_event_source_set_priority(uevent->error_source, priority - 1);
 }
 
+static int add_filters(sd_device_monitor *monitor) {
+        int r;
+
+        r = sd_device_monitor_filter_add_match_subsystem_devtype(monitor, "pci", NULL);
+        if (r >= 0)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(monitor, "vfio-dev", NULL);
+        for (size_t i = 0; r >= 0 && scan_buses[i]; i++)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(monitor, scan_buses[i], NULL);
+        return r;
+}
+
 int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userdata) {
         _cleanup_(uevent_freep) Uevent *uevent = NULL;
         int r;
@@ -145,10 +175,7 @@ int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userd
         if (r < 0)
                 return r;
         (void) sd_device_monitor_set_receive_buffer_size(uevent->monitor, RECEIVE_BUFFER);
-        r = sd_device_monitor_filter_add_match_subsystem_devtype(uevent->monitor, "pci", NULL);
-        if (r < 0)
-                return r;
-        r = sd_device_monitor_filter_add_match_subsystem_devtype(uevent->monitor, "vfio-dev", NULL);
+        r = add_filters(uevent->monitor);
         if (r < 0)
                 return r;
         r = sd_device_monitor_attach_event(uevent->monitor, event);

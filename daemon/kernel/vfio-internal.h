@@ -28,7 +28,7 @@ int vfio_detach_group(int group, VfioResult *result, unsigned i);
 int vfio_open_device_quietly(int group, const VfioDevicePlan *device);
 
 /* Whether the reset at its first open worked. */
-int vfio_check_device(int device, VfioResult *result, unsigned i);
+int vfio_check_device(const VfioPlan *plan, int device, VfioResult *result, unsigned i);
 
 /* Takes what was kept of the lease out of the fd store, and waits until that is done. */
 void vfio_unstore(const VfioPlan *plan);

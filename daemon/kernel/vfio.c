@@ -163,12 +163,14 @@ int vfio_set_iommu(int container, VfioResult *result, unsigned i) {
         return 0;
 }
 
-int vfio_check_device(int device, VfioResult *result, unsigned i) {
+int vfio_check_device(const VfioPlan *plan, int device, VfioResult *result, unsigned i) {
         struct vfio_device_info info = { .argsz = sizeof(info) };
 
         if (ioctl(device, VFIO_DEVICE_GET_INFO, &info) < 0)
                 return vfio_fail(result, VFIO_STEP_INFO, i, errno);
         result->reset_works[i] = info.flags & VFIO_DEVICE_FLAGS_RESET;
+        if (result->reset_works[i] && plan->devices[i].ask_reset)
+                result->reset_works[i] = ioctl(device, VFIO_DEVICE_RESET) == 0;
         return 0;
 }
 
@@ -177,7 +179,7 @@ int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
         char name[sizeof(device->address) + sizeof(device->token) + sizeof(" vf_token=")];
         int fd;
 
-        snprintf(name, sizeof(name), "%.*s%s%.*s", (int) sizeof(device->address) - 1, device->address,
+        snprintf(name, sizeof(name), "%.*s%s%.*s", (int) sizeof(device->address) - 1, device->address + device->name,
                  device->token[0] ? " vf_token=" : "", (int) sizeof(device->token) - 1, device->token);
 
         for (unsigned tries = 1;; tries++) {
@@ -198,7 +200,7 @@ static int device_open(const VfioPlan *plan, VfioResult *result, int group, unsi
         fd = vfio_open_device_quietly(group, &plan->devices[i]);
         if (fd < 0)
                 return vfio_fail(result, VFIO_STEP_DEVICE, i, -fd);
-        r = vfio_check_device(fd, result, i);
+        r = vfio_check_device(plan, fd, result, i);
         if (r < 0)
                 return r;
         *ret = TAKE_FD(fd);

@@ -32,7 +32,9 @@ typedef enum VfioStep {
 } VfioStep;
 
 typedef struct VfioDevicePlan {
-        char address[32];
+        char address[64]; /* its id */
+        unsigned name;    /* where in that the name begins that VFIO knows it by: behind "mdev:" */
+        bool ask_reset;   /* by VFIO_DEVICE_RESET once it is open: only PCI functions are reset by that */
         char token[40]; /* VF token, a UUID; "" for none */
         unsigned group; /* index into groups */
         bool bus;    /* for the gate: its bus may be reset, as far as /sys tells */

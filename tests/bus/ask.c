@@ -3,6 +3,7 @@
 /* Ask */
 
 #include <check.h>
+#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -200,7 +201,7 @@ const char *ask_message_call(sd_bus *bus, sd_bus_message *m) {
 
 const char *device_path(const char *address) {
         static struct {
-                char address[32], path[96];
+                char address[64], path[160];
         } known[128];
         char *path;
         size_t i = 0;
@@ -208,10 +209,15 @@ const char *device_path(const char *address) {
         while (i < 127 && known[i].address[0] && strcmp(known[i].address, address) != 0)
                 i++;
         if (!known[i].address[0]) {
-                if (sd_bus_path_encode("/", address, &path) < 0)
+                const char *name = strchr(address, ':'), *kind = isalpha((unsigned char) address[0]) ? address : "pci";
+
+                /* "mdev:NAME", but for PCI */
+                name = kind == address ? name + 1 : address;
+                if (sd_bus_path_encode("/", name, &path) < 0)
                         abort();
                 snprintf(known[i].address, sizeof(known[i].address), "%s", address);
-                snprintf(known[i].path, sizeof(known[i].path), VFB_PATH_DEVICE "/pci%.60s", path + 1);
+                snprintf(known[i].path, sizeof(known[i].path), VFB_PATH_DEVICE "/%.*s%s%.100s", (int) strcspn(kind, ":"), kind,
+                         kind == address ? "_" : "", path + 1);
                 free(path);
         }
         return known[i].path;

@@ -233,9 +233,11 @@ void vfio_fail(World *world, const char *object, const char *fault, const char *
         ck_assert_int_eq(unlink(path), 0);
 }
 
-/* MurmurHash2 of "pci" and "vfio-dev", which readers have the kernel look for */
+/* MurmurHash2 of "pci" and so on, which readers have the kernel look for */
 #define HASH_PCI      0x59163b92
 #define HASH_VFIO_DEV 0x573b34c1
+#define HASH_PLATFORM 0x748f983b
+#define HASH_MDEV     0xbb5211c7
 
 /* How udev's daemon passes a message on to its readers */
 typedef struct UdevHeader {
@@ -284,6 +286,13 @@ void udev_send_vfio(World *world, const char *action, const char *address) {
 
         snprintf(properties, sizeof(properties), "DEVPATH=/devices/pci0000:00/%s/vfio-dev/vfio7\nSUBSYSTEM=vfio-dev\n", address);
         udev_say(HASH_VFIO_DEV, action, properties, 1);
+}
+
+void udev_send_other(World *world, const char *action, const char *bus, const char *name) {
+        char properties[256];
+
+        snprintf(properties, sizeof(properties), "DEVPATH=/devices/%s/%s\nSUBSYSTEM=%s\n", bus, name, bus);
+        udev_say(strcmp(bus, "mdev") == 0 ? HASH_MDEV : HASH_PLATFORM, action, properties, 1);
 }
 
 /* They are of no subsystem that is followed, which costs whoever else listens next to nothing. */

@@ -46,5 +46,6 @@ void vfio_fail(World *world, const char *object, const char *fault, const char *
 /* udev's word about a device, and about its VFIO device. */
 void udev_send(World *world, const char *action, const char *address);
 void udev_send_vfio(World *world, const char *action, const char *address);
+void udev_send_other(World *world, const char *action, const char *bus, const char *name);
 /* More than a reader has room for. */
 void udev_flood(World *world);

@@ -54,6 +54,11 @@ int tree_add_driver(Tree *tree, const char *driver);
 /* Makes a PF of a device, that may have so many VFs, and has none. */
 int tree_add_sriov(Tree *tree, const char *address, unsigned total);
 
+/* One of another bus than PCI's, "platform" or "mdev". @driver: NULL for none. @group: -1 for none. To be removed with
+ * tree_remove_other(), and to be added anew for another driver. */
+int tree_add_other(Tree *tree, const char *bus, const char *name, const char *driver, int group);
+int tree_remove_other(Tree *tree, const char *bus, const char *name);
+
 /* With everything below it. */
 int tree_remove(Tree *tree, const char *address);
 

@@ -69,9 +69,9 @@ static bool group_find(const char *group, const char *address, char ret_driver[2
         if (!path_exists(path))
                 return false;
 
-        state_path(path, "sys/bus/pci/devices/%s/vfio-dev", address);
+        state_path(path, "sys/kernel/iommu_groups/%s/devices/%s/vfio-dev", group, address);
         *ret_vfio = path_exists(path);
-        state_path(path, "sys/bus/pci/devices/%s/driver", address);
+        state_path(path, "sys/kernel/iommu_groups/%s/devices/%s/driver", group, address);
         n = readlink(path, target, sizeof(target) - 1);
         target[n > 0 ? n : 0] = '\0';
         snprintf(ret_driver, 256, "%.255s", strrchr(target, '/') ? strrchr(target, '/') + 1 : "");
@@ -280,6 +280,11 @@ static int group_unset_container(const Object *object, void *argument) {
         return 0;
 }
 
+/* Those of other buses have no colon in their names. Opening them resets nothing, and asking does. */
+static bool device_is_other(const char *address) {
+        return !strchr(address, ':');
+}
+
 /* A reset clears the registers and counts. */
 static bool device_reset(const char *address, int fd) {
         static const char zeroes[REGISTERS_SIZE];
@@ -289,7 +294,7 @@ static bool device_reset(const char *address, int fd) {
 
         state_path(path, "sys/bus/pci/devices/%s/reset_method", address);
         text_read(path, text);
-        works = text[strspn(text, " \n")] != '\0';
+        works = device_is_other(address) || text[strspn(text, " \n")] != '\0';
         state_path(path, "fail/%s/reset-fails", address);
         works = works && !path_exists(path);
         if (works && pwrite(fd, zeroes, sizeof(zeroes), 0) < 0)
@@ -334,7 +339,7 @@ static int device_open(const char *address) {
                 return -errno;
 
         /* nobody else has it: the first open, which resets it */
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && !device_is_other(address))
                 device_reset(address, fd);
         if (flock(fd, LOCK_SH) < 0)
                 return -errno;
@@ -376,7 +381,10 @@ static int device_get_info(const Object *object, void *argument) {
         if (info->argsz < offsetof(struct vfio_device_info, num_irqs) + sizeof(info->num_irqs))
                 return -EINVAL;
 
-        info->flags = VFIO_DEVICE_FLAGS_PCI | (device_reset_worked(object->name) ? VFIO_DEVICE_FLAGS_RESET : 0);
+        info->flags = device_is_other(object->name) ? VFIO_DEVICE_FLAGS_PLATFORM | VFIO_DEVICE_FLAGS_RESET
+                                                    : VFIO_DEVICE_FLAGS_PCI;
+        if (device_reset_worked(object->name))
+                info->flags |= VFIO_DEVICE_FLAGS_RESET;
         info->num_regions = VFIO_PCI_NUM_REGIONS;
         info->num_irqs = VFIO_PCI_NUM_IRQS;
         return 0;
@@ -413,7 +421,7 @@ static int device_do_reset(const Object *object, void *argument) {
         _cleanup_(closep) int fd = -EBADF;
         char path[PATH_MAX];
 
-        if (!device_reset_worked(object->name))
+        if (!device_reset_worked(object->name) && !device_is_other(object->name))
                 return -EINVAL;
         state_path(path, "fake/device-%s", object->name);
         fd = state_open(path, O_RDWR);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: reading /sys
+ *
+ * PCI functions have facts of their own, and the devices of all other buses the same few. An id says which bus it is about.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker-internal.h"
+#include "kernel/scan-bus.h"
+#include "kernel/scan.h"
+
+static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
+        _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
+        _Static_assert(PCI_ADDRESS_MAX <= DEVICE_ID_MAX, "one of them has grown");
+        DeviceFacts facts = {
+                .kind = DEVICE_KIND_PCI,
+                .instance = pci->instance,
+                .class = pci->class,
+                .vendor = pci->vendor,
+                .device = pci->device,
+                .subsystem_vendor = pci->subsystem_vendor,
+                .subsystem_device = pci->subsystem_device,
+                .numa_node = pci->numa_node,
+                .vfio_driver = pci->vfio_driver,
+                .n_bars = pci->n_bars,
+        };
+
+        strcpy(facts.id, pci->address);
+        snprintf(facts.driver, sizeof(facts.driver), "%s", pci->driver);
+        snprintf(facts.modalias, sizeof(facts.modalias), "%s", pci->modalias);
+        snprintf(facts.reset_methods, sizeof(facts.reset_methods), "%s", pci->reset_methods);
+        for (unsigned i = 0; i < pci->n_bars; i++)
+                facts.bars[i] = (DeviceBar){ pci->bars[i].index, pci->bars[i].size, pci->bars[i].flags };
+
+        *ret = facts;
+}
+
+static void facts_from_bus(DeviceFacts *ret, DeviceKind kind, const BusFacts *bus) {
+        _Static_assert(BUS_NAME_MAX + 8 <= DEVICE_ID_MAX, "one of them has grown"); /* "fsl-mc:" is seven */
+        DeviceFacts facts = {
+                .kind = kind,
+                .instance = bus->instance,
+                .numa_node = bus->numa_node,
+                .vfio_driver = bus->vfio_driver,
+        };
+
+        device_id_make(facts.id, kind, bus->name);
+        strcpy(facts.reset_methods, "vfio"); /* until it is opened, and says no */
+        snprintf(facts.driver, sizeof(facts.driver), "%s", bus->driver);
+        snprintf(facts.modalias, sizeof(facts.modalias), "%s", bus->modalias);
+        *ret = facts;
+}
+
+int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts *ret, int *ret_group) {
+        const char *name;
+        DeviceKind kind = device_id_split(id, &name);
+        BusFacts bus;
+        PciFacts pci;
+        int r;
+
+        if (kind == DEVICE_KIND_PCI) {
+                r = in_full ? scan_pci(broker->sys_fd, id, &pci) : scan_pci_identity(broker->sys_fd, id, &pci);
+                if (r < 0)
+                        return r;
+                facts_from_pci(ret, &pci);
+                *ret_group = pci.group;
+                return 0;
+        }
+
+        r = scan_bus_device(broker->sys_fd, device_kind_name(kind), name, &bus);
+        if (r < 0)
+                return r;
+        facts_from_bus(ret, kind, &bus);
+        *ret_group = bus.group;
+        return 0;
+}
+
+typedef struct Scan {
+        Broker *broker;
+        DeviceKind kind;
+} Scan;
+
+static bool scan_skip(const char *name, uint64_t instance, void *userdata) {
+        const Scan *scan = userdata;
+        char id[DEVICE_ID_MAX];
+
+        device_id_make(id, scan->kind, name);
+        return broker_skip_locked(scan->broker, id, instance);
+}
+
+static int scan_on_pci(const PciFacts *pci, void *userdata) {
+        const Scan *scan = userdata;
+        DeviceFacts facts;
+
+        facts_from_pci(&facts, pci);
+        return broker_on_found(scan->broker, &facts, pci->group);
+}
+
+static int scan_on_bus(const BusFacts *bus, void *userdata) {
+        const Scan *scan = userdata;
+        DeviceFacts facts;
+
+        facts_from_bus(&facts, scan->kind, bus);
+        return broker_on_found(scan->broker, &facts, bus->group);
+}
+
+int broker_scan_all(Broker *broker) {
+        Scan scan = { broker, DEVICE_KIND_PCI };
+        int r;
+
+        r = scan_pci_all(broker->sys_fd, scan_skip, scan_on_pci, &scan);
+        for (unsigned kind = DEVICE_KIND_PCI + 1; (r == 0 || r == -ENOENT) && kind < _DEVICE_KIND_MAX; kind++) {
+                scan.kind = kind;
+                r = scan_bus_all(broker->sys_fd, device_kind_name(kind), scan_skip, scan_on_bus, &scan);
+        }
+        return r == -ENOENT ? 0 : r;
+}
+
+static const char *bus_of(const Device *device) {
+        return device_kind_name(device->facts.kind);
+}
+
+bool broker_device_has_come_anew(Broker *broker, const Device *device) {
+        uint64_t instance;
+
+        return scan_bus_instance(broker->sys_fd, bus_of(device), device_bus_name(device), &instance) < 0 ||
+               instance != device->facts.instance;
+}
+
+bool broker_device_is_let_go(Broker *broker, const Device *device) {
+        return scan_bus_is_leaving(broker->sys_fd, bus_of(device), device_bus_name(device));
+}
+
+void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size) {
+        char name[64];
+
+        ret[0] = '\0';
+        if (scan_bus_cdev(broker->sys_fd, bus_of(device), device_bus_name(device), name, sizeof(name)) == 0)
+                snprintf(ret, size, "/dev/vfio/devices/%s", name);
+}
+
+void broker_device_syspath(Broker *broker, const Device *device, char *ret, size_t size) {
+        if (scan_bus_syspath(broker->sys_fd, bus_of(device), device_bus_name(device), ret, size) < 0)
+                ret[0] = '\0';
+}
