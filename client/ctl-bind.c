@@ -7,16 +7,21 @@
 
 #include "ctl.h"
 
+static int append_option(sd_bus_message *m, const char *key, const char *value) {
+        return value ? sd_bus_message_append(m, "{sv}", key, "s", value) : 0;
+}
+
 static int append_options(sd_bus_message *m, const Ctl *ctl) {
         int r;
 
         r = sd_bus_message_append(m, "s", ctl->driver ?: "");
-        if (r < 0)
-                return r;
-        if (!ctl->companions)
-                return sd_bus_message_append(m, "a{sv}", 0);
-
-        return sd_bus_message_append(m, "a{sv}", 1, "companions", "s", ctl->companions);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_option(m, "companions", ctl->companions);
+        if (r >= 0)
+                r = append_option(m, "on-host-use", ctl->on_host_use);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int call(const Ctl *ctl, sd_bus *bus, const char *path, const char *method, bool options,

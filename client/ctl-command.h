@@ -20,7 +20,7 @@ enum {
         OPTION_ON_REVOKE = 256,
         OPTION_OFFER = 512, /* uid, pid, timeout */
         OPTION_BIND = 1024, /* driver */
-        OPTION_COMPANIONS = 2048,
+        OPTION_COMPANIONS = 2048, /* and on-host-use */
 };
 
 typedef struct Command {

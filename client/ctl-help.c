@@ -67,7 +67,8 @@ int help_command(const Command *command) {
         if (command->options & OPTION_BIND)
                 puts("     --driver=NAME       this VFIO driver, and not the one that the kernel's modules name");
         if (command->options & OPTION_COMPANIONS)
-                puts("     --companions=WHAT   of its group, on host drivers: auto (default), include, refuse");
+                puts("     --companions=WHAT   of its group, on host drivers: auto (default), include, refuse\n"
+                     "     --on-host-use=WHAT  what the host needs itself: refuse (default), steal");
         if (command->options & OPTION_REASON)
                 puts("     --reason=TEXT       why");
         if (command->options & OPTION_LOG)

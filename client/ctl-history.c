@@ -30,6 +30,7 @@ static const struct {
         { LOG_ID_AWAITED, "awaited", NULL },
         { LOG_ID_BOUND, "bound", NULL },
         { LOG_ID_GIVEN_BACK, "given-back", NULL },
+        { LOG_ID_STOLEN, "stolen", "taken from the host, which needed it" },
         { LOG_ID_NOT_BOUND, "not-bound", NULL },
         { LOG_ID_FUNCTIONS, "functions", NULL },
         { LOG_ID_HANGS, "hangs", NULL },

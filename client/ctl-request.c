@@ -48,6 +48,8 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
         if (r >= 0)
                 r = vfb_request_set_companions(request, ctl->companions);
         if (r >= 0)
+                r = vfb_request_set_on_host_use(request, ctl->on_host_use);
+        if (r >= 0)
                 r = vfb_request_set_restore(request, ctl->restore);
 
         for (size_t i = 0; r >= 0 && i < ctl->n_devices; i++)

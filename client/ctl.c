@@ -93,10 +93,11 @@ static const Command commands[] = {
           "quarantined, returned, device-gone, ...), message_id, lease, devices, drivers, uid, reset, reason, error,\n"
           "text.",
           OPTION_DEVICE | OPTION_LOG, 0, -1, ctl_log },
-        { "bind", "DEVICE... [--driver NAME] [--companions WHAT]",
+        { "bind", "DEVICE... [--driver NAME] [--companions WHAT] [--on-host-use steal]",
           "take devices from the host's drivers\n\n"
           "Each goes to a VFIO driver with those of its IOMMU group that are on host drivers, all of these or none;\n"
-          "what they were is kept for restore. What the host needs itself is refused.",
+          "what they were is kept for restore. What the host needs itself is refused, but with --on-host-use=steal; the\n"
+          "disk that the machine stands on is refused in any case.",
           OPTION_BIND | OPTION_COMPANIONS, 1, -1, ctl_bind },
         { "restore", "DEVICE...",
           "give devices back to the drivers that they had\n\n"
@@ -131,6 +132,7 @@ enum {
         ARG_MODE,
         ARG_NO_ASK_PASSWORD,
         ARG_ON_REVOKE,
+        ARG_ON_HOST_USE,
         ARG_ONE_TIME,
         ARG_PID,
         ARG_REASON,
@@ -162,6 +164,7 @@ static const struct option long_options[] = {
         { "mode", required_argument, NULL, ARG_MODE },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "on-revoke", required_argument, NULL, ARG_ON_REVOKE },
+        { "on-host-use", required_argument, NULL, ARG_ON_HOST_USE },
         { "one-time", no_argument, NULL, ARG_ONE_TIME },
         { "pid", required_argument, NULL, ARG_PID },
         { "reason", required_argument, NULL, ARG_REASON },
@@ -377,6 +380,10 @@ static int parse_option(Parser *parser, int c) {
         case ARG_COMPANIONS:
                 parser->options |= OPTION_COMPANIONS;
                 ctl->companions = optarg;
+                return 0;
+        case ARG_ON_HOST_USE:
+                parser->options |= OPTION_COMPANIONS;
+                ctl->on_host_use = optarg;
                 return 0;
         case 'v':
                 parser->options |= OPTION_VERBOSE;

@@ -44,6 +44,7 @@ typedef struct Ctl {
         const char *driver;     /* VFIO driver */
         const char *restore;    /* after the lease */
         const char *companions; /* as in the option of Bind and Acquire */
+        const char *on_host_use; /* likewise */
         uint64_t duration_usec; /* 0: not said */
         const char *lifetime;   /* as in the option */
         const char *lease;      /* of log */

@@ -43,6 +43,7 @@ vfb_request *vfb_request_free(vfb_request *request) {
         close_pidfd(request);
         free(request->reset);
         free(request->companions);
+        free(request->on_host_use);
         free(request->restore);
         free(request);
         return NULL;
@@ -122,6 +123,10 @@ int vfb_request_set_reset(vfb_request *request, const char *policy) {
 
 int vfb_request_set_companions(vfb_request *request, const char *companions) {
         return replace_string(&request->companions, companions);
+}
+
+int vfb_request_set_on_host_use(vfb_request *request, const char *on_host_use) {
+        return replace_string(&request->on_host_use, on_host_use);
 }
 
 int vfb_request_set_restore(vfb_request *request, const char *restore) {
@@ -216,6 +221,8 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
         r = append_option(m, "reset", request->reset);
         if (r >= 0)
                 r = append_option(m, "companions", request->companions);
+        if (r >= 0)
+                r = append_option(m, "on-host-use", request->on_host_use);
         if (r >= 0)
                 r = append_option(m, "restore", request->restore);
         if (r < 0)

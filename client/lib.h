@@ -46,6 +46,7 @@ struct vfb_request {
         char *label;
         char *reset;
         char *companions;
+        char *on_host_use;
         char *restore;
         bool one_time;
         uint64_t duration_usec;

@@ -207,6 +207,13 @@ int vfb_request_set_companions(vfb_request *request, const char *companions);
 int vfb_request_set_restore(vfb_request *request, const char *restore);
 
 /*
+ * Likewise, what of devices that the host itself needs (a mounted disk, the default route, ...): "refuse", as if never
+ * set or NULL; or "steal", which an administrator has to agree to. What the machine stands on, such as the disk of the
+ * root file system, is refused in any case.
+ */
+int vfb_request_set_on_host_use(vfb_request *request, const char *on_host_use);
+
+/*
  * Whether nobody is to get the devices afterwards before an administrator brings them back. vfb_explain() does not
  * look at it.
  */

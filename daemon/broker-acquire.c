@@ -299,7 +299,7 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
         if (r < 0)
                 return r;
 
-        r = request->bind ? broker_bind_for_lease(broker, lease, acquire_on_bound, task) : 1;
+        r = request->bind ? broker_bind_for_lease(broker, lease, request->steal, acquire_on_bound, task) : 1;
         if (r == 1)
                 r = task_plan_acquire(task);
         if (r != 0)

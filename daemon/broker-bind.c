@@ -148,7 +148,8 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
 
         for (unsigned i = 0; i < n; i++) {
                 r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
-                                        : broker_find_host_uses(broker, scope[i], device_id(device), findings);
+                                             : broker_find_host_uses(broker, scope[i], bind->steal, device_id(device),
+                                                                     findings);
                 if (r < 0)
                         return r;
 
@@ -179,26 +180,27 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
                 n_uses = broker_host_uses(broker, scope[i], uses);
                 for (unsigned j = 0; r >= 0 && j < n_uses; j++)
                         r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
-                                              device_id(device), "The host needs %s, so it cannot be bound: %s",
-                                              device_id(scope[i]), uses[j].text);
+                                              device_id(device), "The host needs %s, so it cannot be bound%s: %s",
+                                              device_id(scope[i]), uses[j].never ? "" : " but with --on-host-use=steal", uses[j].text);
         }
         return r;
 }
 
-int broker_find_move(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings) {
+int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
         const Device *scope[BROKER_MOVES_MAX];
         char driver[VARIANT_NAME_MAX];
         unsigned n;
         int r = 0;
 
         n = broker_bind_scope(device, scope);
-        if (companions == BROKER_COMPANIONS_REFUSE)
+        if (request->companions == BROKER_COMPANIONS_REFUSE)
                 r = find_companions(device, scope, n, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
-                if (companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
+                if (request->companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
                         continue;
                 r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
-                                        : broker_find_host_uses(broker, scope[i], device_id(device), findings);
+                                             : broker_find_host_uses(broker, scope[i], request->steal, device_id(device),
+                                                                     findings);
                 if (r >= 0)
                         r = choose_driver(broker, scope[i], "", driver, findings);
                 if (r >= 0)
@@ -235,13 +237,14 @@ static int binding_fill_for_lease(Binding *binding, const Lease *lease) {
         return r;
 }
 
-int broker_bind_for_lease(Broker *broker, const Lease *lease, BrokerBound done, void *userdata) {
+int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata) {
         _cleanup_(binding_freep) Binding *binding = NULL;
         BindingSpec spec = {
                 .goal = BINDING_GOAL_BIND,
                 .uid = lease->user->uid,
                 .lease = lease->id,
                 .restore = lease->restore,
+                .steal = steal,
         };
         int r;
 
@@ -291,7 +294,8 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
         if (findings_first_error(findings))
                 return (int) findings_first_error(findings)->error;
 
-        r = binding_new(&binding, broker, &(BindingSpec){ .goal = BINDING_GOAL_BIND, .uid = bind->uid });
+        r = binding_new(&binding, broker,
+                        &(BindingSpec){ .goal = BINDING_GOAL_BIND, .uid = bind->uid, .steal = bind->steal });
         if (r == 0)
                 r = binding_fill(binding, device, bind, scope, n, findings);
         if (r == 0) {
@@ -338,7 +342,7 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
         else if (device->group)
                 r = broker_find_taken(device, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++)
-                r = broker_find_functions(broker, scope[i], findings);
+                r = broker_find_functions(broker, scope[i], /* steal= */ false, findings);
         if (r < 0)
                 return r;
         if (findings_first_error(findings))

@@ -63,6 +63,7 @@ int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
         binding->restore = spec->restore;
         binding->sriov = spec->sriov;
         binding->undo = spec->undo;
+        binding->steal = spec->steal;
         snprintf(binding->lease, sizeof(binding->lease), "%s", spec->lease ?: "");
         LIST_INSERT_HEAD(&broker->bindings, binding, all);
         broker->n_bindings++;
@@ -279,7 +280,7 @@ static int binding_check_functions(Binding *binding, unsigned i) {
             (binding->goal == BINDING_GOAL_SRIOV && binding->sriov.count == item->before.sriov.count))
                 return 0;
 
-        r = broker_find_functions(binding->broker, device, &findings);
+        r = broker_find_functions(binding->broker, device, binding->steal, &findings);
         why = findings_first_error(&findings);
         if (r >= 0 && why)
                 r = (int) why->error;
@@ -291,7 +292,7 @@ static int binding_check_functions(Binding *binding, unsigned i) {
 
 /* While polkit thought, or another device was looked at, somebody may have mounted it. */
 static int binding_check_host(Binding *binding) {
-        BrokerUse uses[BROKER_USES_MAX];
+        BrokerUse use;
         int r;
 
         for (unsigned i = 0; i < binding->n; i++) {
@@ -302,10 +303,10 @@ static int binding_check_host(Binding *binding) {
                         return r;
                 if (binding->goal == BINDING_GOAL_SRIOV)
                         continue;
-                if (!device || broker_host_uses(binding->broker, device, uses) == 0)
+                if (!device || !broker_host_keeps(binding->broker, device, binding->steal, &use))
                         continue;
                 binding_fail(binding, VFB_ERROR_IN_USE_BY_HOST, device_id(device), device->facts.driver,
-                             "The host needs %s by now: %s", device_id(device), uses[0].text);
+                             "The host needs %s by now: %s", device_id(device), use.text);
                 return VFB_ERROR_IN_USE_BY_HOST;
         }
         return 0;
@@ -321,8 +322,11 @@ int binding_write_down(Binding *binding) {
 
         for (i = 0; r == 0 && i < binding->n; i++)
                 r = binding_write_down_one(binding, i);
-        if (r == 0)
+        if (r == 0) {
+                for (i = 0; i < binding->n; i++)
+                        broker_log_stolen(binding->broker, binding_device(binding, i), binding->uid, binding->lease);
                 return 0;
+        }
 
         binding_fail(binding, r, binding->devices[i - 1].id, "",
                      "What %s was cannot be written down, so its driver is left alone", binding->devices[i - 1].id);

@@ -38,6 +38,7 @@ struct Binding {
         BindingPhase phase;
         unsigned at;  /* the device that is in work */
         bool late;    /* it takes too long */
+        bool steal;   /* also what the host needs */
         uid_t uid;    /* -1: nobody has asked */
         char lease[ORIGIN_LEASE_MAX];
         OriginRestore restore;

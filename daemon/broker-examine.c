@@ -177,7 +177,7 @@ int broker_find_taken(const Device *device, Findings *findings) {
         return r;
 }
 
-int broker_find_way(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings) {
+int broker_find_way(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
         int r;
 
         r = broker_find_taken(device, findings);
@@ -185,7 +185,7 @@ int broker_find_way(Broker *broker, const Device *device, BrokerCompanions compa
                 r = broker_find_noiommu(device, findings);
         if (r >= 0)
                 r = find_quarantine(device, findings);
-        return r < 0 ? r : broker_find_move(broker, device, companions, findings);
+        return r < 0 ? r : broker_find_move(broker, device, request, findings);
 }
 
 int broker_device_findings(const Device *device, Findings *findings) {
@@ -318,7 +318,7 @@ static int find_about_target(Broker *broker, const BrokerRequest *request, unsig
                                                   "%s is wanted twice", device_id(device));
 
         if (request->bind && device->group && device->facts.kind == DEVICE_KIND_PCI)
-                r = broker_find_way(broker, device, request->companions, findings);
+                r = broker_find_way(broker, device, request, findings);
         else
                 r = broker_device_findings(device, findings);
         if (r >= 0)

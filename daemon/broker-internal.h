@@ -18,6 +18,7 @@
 #include "core/origin.h"
 #include "core/selector.h"
 #include "kernel/dma.h"
+#include "kernel/hostuse.h"
 #include "kernel/iommu-state.h"
 #include "kernel/sriov.h"
 #include "kernel/vfio.h"
@@ -72,6 +73,8 @@ struct Broker {
         bool noiommu;     /* VFIO's mode of that name is on */
         bool scanning;
         Hwdb *hwdb;
+        HostView *host_view; /* see broker-host.c */
+        uint64_t host_view_iteration;
         Journal *journal; /* NULL: nothing is kept */
         BrokerObserver observer;
         void *userdata; /* of the observer */
@@ -351,6 +354,7 @@ typedef enum BindingGoal {
 
 typedef struct BindingSpec {
         BindingGoal goal;
+        bool steal; /* also what the host needs */
         bool must; /* there is no limit for what only goes back */
         uid_t uid; /* -1: nobody has asked */
         const char *lease; /* NULL: for none */
@@ -385,7 +389,7 @@ void broker_refresh_functions(Broker *broker, const char *id);
 
 /* Errors for what stands in the way of the end of all virtual functions of the device: leases, the host, changes of
  * their drivers. */
-int broker_find_functions(Broker *broker, const Device *device, Findings *findings);
+int broker_find_functions(Broker *broker, const Device *device, bool steal, Findings *findings);
 
 /* Somebody else has changed the driver, or it is as it was: there is nothing to go back to. */
 void broker_drop_origin(Broker *broker, Device *device);
@@ -407,17 +411,21 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings);
 
 /* What stands in the way of a lease for which the device and its companions may be taken from host drivers; and, as
  * notes, what would be. The latter alone without what others have of it. */
-int broker_find_way(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings);
-int broker_find_move(Broker *broker, const Device *device, BrokerCompanions companions, Findings *findings);
+int broker_find_way(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
+int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
 
 /* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
-int broker_bind_for_lease(Broker *broker, const Lease *lease, BrokerBound done, void *userdata);
+int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata);
 
 /* The lease is no more: what becomes of the drivers that were changed for it. */
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease);
 
-/* An error for each use that the host has for the device. */
-int broker_find_host_uses(Broker *broker, const Device *device, const char *about, Findings *findings);
+/* An error for each use that the host has for the device; with @steal only for what is never taken, and else a note. */
+int broker_find_host_uses(Broker *broker, const Device *device, bool steal, const char *about, Findings *findings);
+
+/* Right before it is taken: whether it may not be, and why. And if it may, a line about what the host loses by that. */
+bool broker_host_keeps(Broker *broker, const Device *device, bool steal, BrokerUse *ret);
+void broker_log_stolen(Broker *broker, const Device *device, uid_t uid, const char *lease);
 
 /* The ids of the lease's devices, separated by spaces. */
 #define BROKER_LEASE_IDS_MAX 2048

@@ -170,7 +170,7 @@ static int find_move_of(const Device *pf, const Device *device, Findings *findin
                                   device_id(device), device->vf_index, device_id(pf));
 }
 
-static int find_about_function(Broker *broker, const Device *pf, const Device *device, Findings *findings) {
+static int find_about_function(Broker *broker, const Device *pf, const Device *device, bool steal, Findings *findings) {
         int r;
 
         r = find_lease_of(pf, device, findings);
@@ -179,10 +179,10 @@ static int find_about_function(Broker *broker, const Device *pf, const Device *d
         r = find_move_of(pf, device, findings);
         if (r < 0)
                 return r;
-        return broker_find_host_uses(broker, device, device_id(pf), findings);
+        return broker_find_host_uses(broker, device, steal, device_id(pf), findings);
 }
 
-int broker_find_functions(Broker *broker, const Device *pf, Findings *findings) {
+int broker_find_functions(Broker *broker, const Device *pf, bool steal, Findings *findings) {
         _cleanup_(freep) const Device **functions = NULL;
         size_t before = findings->n;
         int n, r;
@@ -192,7 +192,7 @@ int broker_find_functions(Broker *broker, const Device *pf, Findings *findings) 
                 return n == -ENODEV ? 0 : n;
 
         for (int i = 0; i < n && findings->n - before < REASONS_MAX; i++) {
-                r = find_about_function(broker, pf, functions[i], findings);
+                r = find_about_function(broker, pf, functions[i], steal, findings);
                 if (r < 0)
                         return r;
         }
@@ -250,7 +250,7 @@ int broker_set_functions(Broker *broker, const Device *device, const BrokerFunct
                 r = find_busy(device, findings);
         current = broker_functions_current(broker, device);
         if (r >= 0 && current > 0 && current != wish->count)
-                r = broker_find_functions(broker, device, findings);
+                r = broker_find_functions(broker, device, /* steal= */ false, findings);
         if (r < 0)
                 return r;
         if (findings_first_error(findings))

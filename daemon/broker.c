@@ -102,6 +102,7 @@ Broker *broker_free(Broker *broker) {
                 group_free(group);
 
         hwdb_free(broker->hwdb);
+        hostview_free(broker->host_view);
         journal_free(broker->journal);
         sd_event_unref(broker->event);
         closep(&broker->sys_fd);

@@ -165,6 +165,7 @@ typedef struct BrokerRequest {
         const char *label;
         bool bind;                       /* devices may be taken from host drivers; the caller may do that */
         BrokerCompanions companions;
+        bool steal;                      /* also what the host needs; likewise */
         OriginRestore restore;
         ResetPolicy reset; /* RESET_POLICY_UNSET: as it is configured */
         bool one_time;
@@ -323,11 +324,13 @@ void broker_spare(Broker *broker, pid_t pid);
 #define BROKER_MOVES_MAX 128
 
 typedef struct BrokerUse {
-        char kind[16];  /* "block", "network", "display", "sriov", "unknown" */
-        char text[128]; /* printable */
+        char kind[16];  /* "block", "network", "display", "console", "input", "sriov", "unknown" */
+        char text[160]; /* printable */
+        bool never;     /* nobody may take it, whatever policy says */
 } BrokerUse;
 
-/* What the host itself needs the device for; returns how many there are. Reads /sys and /proc. */
+/* What the host itself needs the device for; returns how many there are. Reads /sys and /proc, once for each turn of
+ * the loop. */
 unsigned broker_host_uses(Broker *broker, const Device *device, BrokerUse ret[BROKER_USES_MAX]);
 
 /* The driver that it had before the broker changed it; "" if it had none, or still has it. */
@@ -336,6 +339,7 @@ const char *broker_restore_driver(const Device *device);
 typedef struct BrokerBind {
         const char *driver; /* "": the VFIO driver that the modules' list names for the device */
         BrokerCompanions companions;
+        bool steal; /* also what the host needs; the caller may do that */
         uid_t uid;
 } BrokerBind;
 

@@ -82,7 +82,7 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_IN_USE_BY_HOST] = {
                 OURS("InUseByHost"), EBUSY, 5,
                 "The host itself needs the device",
-                "Unmount what is on it, or let another interface have the route, and try again" },
+                "End that use first, such as a mount or a route; or, unless it is never taken: --on-host-use=steal" },
         [VFB_ERROR_DRIVER_BIND_FAILED] = {
                 OURS("DriverBindFailed"), EIO, 6,
                 "The driver did not take the device",

@@ -24,6 +24,7 @@
 #define LOG_ID_GIVEN_BACK   "e0a8b34d4b6f4b6aa3a92a5ac1b2c7f4"
 #define LOG_ID_NOT_BOUND    "9b5d1f60c58e4ed2b8f4cb1f8d3e6a71"
 #define LOG_ID_FUNCTIONS    "4be0c2a9d7f04c3fa1a5e86b20f7d953"
+#define LOG_ID_STOLEN       "5c0b6a1e3f7d4c19a8d2e94f7b60c3d5"
 #define LOG_ID_HANGS        "b2d7c9e41f3a4c58a6e05d8f7b9c1e23"
 #define LOG_ID_STARTED      "bfe3261156f345e0a48197d498bd9feb"
 #define LOG_ID_STOPPED      "32828a6410b14423b8d819dba9174b5c"

@@ -30,6 +30,7 @@
 #define VFB_ACTION_BIND       "org.vfiobroker1.bind"
 #define VFB_ACTION_SRIOV      "org.vfiobroker1.sriov"
 #define VFB_ACTION_NO_IOMMU   "org.vfiobroker1.no-iommu"
+#define VFB_ACTION_STEAL      "org.vfiobroker1.bind-in-use"
 #define VFB_ACTION_INSPECT    "org.vfiobroker1.inspect-others"
 
 /* lease modes */

@@ -22,34 +22,42 @@
 typedef struct Scope {
         const Device *devices[BROKER_MOVES_MAX];
         unsigned n;
-        Ask asks[BROKER_MOVES_MAX];
+        Ask asks[2 * BROKER_MOVES_MAX];
+        unsigned n_asks;
 } Scope;
 
 static void scopep(Scope **scope) {
         if (!*scope)
                 return;
-        for (unsigned i = 0; i < (*scope)->n; i++)
+        for (unsigned i = 0; i < (*scope)->n_asks; i++)
                 ask_done(&(*scope)->asks[i]);
         free(*scope);
 }
 
+static int scope_ask(Scope *scope, Server *server, const char *action, const Device *device, bool asked) {
+        Ask *ask = &scope->asks[scope->n_asks++];
+        int r;
+
+        r = ask_about(ask, action, device_id(device), device->generation);
+        return r < 0 || asked ? r : details_of_device(ask, server, device);
+}
+
 /* 1: go on. 0: the handler must return 1. The device itself is asked about in any case. */
-static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const Device *device, Sender *ret_sender,
-                       sd_bus_error *error) {
+static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const Device *device, bool steal,
+                       Sender *ret_sender, sd_bus_error *error) {
         bool asked = authorizer_has_asked(server_authorizer(server), m);
         int r;
 
         if (scope->n == 0)
                 scope->devices[scope->n++] = device;
         for (unsigned i = 0; i < scope->n; i++) {
-                r = ask_about(&scope->asks[i], VFB_ACTION_BIND, device_id(scope->devices[i]),
-                              scope->devices[i]->generation);
-                if (r >= 0 && !asked)
-                        r = details_of_device(&scope->asks[i], server, scope->devices[i]);
+                r = scope_ask(scope, server, VFB_ACTION_BIND, scope->devices[i], asked);
+                if (r >= 0 && steal)
+                        r = scope_ask(scope, server, VFB_ACTION_STEAL, scope->devices[i], asked);
                 if (r < 0)
                         return r;
         }
-        return authorizer_check(server_authorizer(server), m, scope->asks, scope->n, ret_sender, error);
+        return authorizer_check(server_authorizer(server), m, scope->asks, scope->n_asks, ret_sender, error);
 }
 
 void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
@@ -102,17 +110,25 @@ static int bind_start(Server *server, sd_bus_message *m, const Device *device, c
 }
 
 static int bind_read(sd_bus_message *m, BrokerBind *ret, sd_bus_error *error) {
-        const char *companions = "auto";
+        const char *companions = "auto", *on_host_use = "refuse";
         int r;
 
         r = sd_bus_message_read(m, "s", &ret->driver);
         if (r < 0)
                 return r;
-        r = options_read(m, (Option[]){ { "companions", &companions } }, 1, error);
-        if (r < 0)
-                return r;
+        r = options_read(m, (Option[]){ { "companions", &companions }, { "on-host-use", &on_host_use } }, 2, error);
+        if (r >= 0)
+                r = companions_parse(companions, &ret->companions, error);
+        if (r >= 0)
+                r = on_host_use_parse(on_host_use, &ret->steal, error);
+        return r;
+}
 
-        return companions_parse(companions, &ret->companions, error);
+int on_host_use_parse(const char *name, bool *ret_steal, sd_bus_error *error) {
+        *ret_steal = strcmp(name, "steal") == 0;
+        if (*ret_steal || strcmp(name, "refuse") == 0)
+                return 0;
+        return option_refuse(error, "on-host-use", "is none of refuse, steal");
 }
 
 int companions_parse(const char *name, BrokerCompanions *ret, sd_bus_error *error) {
@@ -148,7 +164,7 @@ int device_method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 
         scope->n = broker_bind_scope(device, scope->devices);
-        r = scope_check(server, m, scope, device, &sender, error);
+        r = scope_check(server, m, scope, device, bind.steal, &sender, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
@@ -173,7 +189,7 @@ int device_method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error
                 return bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 
         scope->n = broker_restore_scope(device, scope->devices);
-        r = scope_check(server, m, scope, device, &sender, error);
+        r = scope_check(server, m, scope, device, /* steal= */ false, &sender, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 

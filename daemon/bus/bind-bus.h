@@ -13,8 +13,9 @@
 #include "broker.h"
 #include "bus/sender.h"
 
-/* The option of Bind and of Acquire. */
+/* Options of Bind and of Acquire. */
 int companions_parse(const char *name, BrokerCompanions *ret, sd_bus_error *error);
+int on_host_use_parse(const char *name, bool *ret_steal, sd_bus_error *error);
 
 void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error);
 

@@ -81,6 +81,22 @@ static int add_identity(Ask *ask, const Device *device) {
         return r;
 }
 
+/* The kinds, each once: "block network" */
+static int add_host_uses(Ask *ask, Broker *broker, const Device *device) {
+        BrokerUse uses[BROKER_USES_MAX];
+        unsigned n_uses = broker_host_uses(broker, device, uses);
+        char kinds[sizeof(uses->kind) * BROKER_USES_MAX] = "";
+
+        for (unsigned i = 0; i < n_uses; i++) {
+                if (strstr(kinds, uses[i].kind))
+                        continue;
+                if (kinds[0])
+                        strcat(kinds, " ");
+                strcat(kinds, uses[i].kind);
+        }
+        return ask_add(ask, "device.host-uses", "%s", kinds);
+}
+
 int details_of_device(Ask *ask, Server *server, const Device *device) {
         Broker *broker = server_broker(server);
         char physfn[DEVICE_ID_MAX] = "";
@@ -99,6 +115,8 @@ int details_of_device(Ask *ask, Server *server, const Device *device) {
                 r = ask_add(ask, "device.boot-display", "%s", yes_no(broker_device_boot_vga(broker, device)));
         if (r >= 0)
                 r = add_names(ask, broker, device);
+        if (r >= 0)
+                r = add_host_uses(ask, broker, device);
         if (r < 0)
                 return r;
 

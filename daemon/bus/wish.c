@@ -15,8 +15,9 @@
 #include "errors.h"
 #include "names.h"
 
-/* In mode legacy-raw the companions are asked about, too; and each of all these may have to be bound first. */
-#define ASKS_MAX (4 * BROKER_WANTS_MAX)
+/* In mode legacy-raw the companions are asked about, too; and each of all these may have to be bound first, and to be
+ * taken from the host that needs it. */
+#define ASKS_MAX (6 * BROKER_WANTS_MAX)
 
 Wish *wish_free(Wish *wish) {
         if (!wish)
@@ -139,10 +140,13 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
 }
 
 static int wish_check_drivers(Wish *wish, sd_bus_error *error) {
+        int r;
+
         if (wish->restore_name && origin_restore_from_name(wish->restore_name, &wish->restore) < 0)
                 return option_refuse(error, "restore", "is none of previous, keep, none");
 
-        return companions_parse(wish->companions_name ?: "auto", &wish->companions, error);
+        r = companions_parse(wish->companions_name ?: "auto", &wish->companions, error);
+        return r < 0 ? r : on_host_use_parse(wish->on_host_use ?: "refuse", &wish->steal, error);
 }
 
 int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
@@ -167,8 +171,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
                                      { "unit", &wish->unit },
                                      { "reset", &wish->reset_name },
                                      { "companions", &wish->companions_name },
+                                     { "on-host-use", &wish->on_host_use },
                                      { "restore", &wish->restore_name } },
-                         9, error);
+                         10, error);
         if (r < 0)
                 return r;
 
@@ -245,6 +250,8 @@ static int wish_ask_group(Wish *wish, Server *server, const Group *group, sd_bus
                         r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, NULL, error);
                 if (r >= 0 && bind)
                         r = wish_ask(wish, server, VFB_ACTION_BIND, device, NULL, error);
+                if (r >= 0 && bind && wish->steal)
+                        r = wish_ask(wish, server, VFB_ACTION_STEAL, device, NULL, error);
                 if (r < 0)
                         return r;
         }
@@ -303,6 +310,7 @@ BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, 
                 .label = wish->label,
                 .bind = broker_binds_on_acquire(server_broker(server)),
                 .companions = wish->companions,
+                .steal = wish->steal,
                 .restore = wish->restore,
                 .reset = wish->reset,
                 .one_time = wish->flags & VFB_ACQUIRE_ONE_TIME,

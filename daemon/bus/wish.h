@@ -22,8 +22,9 @@ typedef struct Wish {
         const char *mode_name, *label, *reset_name, *lifetime;
         LeaseMode mode;
         ResetPolicy reset;
-        const char *companions_name, *restore_name;
+        const char *companions_name, *restore_name, *on_host_use;
         BrokerCompanions companions;
+        bool steal; /* what the host needs, too */
         OriginRestore restore;
         uint64_t flags; /* VFB_ACQUIRE_*; Explain has none */
         uint64_t duration_usec;

@@ -278,6 +278,8 @@ int request_append_options(sd_bus_message *m, const Request *request) {
         if (r >= 0)
                 r = append_option(m, "restore", request->restore);
         if (r >= 0)
+                r = append_option(m, "on-host-use", request->on_host_use);
+        if (r >= 0)
                 r = append_option(m, "lifetime", request->lifetime);
         if (r >= 0)
                 r = append_option(m, request->unknown, request->unknown);

@@ -27,7 +27,7 @@
 typedef struct Request {
         const char *wants; /* selectors, with commas between them */
         const char *token; /* for each of them */
-        const char *mode, *label, *reset, *lifetime, *companions, *restore;
+        const char *mode, *label, *reset, *lifetime, *companions, *restore, *on_host_use;
         const char *unknown;      /* an option of that name */
         const char *want_unknown; /* the same for the first device */
         const char *unit;

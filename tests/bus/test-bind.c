@@ -274,26 +274,6 @@ START_TEST(polkit_is_asked_about_each_that_would_go_along) {
 }
 END_TEST
 
-START_TEST(what_the_host_needs_is_refused_and_named) {
-        char name[PATH_MAX];
-
-        ck_assert_str_eq(property(NIC, "HostUses"), "[]");
-        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:00:1e.0/" SECOND "/boot_vga", "1\n"), 0);
-        for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(do_bind(FIRST), REFUSED("InUseByHost"));
-                ck_assert_msg(strstr(ask_message(), SECOND) && strstr(ask_message(), "display"), "%s", ask_message());
-        }
-        ck_assert_ptr_nonnull(strstr(property(SECOND, "HostUses"), "display"));
-        ck_assert_str_eq(property(FIRST, "HostUses"), "[]");
-        check_all_as_before();
-        ck_assert_uint_eq(vfio_called(world, " unbind "), 0);
-        snprintf(name, sizeof(name), "%s/sys/bus/pci/devices/" SECOND "/boot_vga", tree_root(world->tree));
-        ck_assert_int_eq(unlink(name), 0);
-        ck_assert_str_eq(do_bind(FIRST), "");
-        ck_assert_str_eq(do_restore(FIRST), "");
-}
-END_TEST
-
 START_TEST(driver_that_is_not_loaded_is_named) {
         char path[PATH_MAX], away[PATH_MAX];
 
@@ -534,7 +514,6 @@ int main(void) {
         tcase_add_test(tcase, group_goes_and_comes_back_as_one);
         tcase_add_loop_test(tcase, failure_at_one_of_the_group_brings_all_back, 0, 6);
         tcase_add_test(tcase, what_cannot_be_is_refused_and_changes_nothing);
-        tcase_add_test(tcase, what_the_host_needs_is_refused_and_named);
         tcase_add_test(tcase, driver_that_is_not_loaded_is_named);
         tcase_add_test(tcase, unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns);
         tcase_add_test(tcase, restore_that_hangs_is_finished_when_it_returns);

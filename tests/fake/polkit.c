@@ -7,7 +7,8 @@
  * interface test.Polkit:
  *
  *   SetAnswer(s)             yes, no, challenge, silent, error, garbage, crash; "yes" at first
- *   SetAnswerFor(sss)        the same where a detail (s, or "action") has that value (s); first match first
+ *   SetAnswerFor(sss)        the same where a detail (s, or "action") has that value (s); first match first, and
+ *                            for the same detail and value the last answer
  *   SetDelayMs(u)            how long each answer takes
  *   GetCalls() -> a(sssa{ss}us)   kind of subject, its name, action, details, flags, cancellation id
  *   GetCancelled() -> as     cancellation ids
@@ -234,18 +235,22 @@ static int test_method_set_answer(sd_bus_message *m, void *userdata, sd_bus_erro
 
 static int test_method_set_answer_for(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Polkit *polkit = userdata;
-        Rule *rule = &polkit->rules[polkit->n_rules];
+        Rule *rule = polkit->rules;
         const char *key, *value, *word;
         int r;
 
-        if (polkit->n_rules == sizeof(polkit->rules) / sizeof(polkit->rules[0]))
-                return -ENOBUFS;
         r = sd_bus_message_read(m, "sss", &key, &value, &word);
         if (r < 0)
                 return r;
+        while (rule < &polkit->rules[polkit->n_rules] && (strcmp(rule->key, key) != 0 || strcmp(rule->value, value) != 0))
+                rule++;
+        if (rule == &polkit->rules[sizeof(polkit->rules) / sizeof(polkit->rules[0])])
+                return -ENOBUFS;
         r = answer_find(word, &rule->answer, error);
         if (r < 0)
                 return r;
+        if (rule < &polkit->rules[polkit->n_rules])
+                return sd_bus_reply_method_return(m, NULL);
 
         rule->key = strdup(key);
         rule->value = strdup(value);

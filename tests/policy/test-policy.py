@@ -29,6 +29,7 @@ DETAILS = {
     'org.vfiobroker1.bind': DEVICE,
     'org.vfiobroker1.sriov': DEVICE,
     'org.vfiobroker1.no-iommu': DEVICE,
+    'org.vfiobroker1.bind-in-use': DEVICE,
     'org.vfiobroker1.inspect-others': {'lease.id', 'lease.uid', 'lease.devices'},
 }
 

@@ -1,191 +1,145 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the host needs its devices for. */
+/* What the host needs its devices for, but for disks and networks. */
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/hostuse.h"
-#include "tree.h"
-
-#define NVME    "0000:03:00.0"
-#define NIC     "0000:02:00.0"
-#define DISPLAY "0000:00:02.0"
-
-static Tree *tree;
-static int sys, proc;
-
-static int open_folder(const char *name) {
-        char path[256];
-        int fd;
-
-        snprintf(path, sizeof(path), "%s/%s", tree_root(tree), name);
-        (void) mkdir(path, 0755);
-        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        ck_assert_int_ge(fd, 0);
-        return fd;
-}
-
-static void put(const char *path, const char *text) {
-        ck_assert_int_ge(tree_write(tree, path, text), 0);
-}
-
-static void put_link(const char *path, const char *target) {
-        char full[512], folder[300];
-
-        snprintf(folder, sizeof(folder), "%.*s.folder", (int) (strrchr(path, '/') - path + 1), path);
-        put(folder, "");
-        snprintf(full, sizeof(full), "%s/%s", tree_root(tree), path);
-        ck_assert_int_eq(symlink(target, full), 0);
-}
-
-static void make_tree(void) {
-        ck_assert_int_ge(tree_new(&tree), 0);
-        ck_assert_int_ge(tree_add_document(tree), 0);
-        sys = open_folder("sys");
-        proc = open_folder("proc");
-        put("proc/1/mountinfo", "22 1 0:21 / /sys rw - sysfs sysfs rw\n23 1 254:1 / / rw - ext4 /dev/vda1 rw\n");
-        put("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n");
-        put_link("sys/class/block/nvme0n1", "../../devices/pci0000:00/" NVME "/nvme/nvme0/nvme0n1");
-        put("sys/devices/pci0000:00/" NVME "/nvme/nvme0/nvme0n1/dev", "259:0\n");
-        put_link("sys/class/block/nvme0n1p2", "../../devices/pci0000:00/" NVME "/nvme/nvme0/nvme0n1/nvme0n1p2");
-        put("sys/devices/pci0000:00/" NVME "/nvme/nvme0/nvme0n1/nvme0n1p2/dev", "259:2\n");
-        put_link("sys/class/net/eth7", "../../devices/pci0000:00/" NIC "/net/eth7");
-        put("sys/devices/pci0000:00/" NIC "/net/eth7/flags", "0x1003\n");
-        put_link("sys/class/net/lo", "../../devices/virtual/net/lo");
-}
-
-static void end_tree(void) {
-        close(sys);
-        close(proc);
-        tree_free(tree);
-}
-
-/* "kind: text" of the only one, "" for none */
-static const char *uses_of(const char *address) {
-        static char text[256];
-        HostUse uses[HOSTUSE_MAX];
-        int n = hostuse_find(sys, proc, address, uses);
-
-        ck_assert_int_ge(n, 0);
-        ck_assert_int_le(n, 1);
-        snprintf(text, sizeof(text), "%s: %s", uses[0].kind, uses[0].text);
-        return n == 0 ? "" : text;
-}
+#include "host.h"
 
 START_TEST(what_nobody_uses_is_free) {
-        ck_assert_str_eq(uses_of(NVME), "");
-        ck_assert_str_eq(uses_of(NIC), "");
-        ck_assert_str_eq(uses_of("0000:01:00.0"), "");
-        ck_assert_str_eq(uses_of(DISPLAY), "display: it is the display that the firmware has chosen");
+        ck_assert_str_eq(host_uses(HOST_NVME), "");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        ck_assert_str_eq(host_uses("0000:0f:00.0"), ""); /* which is not there */
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "display: it is the display that the firmware has chosen");
 }
 END_TEST
 
-START_TEST(mounted_disk_is_in_use) {
-        put("proc/1/mountinfo", "23 1 254:1 / / rw - ext4 /dev/vda1 rw\n"
-                                "40 1 259:2 / /srv/a\\040b rw,relatime shared:2 - ext4 /dev/nvme0n1p2 rw\n");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme0n1p2 is mounted on /srv/a b");
-        ck_assert_str_eq(uses_of(NIC), "");
+static void put_function(unsigned n, const char *address) {
+        char path[128], target[64];
 
-        /* a file system with a number of its own */
-        put("proc/1/mountinfo", "40 1 0:43 / /srv rw - btrfs /dev/nvme0n1p2 rw\n");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme0n1p2 is mounted on /srv");
-        put("proc/1/mountinfo", "40 1 0:43 / /srv rw - btrfs /dev/sda1 rw\n");
-        put("sys/fs/btrfs/1234/devices/nvme0n1p2", "");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme0n1p2 is part of a mounted btrfs");
+        snprintf(path, sizeof(path), "sys/devices/pci0000:00/" HOST_NIC "/virtfn%u", n);
+        snprintf(target, sizeof(target), "../%s", address);
+        host_put_link(path, target);
 }
-END_TEST
-
-START_TEST(swap_and_what_lies_on_top_of_a_disk_is_use) {
-        put("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/nvme0n1p2 partition\t1\t0\t-2\n");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme0n1p2 is swap space");
-        put("proc/swaps", "");
-        put("sys/devices/pci0000:00/" NVME "/nvme/nvme0/nvme0n1/nvme0n1p2/holders/dm-0", "");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme0n1p2 is held by dm-0");
-}
-END_TEST
-
-START_TEST(disk_of_several_paths_is_found_by_its_subsystem) {
-        put_link("sys/class/block/nvme1n1", "../../devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n1");
-        put("sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n1/dev", "259:7\n");
-        put_link("sys/class/nvme-subsystem/nvme-subsys1", "../../devices/virtual/nvme-subsystem/nvme-subsys1");
-        put_link("sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1", "../../../../pci0000:00/" NVME "/nvme/nvme1");
-        put("proc/1/mountinfo", "40 1 259:7 / /data rw - ext4 /dev/nvme1n1 rw\n");
-        ck_assert_str_eq(uses_of(NVME), "block: nvme1n1 is mounted on /data");
-        ck_assert_str_eq(uses_of("0000:01:00.0"), "");
-}
-END_TEST
-
-static const char route4[] = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-                             "%s\t%s\t0102A8C0\t0003\t0\t0\t100\t%s\t0\t0\t0\n";
-
-static void put_route4(const char *interface, const char *destination, const char *mask) {
-        char text[512];
-
-        snprintf(text, sizeof(text), route4, interface, destination, mask);
-        put("proc/self/net/route", text);
-}
-
-START_TEST(interface_of_the_default_route_is_in_use) {
-        put_route4("eth7", "0002A8C0", "00FFFFFF");
-        ck_assert_str_eq(uses_of(NIC), "");
-        put_route4("eth8", "00000000", "00000000");
-        ck_assert_str_eq(uses_of(NIC), "");
-        put_route4("eth7", "00000000", "00000000");
-        ck_assert_str_eq(uses_of(NIC), "network: the default route goes by eth7");
-        put("sys/devices/pci0000:00/" NIC "/net/eth7/flags", "0x1002\n");
-        ck_assert_str_eq(uses_of(NIC), "");
-}
-END_TEST
-
-START_TEST(default_route_of_ipv6_counts_as_well) {
-        static const char none[] = "00000000000000000000000000000000";
-        char text[512];
-
-        /* the kernel's own, that refuses */
-        snprintf(text, sizeof(text), "%s 00 %s 00 %s ffffffff 00000001 00000000 00200200       lo\n", none, none, none);
-        put("proc/self/net/ipv6_route", text);
-        ck_assert_str_eq(uses_of(NIC), "");
-        snprintf(text, sizeof(text), "%s 00 %s 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth7\n", none, none);
-        put("proc/self/net/ipv6_route", text);
-        ck_assert_str_eq(uses_of(NIC), "network: the default route goes by eth7");
-}
-END_TEST
-
-START_TEST(default_route_over_a_bond_or_bridge_is_the_interfaces) {
-        put_link("sys/class/net/br0", "../../devices/virtual/net/br0");
-        put("sys/devices/virtual/net/br0/flags", "0x1003\n");
-        put_link("sys/devices/pci0000:00/" NIC "/net/eth7/upper_br0", "../../../../virtual/net/br0");
-        ck_assert_str_eq(uses_of(NIC), "");
-        put_route4("br0", "00000000", "00000000");
-        ck_assert_str_eq(uses_of(NIC), "network: the default route goes by eth7 below br0");
-}
-END_TEST
 
 START_TEST(functions_on_host_drivers_would_go_with_the_driver) {
-        TreePci vf = { .address = "0000:02:10.0", .physfn = NIC, .group = 30, .numa_node = -1 };
+        put_function(0, "0000:02:10.0");
+        put_function(1, "0000:02:10.2");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_put_link("sys/bus/pci/devices/0000:02:10.0/driver", "../../../../bus/pci/drivers/vfio-pci");
+        host_put("sys/bus/pci/devices/0000:02:10.0/vfio-dev/vfio0/dev", "");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_put_link("sys/bus/pci/devices/0000:02:10.2/driver", "../../../../bus/pci/drivers/igbvf");
+        ck_assert_str_eq(host_uses(HOST_NIC), "sriov: its virtual function 0000:02:10.2 is on driver igbvf");
 
-        ck_assert_int_ge(tree_add_pci(tree, &vf), 0);
-        ck_assert_str_eq(uses_of(NIC), "");
-        ck_assert_int_ge(tree_set_driver(tree, "0000:02:10.0", "vfio-pci"), 0);
-        ck_assert_str_eq(uses_of(NIC), "");
-        ck_assert_int_ge(tree_set_driver(tree, "0000:02:10.0", "igbvf"), 0);
-        ck_assert_str_eq(uses_of(NIC), "sriov: its virtual function 0000:02:10.0 is on driver igbvf");
+        /* and with them what they are used for */
+        host_put_link("sys/class/net/vf1", "../../devices/pci0000:00/0000:02:10.2/net/vf1");
+        host_put("sys/devices/pci0000:00/0000:02:10.2/net/vf1/flags", "0x1003\n");
+        host_put("proc/self/net/route", "vf1\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "sriov: its virtual function 0000:02:10.2 is on driver igbvf\n"
+                                              "network: the default route goes by vf1");
+}
+END_TEST
+
+START_TEST(picture_of_the_firmware_is_in_the_memory_of_its_device) {
+        /* The addresses are zero for the service */
+        static const char before[] = "00000000-00000000 : PCI Bus 0000:00\n"
+                                     "  00000000-00000000 : 0000:00:10.0\n"
+                                     "    00000000-00000000 : BOOTFB\n"
+                                     "  00000000-00000000 : 0000:00:02.0\n";
+        char text[512];
+
+        host_put("sys/devices/pci0000:00/" HOST_DISPLAY "/boot_vga", "0\n");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
+        host_put("proc/iomem", before);
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
+        snprintf(text, sizeof(text), "%s    00000000-00000000 : BOOTFB\n", before);
+        host_put("proc/iomem", text);
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "display: it shows the picture of the firmware (BOOTFB)");
+        snprintf(text, sizeof(text), "%s    00000000-00000000 : bochs\n      00000000-00000000 : efifb:bad\x01\n", before);
+        host_put("proc/iomem", text);
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "display: it shows the picture of the firmware (efifb:bad?)");
+        snprintf(text, sizeof(text), "%s  00000000-00000000 : BOOTFB\n", before);
+        host_put("proc/iomem", text);
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
+}
+END_TEST
+
+START_TEST(text_console_is_on_the_first_framebuffer) {
+        host_put("sys/devices/pci0000:00/" HOST_DISPLAY "/boot_vga", "0\n");
+        host_put_link("sys/class/graphics/fb0", "../../devices/pci0000:00/" HOST_DISPLAY "/graphics/fb0");
+        host_put_link("sys/class/graphics/fb1", "../../devices/pci0000:00/" HOST_EDU "/graphics/fb1");
+        host_put("sys/class/vtconsole/vtcon0/name", "(S) VGA+\n");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
+        host_put("sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "console: the text console is shown by it (fb0)");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+}
+END_TEST
+
+START_TEST(serial_console_is_in_use) {
+        host_put_link("sys/class/tty/ttyS4", "../../devices/pci0000:00/" HOST_EDU "/" HOST_EDU ":0/" HOST_EDU ":0.0/tty/ttyS4");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("proc/cmdline", "root=/dev/vda1 xconsole=ttyS4 console=ttyS40 console=tty0\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("proc/cmdline", "root=/dev/vda1 console=tty0 console=ttyS4,115200n8 quiet\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "console: ttyS4 is the kernel's console");
+        host_put("proc/cmdline", "console=ttyS4\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "console: ttyS4 is the kernel's console");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+}
+END_TEST
+
+START_TEST(keys_of_an_active_seat_are_in_use) {
+        host_put_link("sys/class/input/input5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/input/input5");
+        host_put_link("sys/class/input/event5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/input/input5/event5");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("udev/input/input5/seat", "seat0");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("seats/seat1", "active");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("seats/seat0", "active");
+        ck_assert_str_eq(host_uses(HOST_EDU), "input: input5 is used by who is logged in at seat0");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+}
+END_TEST
+
+START_TEST(stick_in_a_usb_port_is_a_use_of_its_controller) {
+        host_put_link("sys/class/block/sdb1", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1");
+        host_put("sys/devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1/dev", "8:17\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        host_put("proc/1/mountinfo", HOST_MOUNTS "40 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "block: sdb1 is mounted on /media/stick");
 }
 END_TEST
 
 START_TEST(what_cannot_be_told_is_an_error) {
         HostUse uses[HOSTUSE_MAX];
-        int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-        ck_assert_int_lt(hostuse_find(sys, nowhere, NVME, uses), 0);
-        ck_assert_int_lt(hostuse_find(nowhere, proc, NVME, uses), 0);
-        ck_assert_int_eq(hostuse_find(sys, proc, "../../x", uses), -EINVAL);
+        ck_assert_int_eq(host_find("../../x", uses), -EINVAL);
+        ck_assert_int_eq(host_find("", uses), -EINVAL);
+        host_put("proc/1/mountinfo", "");
+        ck_assert_int_lt(host_find(HOST_NVME, uses), 0);
+        host_remove("proc/1/mountinfo");
+        ck_assert_int_lt(host_find(HOST_NVME, uses), 0);
+        host_put("proc/1/mountinfo/folder", "");
+        ck_assert_int_lt(host_find(HOST_NVME, uses), 0);
+}
+END_TEST
+
+START_TEST(view_of_nothing_is_an_error) {
+        _cleanup_(hostview_freep) HostView *view = NULL;
+        int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        HostUse uses[HOSTUSE_MAX];
+
+        ck_assert_int_eq(hostview_new(&view, nowhere, nowhere), 0);
+        ck_assert_int_lt(hostuse_find(view, HOST_NVME, uses), 0);
         close(nowhere);
 }
 END_TEST
@@ -197,16 +151,16 @@ int main(void) {
         int n_failed;
 
         suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_tree, end_tree);
+        tcase_add_checked_fixture(tcase, host_start, host_end);
         tcase_add_test(tcase, what_nobody_uses_is_free);
-        tcase_add_test(tcase, mounted_disk_is_in_use);
-        tcase_add_test(tcase, swap_and_what_lies_on_top_of_a_disk_is_use);
-        tcase_add_test(tcase, disk_of_several_paths_is_found_by_its_subsystem);
-        tcase_add_test(tcase, interface_of_the_default_route_is_in_use);
-        tcase_add_test(tcase, default_route_of_ipv6_counts_as_well);
-        tcase_add_test(tcase, default_route_over_a_bond_or_bridge_is_the_interfaces);
         tcase_add_test(tcase, functions_on_host_drivers_would_go_with_the_driver);
+        tcase_add_test(tcase, picture_of_the_firmware_is_in_the_memory_of_its_device);
+        tcase_add_test(tcase, text_console_is_on_the_first_framebuffer);
+        tcase_add_test(tcase, serial_console_is_in_use);
+        tcase_add_test(tcase, keys_of_an_active_seat_are_in_use);
+        tcase_add_test(tcase, stick_in_a_usb_port_is_a_use_of_its_controller);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
+        tcase_add_test(tcase, view_of_nothing_is_an_error);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);
