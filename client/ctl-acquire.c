@@ -118,6 +118,14 @@ static void holding_on_disconnected(vfb *connection, void *userdata) {
         fputs("vfio-broker: the service does not answer any more; the descriptors stay open\n", stderr);
 }
 
+/* Of a PF, for who is to have its VFs; NULL for anything else. */
+static const char *vf_token(const vfb_lease *lease, const char *id) {
+        char role[64];
+
+        snprintf(role, sizeof(role), VFB_ROLE_DEVICE "%s", id);
+        return vfb_lease_attribute(lease, role, "vf-token");
+}
+
 static json_object *lease_json(const vfb_lease *lease) {
         json_object *object = event_json("lease", lease), *devices = json_object_new_array(),
                     *groups = json_object_new_array();
@@ -129,6 +137,9 @@ static json_object *lease_json(const vfb_lease *lease) {
                 text = vfb_lease_reset_used(lease, i);
                 json_object_object_add(device, "id", json_object_new_string(id));
                 json_object_object_add(device, "reset", text ? json_object_new_string(text) : NULL);
+                text = vf_token(lease, id);
+                if (text)
+                        json_object_object_add(device, "vf_token", json_object_new_string(text));
                 json_object_array_add(devices, device);
         }
         for (size_t i = 0; i < vfb_lease_n_groups(lease); i++)
@@ -162,6 +173,9 @@ static void print_lease(const vfb_lease *lease) {
                 text = vfb_lease_reset_used(lease, i);
                 say(stdout, "  device %s: descriptor %d%s%s\n", id, vfb_lease_device_fd(lease, i),
                     text ? ", reset: " : "", text ?: "");
+                text = vf_token(lease, id);
+                if (text)
+                        say(stdout, "    its VFs are for who knows the VF token %s\n", text);
         }
         say(stdout, "Ends with Ctrl-C, or: vfio-broker release %s\n", vfb_lease_id(lease));
         fflush(stdout);

@@ -37,9 +37,7 @@ static char *note(json_object *row, json_object *leases) {
         const char *name = json_text(row, "name");
         char *text;
 
-        if (!lease && *why)
-                return strdup(why);
-        if (!lease && asprintf(&text, *pf ? "VF %s of %s, %s" : "%s%s%s", *pf ? index : "", pf, name) < 0)
+        if (!lease && asprintf(&text, *pf ? "VF %s of %s, %s" : "%s%s%s", *pf ? index : "", pf, *why ? why : name) < 0)
                 return NULL;
         if (!lease)
                 return text;

@@ -39,8 +39,8 @@ static const Command commands[] = {
         { "acquire", "[-d] DEVICE...",
           "take devices and hold them until interrupted\n\n"
           "Exits with 1 when the lease ends by itself.\n\n"
-          "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset), groups; later\n"
-          "\"device-gone\" (device, cause), \"expiring\" (expires_usec) and \"lease-ended\" (reason).",
+          "--json: one line, event \"lease\" with lease, mode, model, devices (id, reset, vf_token of a PF), groups;\n"
+          "later \"device-gone\" (device, cause), \"expiring\" (expires_usec) and \"lease-ended\" (reason).",
           OPTION_DEVICE | OPTION_REQUEST | OPTION_COMPANIONS | OPTION_ONE_TIME, 1, -1, ctl_acquire },
         { "run", "-d DEVICE... [--] PROGRAM [ARGUMENT...]",
           "run a program that has devices\n\n"

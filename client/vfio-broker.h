@@ -157,7 +157,8 @@ vfb_request *vfb_request_free(vfb_request *request);
  * Adds a device. @selector: an address ("0000:06:0d.0", "06:0d.0"), a name that survives a new card ("alias:lab-nic",
  * "serial:S3X9NX0M", "path:pci-0000:00:03.1/00.0"), "group:26" for all devices of the
  * group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
- * @vf_token: the UUID that guards the device's SR-IOV family, NULL for none.
+ * @vf_token: the UUID that guards the device's SR-IOV family, as the PF's holder has it; NULL: the service makes one
+ * where the kernel wants it.
  *
  * Errors: -EINVAL (@selector is empty).
  */
@@ -321,7 +322,7 @@ int vfb_lease_lifeline_fd(const vfb_lease *lease);
 
 /*
  * All descriptors by their roles: "container", "device:ID", "group:N"; attributes are what the service
- * says of each ("model", "reset"), NULL where it says nothing. "lifeline" is no role of the service and
+ * says of each ("model", "reset", "vf-token"), NULL where it says nothing. "lifeline" is no role of the service and
  * not counted by vfb_lease_n_roles(), but vfb_lease_fd() and vfb_lease_take_fd() know it.
  */
 #define VFB_ROLE_LIFELINE "lifeline"

@@ -43,8 +43,10 @@ static void fd_for_group(const Lease *lease, unsigned i, BrokerFd *ret) {
         snprintf(ret->role, sizeof(ret->role), VFB_ROLE_GROUP "%u", lease->groups[i]->number);
 }
 
-static void fd_for_device(const LeaseDevice *device, int fd, bool reset_works, BrokerFd *ret) {
+static void fd_for_device(const Lease *lease, const LeaseDevice *device, int fd, bool reset_works, BrokerFd *ret) {
         *ret = (BrokerFd){ .fd = fd, .attribute = "reset" };
+        if (broker_gives_token(broker_of(lease), device))
+                strcpy(ret->vf_token, device->token);
         snprintf(ret->role, sizeof(ret->role), VFB_ROLE_DEVICE "%s", device->id);
         broker_reset_name(device->device, reset_works, ret->value, sizeof(ret->value));
 }
@@ -63,7 +65,8 @@ static void fds_for_places(Lease *lease, const unsigned *places, unsigned n, con
                 } else if (device < 0) {
                         fd_for_group(lease, places[i] - lease_n_container_roles(lease), &ret->items[i]);
                 } else {
-                        fd_for_device(&lease->devices[device], device_fds[next], reset_works[next], &ret->items[i]);
+                        fd_for_device(lease, &lease->devices[device], device_fds[next], reset_works[next],
+                                      &ret->items[i]);
                         next++;
                 }
 
@@ -197,6 +200,10 @@ static void acquire_on_opened(int r, const void *data, int *fds, size_t n_fds, v
 
 static int task_plan_acquire(Task *task) {
         const Lease *lease = task->lease;
+        int r = broker_choose_tokens(task->broker, task->lease);
+
+        if (r < 0)
+                return r;
 
         if (task->broker->journal)
                 task_plan_store(task);
@@ -386,7 +393,7 @@ static int lease_find_role(const Lease *lease, const char *role) {
         }
 
         for (unsigned i = 0; i < lease->n_devices; i++) {
-                fd_for_device(&lease->devices[i], -EBADF, false, &fd);
+                fd_for_device(lease, &lease->devices[i], -EBADF, false, &fd);
                 if (strcmp(role, fd.role) == 0)
                         return (int) (lease_n_roles(lease) - lease->n_devices + i);
         }
@@ -405,7 +412,6 @@ static int task_choose_places(Task *task, const char *const *roles, unsigned n_r
         task->n_places = n_roles > 0 ? n_roles : left < max ? left : max;
         for (unsigned i = 0; i < task->n_places; i++) {
                 int place = n_roles > 0 ? lease_find_role(lease, roles[i]) : (int) (first + i);
-
                 if (place < 0)
                         return VFB_ERROR_INVALID_ARGS;
                 task->places[i] = (unsigned) place;
@@ -418,6 +424,7 @@ static int task_choose_places(Task *task, const char *const *roles, unsigned n_r
 static int task_plan_places(Task *task) {
         const Lease *lease = task->lease;
         VfioPlan *plan = &task->plan;
+        VfioDevicePlan *planned;
 
         plan->n_groups = lease->n_groups;
         for (unsigned i = 0; i < lease->n_groups; i++) {
@@ -427,17 +434,14 @@ static int task_plan_places(Task *task) {
 
         for (unsigned i = 0; i < task->n_places; i++) {
                 int at = lease_device_at(lease, task->places[i]);
-                VfioDevicePlan *planned = &plan->devices[plan->n_devices];
 
                 if (at < 0)
                         continue;
                 if (!lease->devices[at].device)
                         return VFB_ERROR_DEVICE_GONE;
 
-                plan_device(planned, lease->devices[at].device, /* opens_first= */ false);
-                strcpy(planned->token, lease->devices[at].token);
-                planned->group = lease->devices[at].group;
-                plan->n_devices++;
+                planned = &plan->devices[plan->n_devices++];
+                task_plan_device(task, planned, &lease->devices[at], /* opens_first= */ false);
         }
 
         plan->n_pass = plan->n_devices;

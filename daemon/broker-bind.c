@@ -140,6 +140,17 @@ static int find_in_the_way(const Device *device, Findings *findings) {
         return broker_find_taken(device, findings);
 }
 
+/* What stands in the way of a change of the driver of @moved, which is @device itself or goes along with it. */
+static int find_for_device(Broker *broker, const Device *moved, const Device *device, bool steal, Findings *findings) {
+        int r;
+
+        if (is_never_bound(moved))
+                return find_never_bound(moved, findings);
+
+        r = broker_find_host_uses(broker, moved, steal, device_id(device), findings);
+        return r < 0 ? r : broker_find_functions(broker, moved, steal, findings);
+}
+
 static int binding_fill(Binding *binding, const Device *device, const BrokerBind *bind, const Device *const *scope,
                         unsigned n, Findings *findings) {
         Broker *broker = binding_broker(binding);
@@ -147,9 +158,7 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         int r;
 
         for (unsigned i = 0; i < n; i++) {
-                r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
-                                             : broker_find_host_uses(broker, scope[i], bind->steal, device_id(device),
-                                                                     findings);
+                r = find_for_device(broker, scope[i], device, bind->steal, findings);
                 if (r < 0)
                         return r;
 
@@ -198,9 +207,7 @@ int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (request->companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
                         continue;
-                r = is_never_bound(scope[i]) ? find_never_bound(scope[i], findings)
-                                             : broker_find_host_uses(broker, scope[i], request->steal, device_id(device),
-                                                                     findings);
+                r = find_for_device(broker, scope[i], device, request->steal, findings);
                 if (r >= 0)
                         r = choose_driver(broker, scope[i], "", driver, findings);
                 if (r >= 0)

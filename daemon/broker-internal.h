@@ -149,6 +149,19 @@ Claim *claim_free(Claim *claim);
 /* @opens_first: nobody has it open, so that it may be reset. */
 void plan_device(VfioDevicePlan *planned, const Device *device, bool opens_first);
 
+/* How that device of the lease, which is there, is to be opened. */
+void task_plan_device(Task *task, VfioDevicePlan *planned, const LeaseDevice *device, bool opens_first);
+
+/* An error if the device's SR-IOV family is split between users who have not agreed on that: the driver of a PF can see
+ * and alter what its VFs do. */
+int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
+
+/* Makes the VF tokens that the lease's devices need, or takes those in force. */
+int broker_choose_tokens(Broker *broker, Lease *lease);
+
+/* Which of its devices guards its VFs by the token that it has. */
+bool broker_gives_token(Broker *broker, const LeaseDevice *device);
+
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
 
@@ -236,6 +249,9 @@ int broker_tie_again(Broker *broker, Lease *lease, int pidfd);
 
 /* Frees the group if nobody needs it. */
 void broker_tidy_group(Broker *broker, Group *group);
+
+/* An error for every device of the group, but @asking for itself, that is in the host's hands. */
+int broker_find_blockers(const char *about, const Group *group, const Device *asking, Findings *findings);
 
 /* What the kernel's answer means, as a finding. Returns 0, or negative errno for what is nobody's fault. */
 int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,

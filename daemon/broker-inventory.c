@@ -124,8 +124,10 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         device->seen = true;
         if (device->is_vf == 0)
                 device->is_vf = -1; /* the link to its PF is younger than the device */
-        if (other_driver)
+        if (other_driver) {
                 device_note_bus_reset(device, 0); /* somebody else has had it */
+                device->vf_token[0] = '\0';       /* that was of its VFIO driver */
+        }
         moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
         leaves = !moves && facts_leave(device, facts);
         device->facts = *facts;

@@ -337,6 +337,7 @@ static void restore_device(const char *name, void *userdata) {
                 strcpy(device->bus_reset, record.bus_reset);
                 device->last_uid = record.last_uid;
                 serial_give_back(&record.serial, device);
+                strcpy(device->vf_token, record.vf_token);
                 device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
                 if (device->origin)
                         *device->origin = record.origin;

@@ -23,9 +23,12 @@
 bool broker_device_is_pf(Broker *broker, const Device *borrowed) {
         Device *device = (Device *) borrowed;
         unsigned total;
+        int r;
 
-        if (device->is_pf < 0)
-                device->is_pf = sriov_read_total(broker->sys_fd, device_id(device), &total) != -ENODATA;
+        if (device->is_pf < 0) {
+                r = sriov_read_total(broker->sys_fd, device_id(device), &total);
+                device->is_pf = r == 0 || r == -EBADMSG;
+        }
         return device->is_pf;
 }
 

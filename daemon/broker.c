@@ -246,17 +246,10 @@ void task_plan_devices(Task *task) {
         for (unsigned i = 0; i < lease->n_groups; i++)
                 plan->groups[i] = lease->groups[i]->number;
 
-        for (unsigned i = 0; i < lease->n_devices; i++) {
-                VfioDevicePlan *planned = &plan->devices[plan->n_devices];
-
-                if (!lease->devices[i].device)
-                        continue;
-
-                plan_device(planned, lease->devices[i].device, /* opens_first= */ true);
-                strcpy(planned->token, lease->devices[i].token);
-                planned->group = lease->devices[i].group;
-                plan->n_devices++;
-        }
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i].device)
+                        task_plan_device(task, &plan->devices[plan->n_devices++], &lease->devices[i],
+                                         /* opens_first= */ true);
 }
 
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size) {

@@ -193,6 +193,7 @@ typedef struct BrokerFd {
         int fd; /* borrowed */
         const char *attribute; /* "model", "reset", or NULL */
         char value[DEVICE_RESET_MAX];
+        char vf_token[40]; /* of a PF: the one that its VFs want; "" */
 } BrokerFd;
 
 typedef struct BrokerFds {

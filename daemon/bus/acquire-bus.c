@@ -42,6 +42,9 @@ static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_err
 static int append_attributes(sd_bus_message *m, const BrokerFd *fd) {
         if (!fd->attribute)
                 return sd_bus_message_append(m, "a{sv}", 0);
+        if (fd->vf_token[0])
+                return sd_bus_message_append(m, "a{sv}", 2, fd->attribute, "s", fd->value, "vf-token", "s",
+                                             fd->vf_token);
 
         return sd_bus_message_append(m, "a{sv}", 1, fd->attribute, "s", fd->value);
 }

@@ -87,6 +87,7 @@ typedef enum LeaseCut {
 typedef struct LeaseDevice {
         char id[DEVICE_ID_MAX];
         char token[40];
+        bool token_made; /* by the broker */
         Device *device; /* borrowed; NULL: gone */
         unsigned group; /* index into the lease's groups */
 } LeaseDevice;

@@ -145,7 +145,8 @@ int record_of_device(const Device *device, char **ret) {
         _cleanup_(jsonp) json_object *object = NULL;
 
         if (!device->quarantine && !device->hooks_due && !device->unclean && !device->reset_works &&
-            !device->reset_fails && !device->bus_works && !device->origin && !serial_must_be_kept(device)) {
+            !device->reset_fails && !device->bus_works && !device->origin && !device->vf_token[0] &&
+            !serial_must_be_kept(device)) {
                 *ret = NULL;
                 return 0;
         }
@@ -159,6 +160,7 @@ int record_of_device(const Device *device, char **ret) {
             (device->bus_reset[0] && !add_text(object, "bus-reset", device->bus_reset)) ||
             (device->unclean && !add_number(object, "last-uid", device->last_uid)) ||
             (serial_must_be_kept(device) && !add(object, "serial", serial_to_json(device))) ||
+            (device->vf_token[0] && !add_text(object, "vf-token", device->vf_token)) ||
             (device->origin && !add(object, "origin", origin_to_json(device->origin))))
                 return -ENOMEM;
 
@@ -438,7 +440,7 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
 int record_read_device(const char *text, DeviceRecord *ret) {
         _cleanup_(jsonp) json_object *object = NULL;
         DeviceRecord record = {};
-        const char *quarantine, *bus_reset;
+        const char *quarantine, *bus_reset, *vf_token;
         json_object *origin, *serial;
         uint64_t uid = 0;
         int r;
@@ -457,6 +459,8 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         record.last_uid = (uid_t) uid;
         bus_reset = get_text(object, "bus-reset", sizeof(record.bus_reset) - 1);
         strcpy(record.bus_reset, bus_reset ?: "");
+        vf_token = get_text(object, "vf-token", sizeof(record.vf_token) - 1);
+        strcpy(record.vf_token, vf_token ?: "");
 
         record.has_origin = json_object_object_get_ex(object, "origin", &origin);
         if (record.has_origin && !origin_from_json(origin, &record.origin))

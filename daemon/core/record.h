@@ -63,6 +63,7 @@ typedef struct DeviceRecord {
         char bus_reset[DEVICE_RESET_MAX];
         uid_t last_uid;
         Serial serial; /* not there: none */
+        char vf_token[40];
         bool has_origin;
         Origin origin; /* likewise */
 } DeviceRecord;

@@ -174,13 +174,12 @@ int vfio_check_device(const VfioPlan *plan, int device, VfioResult *result, unsi
         return 0;
 }
 
-/* Without a word about a failure in @result, since for some callers it is none. */
-int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
+static int open_by_name(int group, const VfioDevicePlan *device, bool with_token) {
         char name[sizeof(device->address) + sizeof(device->token) + sizeof(" vf_token=")];
         int fd;
 
         snprintf(name, sizeof(name), "%.*s%s%.*s", (int) sizeof(device->address) - 1, device->address + device->name,
-                 device->token[0] ? " vf_token=" : "", (int) sizeof(device->token) - 1, device->token);
+                 with_token ? " vf_token=" : "", with_token ? (int) sizeof(device->token) - 1 : 0, device->token);
 
         for (unsigned tries = 1;; tries++) {
                 fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
@@ -193,11 +192,52 @@ int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
         }
 }
 
+/* Without a word about a failure in @result, since for some callers it is none. */
+int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
+        int r;
+
+        r = open_by_name(group, device, device->token[0]);
+        /* It is no PF, and no VF of one on VFIO: the kernel takes a token for a mistake then. */
+        return r == -EINVAL && device->made ? open_by_name(group, device, false) : r;
+}
+
+/* Opens the PF of a device for a moment, in a container of its own. The kernel takes the token for the one in force
+ * from then on, unless a VF is in use, and resets the PF. */
+static int set_token(const VfioPlan *plan, const VfioDevicePlan *device) {
+        _cleanup_(closep) int container = -EBADF, group = -EBADF, fd = -EBADF;
+        VfioPlan own = { .dev = plan->dev, .n_groups = 1, .groups = { device->guard_group } };
+        VfioDevicePlan pf = { .made = true };
+        VfioResult ignored = {};
+        int r;
+
+        memcpy(pf.address, device->guard, sizeof(pf.address));
+        memcpy(pf.token, device->token, sizeof(pf.token));
+        r = vfio_open_container(&own, &ignored, &container);
+        if (r == 0)
+                r = vfio_open_group(&own, &ignored, 0, &group);
+        if (r == 0)
+                r = vfio_attach_group(group, container, &ignored, 0);
+        if (r == 0)
+                r = vfio_set_iommu(container, &ignored, 0);
+        if (r == 0)
+                r = fd = vfio_open_device_quietly(group, &pf);
+        return r < 0 ? r : 0;
+}
+
+static int open_guarded(const VfioPlan *plan, int group, const VfioDevicePlan *device) {
+        int r;
+
+        r = vfio_open_device_quietly(group, device);
+        if (r != -EACCES || !device->guard[0] || set_token(plan, device) < 0)
+                return r;
+        return vfio_open_device_quietly(group, device);
+}
+
 static int device_open(const VfioPlan *plan, VfioResult *result, int group, unsigned i, int *ret) {
         _cleanup_(closep) int fd = -EBADF;
         int r;
 
-        fd = vfio_open_device_quietly(group, &plan->devices[i]);
+        fd = open_guarded(plan, group, &plan->devices[i]);
         if (fd < 0)
                 return vfio_fail(result, VFIO_STEP_DEVICE, i, -fd);
         r = vfio_check_device(plan, fd, result, i);
@@ -233,20 +273,40 @@ static int open_container_and_groups(const VfioPlan *plan, VfioResult *result, i
         return 0;
 }
 
-static int open_devices(const VfioPlan *plan, VfioResult *result, const int *groups, unsigned n, int *fds,
-                        size_t *n_fds) {
+/* PFs, or what is none. */
+static int open_some(const VfioPlan *plan, VfioResult *result, const int *groups, unsigned n, bool pfs, int *opened) {
         int fd = -EBADF, r;
 
         for (unsigned i = 0; i < n; i++) {
+                if (plan->devices[i].pf != pfs)
+                        continue;
                 r = device_open(plan, result, groups[plan->devices[i].group], i, &fd);
                 if (r < 0)
                         return r;
                 if (i < plan->n_pass)
-                        fds[(*n_fds)++] = fd;
+                        opened[i] = fd;
                 else
                         close(fd);
         }
         return 0;
+}
+
+static int open_devices(const VfioPlan *plan, VfioResult *result, const int *groups, unsigned n, int *fds,
+                        size_t *n_fds) {
+        int opened[VFIO_DEVICES_MAX], r;
+
+        for (unsigned i = 0; i < plan->n_pass; i++)
+                opened[i] = -EBADF;
+        r = open_some(plan, result, groups, n, /* pfs= */ true, opened);
+        if (r == 0)
+                r = open_some(plan, result, groups, n, /* pfs= */ false, opened);
+
+        for (unsigned i = 0; i < plan->n_pass; i++)
+                if (r == 0)
+                        fds[(*n_fds)++] = opened[i];
+                else
+                        closep(&opened[i]);
+        return r;
 }
 
 /* Before anybody is told of the lease: what the daemon's death would close has to be kept by then. */

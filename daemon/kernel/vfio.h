@@ -36,7 +36,11 @@ typedef struct VfioDevicePlan {
         unsigned name;    /* where in that the name begins that VFIO knows it by: behind "mdev:" */
         bool ask_reset;   /* by VFIO_DEVICE_RESET once it is open: only PCI functions are reset by that */
         char token[40]; /* VF token, a UUID; "" for none */
+        bool made;      /* the token is no client's, so where it is not needed it is left out */
+        bool pf;        /* it sets the token, so it is opened before those that need it */
         unsigned group; /* index into groups */
+        char guard[32]; /* the PF, which nobody has, to be given the token first if this is refused; "": none */
+        unsigned guard_group; /* its group's number */
         bool bus;    /* for the gate: its bus may be reset, as far as /sys tells */
         bool closed; /* likewise: it is not to be opened at all */
 } VfioDevicePlan;

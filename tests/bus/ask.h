@@ -39,7 +39,7 @@ typedef struct Request {
 
 typedef struct GrantFd {
         char role[64];
-        char attributes[64]; /* "reset flr" */
+        char attributes[128]; /* "reset flr" */
         int fd;
 } GrantFd;
 
