@@ -318,18 +318,19 @@ static int command_mask(Client *client, char **words) {
 
 /* arm: the kernel shall ask for the first device when it wants it back. */
 static int command_arm(Client *client, char **words) {
-        struct {
+        union {
                 struct vfio_irq_set set;
-                int32_t fd;
-        } irqs = { { .argsz = sizeof(irqs), .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-                     .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1 },
-                   -1 };
+                char bytes[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
+        } irqs = { { .argsz = sizeof(irqs.bytes), .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+                     .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1 } };
+        int32_t fd;
 
         if (client->request > 0)
                 (void) close(client->request);
-        client->request = irqs.fd = eventfd(0, EFD_CLOEXEC);
-        if (client->request < 0)
+        client->request = fd = eventfd(0, EFD_CLOEXEC);
+        if (fd < 0)
                 return -errno;
+        memcpy(irqs.set.data, &fd, sizeof(fd));
         return ioctl(vfb_lease_device_fd(client->lease, 0), VFIO_DEVICE_SET_IRQS, &irqs) < 0 ? -errno : 0;
 }
 
