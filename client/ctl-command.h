@@ -10,7 +10,7 @@
 /* Options that not every subcommand takes. */
 enum {
         OPTION_DEVICE = 1,
-        OPTION_REQUEST = 2, /* mode, label, lifetime, reset, restore, time, vf-token */
+        OPTION_REQUEST = 2, /* mode, label, lifetime, near-cpu, reset, restore, time, vf-token */
         OPTION_REASON = 4,
         OPTION_KEEP_LIFELINE = 8,
         OPTION_VERBOSE = 16,

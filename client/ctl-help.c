@@ -19,6 +19,7 @@ static const char request_help[] =
         "     --mode=MODE         auto (default), legacy, legacy-raw or mediated\n"
         "     --label=TEXT        what the lease is for\n"
         "     --lifetime=WHAT     what ends it: lifeline, bus, unit, unit:NAME, pid:NUMBER\n"
+        "     --near-cpu=NUMBER   of a pool rather a device near this processor\n"
         "     --reset=POLICY      required, preferred or none; no less than what is configured\n"
         "     --restore=WHAT      afterwards, of drivers that were changed for it: previous (default), keep, none\n"
         "     --time=TIME         for how long: 90s, 30min, 2h, 1d\n"

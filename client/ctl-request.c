@@ -37,6 +37,7 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
 
         vfb_request_set_interactive(request, ctl->interactive);
         vfb_request_set_one_time(request, ctl->one_time);
+        vfb_request_set_near_cpu(request, ctl->near_cpu);
         vfb_request_set_duration(request, ctl->duration_usec);
         r = vfb_request_set_mode(request, ctl->mode);
         if (r >= 0)

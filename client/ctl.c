@@ -18,7 +18,7 @@ static const Command commands[] = {
           "what there is, and who has it\n\n"
           "Selectors: 0000:06:0d.0, 06:0d.0, group:26, class=network, vendor=8086, device=10d3,\n"
           "driver=vfio-pci, is-vf=yes, pf=03:00.0, vf=3, numa=0; several must all hold. Names that survive a new card:\n"
-          "path:pci-0000:00:03.1/00.0, serial:S3X9NX0M, alias:lab-nic.\n\n"
+          "path:pci-0000:00:03.1/00.0, serial:S3X9NX0M, alias:lab-nic. Those of a pool: pool:lab-vf.\n\n"
           "--json: an array of devices. Members are the properties of org.vfiobroker1(5) in lower case (id, name,\n"
           "driver, group, numa_node, availability, blockers, lease, vendor_id, ...), and why. Groups are numbers,\n"
           "devices and leases ids, absent ones null.",
@@ -31,6 +31,10 @@ static const Command commands[] = {
           "everything about one device\n\n"
           "--json: the device, as in list.",
           0, 1, -1, ctl_show },
+        { "pools", "",
+          "devices of which one is as good as another\n\n"
+          "--json: an array of pools: name, selectors, description, available (how many are free).",
+          0, 0, 0, ctl_pools },
         { "explain", "[-d] DEVICE...",
           "would I get it, and if not, why and what to do\n\n"
           "Exits with 0 if so, and otherwise as acquire would.\n\n"
@@ -130,6 +134,7 @@ enum {
         ARG_LEASE,
         ARG_LIFETIME,
         ARG_MODE,
+        ARG_NEAR_CPU,
         ARG_NO_ASK_PASSWORD,
         ARG_ON_REVOKE,
         ARG_ON_HOST_USE,
@@ -162,6 +167,7 @@ static const struct option long_options[] = {
         { "lifetime", required_argument, NULL, ARG_LIFETIME },
         { "lines", required_argument, NULL, 'n' },
         { "mode", required_argument, NULL, ARG_MODE },
+        { "near-cpu", required_argument, NULL, ARG_NEAR_CPU },
         { "no-ask-password", no_argument, NULL, ARG_NO_ASK_PASSWORD },
         { "on-revoke", required_argument, NULL, ARG_ON_REVOKE },
         { "on-host-use", required_argument, NULL, ARG_ON_HOST_USE },
@@ -322,6 +328,9 @@ static int parse_request_option(Parser *parser, int c) {
         case ARG_LABEL:
                 ctl->label = optarg;
                 return 0;
+        case ARG_NEAR_CPU:
+                ctl->near_cpu = (int) strtol(optarg, NULL, 10);
+                return is_number(optarg) && strlen(optarg) < 7 ? 0 : fail_usage("--near-cpu=%s: no number", optarg);
         case ARG_RESET:
                 ctl->reset = optarg;
                 return 0;
@@ -480,6 +489,7 @@ int main(int argc, char **argv) {
         parser.ctl.color = output_has_colors();
         parser.ctl.interactive = isatty(STDIN_FILENO);
         parser.ctl.grace_usec = GRACE_USEC;
+        parser.ctl.near_cpu = -1;
 
         r = parse(&parser, argc, argv);
         if (r != 0)

@@ -43,6 +43,7 @@ typedef struct Ctl {
         const char *reason;
         const char *driver;     /* VFIO driver */
         const char *restore;    /* after the lease */
+        int near_cpu;           /* -1: wherever */
         const char *companions; /* as in the option of Bind and Acquire */
         const char *on_host_use; /* likewise */
         uint64_t duration_usec; /* 0: not said */
@@ -91,6 +92,7 @@ int ctl_offer(Ctl *ctl, char **args);
 int ctl_quarantine(Ctl *ctl, char **args);
 int ctl_release(Ctl *ctl, char **args);
 int ctl_renew(Ctl *ctl, char **args);
+int ctl_pools(Ctl *ctl, char **args);
 int ctl_restore(Ctl *ctl, char **args);
 int ctl_revoke(Ctl *ctl, char **args);
 int ctl_run(Ctl *ctl, char **args);

@@ -17,6 +17,7 @@ int vfb_request_new(vfb_request **ret) {
                 return -ENOMEM;
 
         request->pidfd = -EBADF;
+        request->near_cpu = -1;
         request->timeout_usec = ACQUIRE_TIMEOUT_USEC;
         *ret = request;
         return 0;
@@ -133,6 +134,10 @@ int vfb_request_set_restore(vfb_request *request, const char *restore) {
         return replace_string(&request->restore, restore);
 }
 
+void vfb_request_set_near_cpu(vfb_request *request, int cpu) {
+        request->near_cpu = cpu;
+}
+
 void vfb_request_set_one_time(vfb_request *request, bool one_time) {
         request->one_time = one_time;
 }
@@ -225,6 +230,8 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
                 r = append_option(m, "on-host-use", request->on_host_use);
         if (r >= 0)
                 r = append_option(m, "restore", request->restore);
+        if (r >= 0 && request->near_cpu >= 0)
+                r = sd_bus_message_append(m, "{sv}", "near-cpu", "u", (uint32_t) request->near_cpu);
         if (r < 0)
                 return r;
 

@@ -48,6 +48,7 @@ struct vfb_request {
         char *companions;
         char *on_host_use;
         char *restore;
+        int near_cpu; /* -1: wherever */
         bool one_time;
         uint64_t duration_usec;
         char *lifetime;

@@ -154,7 +154,7 @@ int vfb_request_new(vfb_request **ret);
 vfb_request *vfb_request_free(vfb_request *request);
 
 /*
- * Adds a device. @selector: an address ("0000:06:0d.0", "06:0d.0"), a name that survives a new card ("alias:lab-nic",
+ * Adds a device. @selector: any free one of a pool ("pool:lab-vf"), an address ("0000:06:0d.0", "06:0d.0"), a name that survives a new card ("alias:lab-nic",
  * "serial:S3X9NX0M", "path:pci-0000:00:03.1/00.0"), "group:26" for all devices of the
  * group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
  * @vf_token: the UUID that guards the device's SR-IOV family, as the PF's holder has it; NULL: the service makes one
@@ -215,6 +215,12 @@ int vfb_request_set_restore(vfb_request *request, const char *restore);
 int vfb_request_set_on_host_use(vfb_request *request, const char *on_host_use);
 
 /*
+ * Of a pool ("pool:lab-vf") rather a device that is near this processor, if one is free. Negative, as if never set:
+ * wherever it is.
+ */
+void vfb_request_set_near_cpu(vfb_request *request, int cpu);
+
+/*
  * Whether nobody is to get the devices afterwards before an administrator brings them back. vfb_explain() does not
  * look at it.
  */
@@ -249,7 +255,7 @@ void vfb_request_set_timeout(vfb_request *request, uint64_t usec);
  *   -ENODEV     NoSuchDevice, IommuDisabled, DeviceGone
  *   -ENOSYS     BackendUnavailable
  *   -ENXIO      NotVfio
- *   -EBUSY      Leased, HeldElsewhere
+ *   -EBUSY      Leased, HeldElsewhere, PoolExhausted
  *   -EUCLEAN    Quarantined, ResetFailed
  *   -EDQUOT     QuotaExceeded
  *   -EHOSTUNREACH  the service is not running and could not be started

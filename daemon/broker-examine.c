@@ -291,25 +291,16 @@ static int find_companions(const Device *device, Findings *findings) {
         return 0;
 }
 
-static int find_missing(const BrokerTarget *target, Findings *findings) {
-        if (target->gone)
-                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
-                                          "What \"%s\" stood for has gone, or another has taken its place",
-                                          target->selector);
-        if (target->n_matches == 0)
-                return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"",
-                                          target->selector);
-
-        return findings_add_error(findings, NULL, VFB_ERROR_AMBIGUOUS_SELECTOR, "", "%u devices match \"%s\"",
-                                  target->n_matches, target->selector);
-}
-
-static int find_about_target(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
+int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
         const Device *device = request->targets[i].device;
-        int r;
+        int r = 0;
 
-        if (!device)
-                return find_missing(&request->targets[i], findings);
+        if (request->targets[i].pool)
+                r = broker_find_pool_limits(broker, request, i, findings);
+        if (r >= 0 && !device)
+                r = broker_find_missing(broker, request, i, findings);
+        if (r < 0 || !device)
+                return r;
 
         for (unsigned j = 0; j < i; j++)
                 if (request->targets[j].device == device)
@@ -368,7 +359,7 @@ int broker_examine(Broker *broker, const BrokerRequest *request, Findings *findi
         int r;
 
         for (unsigned i = 0; i < request->n_targets; i++) {
-                r = find_about_target(broker, request, i, findings);
+                r = broker_find_about_target(broker, request, i, findings);
                 if (r < 0)
                         return r;
         }

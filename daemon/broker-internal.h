@@ -58,6 +58,7 @@ struct Broker {
         unsigned n_cuts; /* among them */
         struct BindingList bindings; /* see broker-moves.c */
         unsigned n_bindings;
+        PoolList pools;
         HookList hooks;
         BrokerRunHook run_hook; /* NULL: nobody can */
         void *run_hook_userdata;
@@ -208,11 +209,27 @@ bool broker_device_is_locked(Broker *broker, const Device *device);
 typedef struct Matcher {
         Selector selector, alias;
         bool has_alias;
-        bool none; /* nothing matches: there is no such alias */
+        const Pool *pool; /* NULL: it is about none */
+        bool none;        /* nothing matches: there is no such alias or pool */
 } Matcher;
 
 void broker_prepare(Broker *broker, const Selector *selector, Matcher *ret);
 bool broker_matches(Broker *broker, const Matcher *matcher, Device *device);
+
+bool broker_pool_has(Broker *broker, const Pool *pool, Device *device);
+
+/* Puts a device into each target that is to be any one of a pool, if there is one that is free. */
+void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n);
+
+/* What the pool of the target says about who asks; and why none of its devices is to be had. */
+int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
+int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
+
+/* Why the target has no device. */
+int broker_find_missing(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
+
+/* All that stands in the way of one target. */
+int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
 
 /* What is not known yet of the device's names. Whether there was something new. */
 bool broker_learn_names(Broker *broker, Device *device);

@@ -71,7 +71,9 @@ static void prepare_interface(Broker *broker, Selector *selector) {
 void broker_prepare(Broker *broker, const Selector *selector, Matcher *ret) {
         const Alias *alias = selector->alias[0] ? aliases_find(&broker->config.aliases, selector->alias) : NULL;
 
-        *ret = (Matcher){ .selector = *selector, .none = selector->alias[0] && !alias };
+        *ret = (Matcher){ .selector = *selector };
+        ret->pool = selector->pool[0] ? pools_find(&broker->pools, selector->pool) : NULL;
+        ret->none = (selector->alias[0] && !alias) || (selector->pool[0] && !ret->pool);
         prepare_interface(broker, &ret->selector);
         if (!alias)
                 return;
@@ -92,7 +94,8 @@ bool broker_matches(Broker *broker, const Matcher *matcher, Device *device) {
                 (void) broker_device_vf_index(broker, device);
 
         return !matcher->none && selector_matches(&matcher->selector, device) &&
-               (!matcher->has_alias || selector_matches(&matcher->alias, device));
+               (!matcher->has_alias || selector_matches(&matcher->alias, device)) &&
+               (!matcher->pool || broker_pool_has(broker, matcher->pool, device));
 }
 
 int broker_select(Broker *broker, const char *text, const Device **ret, unsigned max, unsigned *ret_n) {

@@ -33,7 +33,7 @@ static int resolve_group(const Device **devices, unsigned n, const BrokerWant *w
                         continue;
                 if (*ret_n == BROKER_WANTS_MAX)
                         return VFB_ERROR_QUOTA_EXCEEDED;
-                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1 };
+                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1, false, NULL };
         }
 
         return 0;
@@ -42,12 +42,19 @@ static int resolve_group(const Device **devices, unsigned n, const BrokerWant *w
 static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *ret, unsigned *ret_n) {
         const Device *devices[BROKER_WANTS_MAX];
         unsigned n, before = *ret_n;
+        const Pool *pool;
         Selector selector;
         int r;
 
         r = selector_parse(&selector, want->selector);
         if (r != 0)
                 return r;
+
+        pool = selector.pool[0] ? pools_find(&broker->pools, selector.pool) : NULL;
+        if (pool && *ret_n < BROKER_WANTS_MAX) {
+                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, .pool = pool };
+                return 0;
+        }
 
         r = broker_select(broker, want->selector, devices, BROKER_WANTS_MAX, &n);
         if (r != 0)
@@ -62,7 +69,7 @@ static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *re
 
         if (*ret_n == BROKER_WANTS_MAX)
                 return VFB_ERROR_QUOTA_EXCEEDED;
-        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n };
+        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n, false, NULL };
         return 0;
 }
 
@@ -83,7 +90,8 @@ static int refresh_if_group(Broker *broker, const BrokerWant *want) {
         return broker_refresh_group(broker, device_id(TAILQ_FIRST(&group->devices)));
 }
 
-int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n) {
+int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, const BrokerChoice *choice,
+                   BrokerTarget *ret, unsigned *ret_n) {
         int r;
 
         for (unsigned i = 0; i < n_wants; i++) {
@@ -99,6 +107,7 @@ int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, Br
                         return r;
         }
 
+        broker_choose(broker, choice, ret, *ret_n); /* after those that are wanted by name */
         return 0;
 }
 
@@ -141,4 +150,28 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
                 }
 
         return 0;
+}
+
+static int find_missing(const BrokerTarget *target, Findings *findings) {
+        if (target->gone)
+                return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
+                                          "What \"%s\" stood for has gone, or another has taken its place",
+                                          target->selector);
+        if (target->n_matches == 0)
+                return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"",
+                                          target->selector);
+
+        return findings_add_error(findings, NULL, VFB_ERROR_AMBIGUOUS_SELECTOR, "", "%u devices match \"%s\"",
+                                  target->n_matches, target->selector);
+}
+
+/* Whom a pool is not for is told no more than that. */
+int broker_find_missing(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
+        const BrokerTarget *target = &request->targets[i];
+
+        if (!target->pool || target->gone)
+                return find_missing(target, findings);
+        return pool_allows(target->pool, request->uid, request->groups, request->n_groups)
+                       ? broker_find_none_free(broker, request, i, findings)
+                       : 0;
 }

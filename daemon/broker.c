@@ -101,6 +101,7 @@ Broker *broker_free(Broker *broker) {
         while ((group = TAILQ_FIRST(&broker->groups.queue)))
                 group_free(group);
 
+        pools_done(&broker->pools);
         hwdb_free(broker->hwdb);
         hostview_free(broker->host_view);
         journal_free(broker->journal);

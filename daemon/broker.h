@@ -17,6 +17,7 @@
 #include "core/group.h"
 #include "core/lease.h"
 #include "core/origin.h"
+#include "core/pool.h"
 #include "core/term.h"
 #include "names.h"
 
@@ -103,6 +104,21 @@ typedef struct BrokerName {
 /* The selectors that mean this device also after its address has changed; returns how many there are. */
 unsigned broker_persistent_ids(Broker *broker, const Device *device, BrokerName ret[BROKER_NAMES_MAX]);
 
+/* pools */
+
+/* Reads pools.d beside the configuration file; before it there are none. */
+void broker_load_pools(Broker *broker, const char *config);
+const PoolList *broker_pools(const Broker *broker);
+
+/* The selector means any one of a pool, whether there is such a pool or not. */
+bool broker_is_pool(const char *selector);
+
+/* How many of its devices are free. */
+unsigned broker_pool_available(Broker *broker, const Pool *pool);
+
+/* -ENOENT: no such processor. -ENODATA: it has no NUMA node. */
+int broker_cpu_node(Broker *broker, unsigned cpu, int *ret);
+
 /* Facts that are rarely asked for, and read from /sys at each question. Empty where there are none. */
 void broker_device_names(Broker *broker, const Device *device, char *ret_vendor, size_t vendor_size, char *ret_model,
                          size_t model_size);
@@ -156,6 +172,7 @@ typedef struct BrokerTarget {
         const Device *device;
         unsigned n_matches;
         bool gone;
+        const Pool *pool; /* any one of it is wanted; NULL: a certain device */
 } BrokerTarget;
 
 typedef struct BrokerRequest {
@@ -174,12 +191,23 @@ typedef struct BrokerRequest {
         int pidfd;                    /* of LEASE_BOND_PIDFD; borrowed, and checked */
         const char *unit, *invocation; /* of LEASE_BOND_UNIT */
         uid_t uid;
+        const gid_t *groups; /* of the user, for pools */
+        unsigned n_groups;
         pid_t pid;
         const char *sender;
 } BrokerRequest;
 
+/* Which device of a pool it is to be, if there are several. */
+typedef struct BrokerChoice {
+        const BrokerRequest *as; /* who asks, and how; it has no targets yet */
+        int numa_node;           /* rather one near this; negative: wherever */
+        bool (*was_asked)(const Device *device, void *userdata); /* rather one that polkit was asked about; or NULL */
+        void *userdata;
+} BrokerChoice;
+
 /* @ret has room for BROKER_WANTS_MAX. VFB_ERROR_INVALID_SELECTOR; VFB_ERROR_QUOTA_EXCEEDED: more than that. */
-int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, BrokerTarget *ret, unsigned *ret_n);
+int broker_resolve(Broker *broker, const BrokerWant *wants, unsigned n_wants, const BrokerChoice *choice,
+                   BrokerTarget *ret, unsigned *ret_n);
 
 /* Reads the devices that are meant, and their groups, anew from /sys, and drops those that are not the same any
  * more. No other device that was found before may be used afterwards. */

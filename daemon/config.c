@@ -157,8 +157,8 @@ static int config_set_reset(ConfigParse *parse, const char *section, const char 
                     strcmp(resets[i].key, key) != 0)
                         continue;
 
-                *ret_wants = "below a selector that is one, of 40 characters at most and without alias, serial number and "
-                             "network interface, nor in one of 64 sections";
+                *ret_wants = "below a selector that is one, of 40 characters at most and without alias, pool, serial "
+                             "number and network interface, nor in one of 64 sections";
                 if (strlen(section) > SECTION_MAX ||
                     reset_rules_take(&parse->config.reset, section + n + strspn(section + n, " "), &rule) != 0)
                         return -EINVAL;
@@ -190,7 +190,7 @@ static int config_set_alias(ConfigParse *parse, const char *section, const char 
                 if (strncmp(names[i].section, section, n) != 0 || names[i].section[n] || strcmp(names[i].key, key) != 0)
                         continue;
 
-                *ret_wants = "a selector without an alias in it, below a name of letters, digits and -_. (32 at most), "
+                *ret_wants = "a selector without alias and pool, below a name of letters, digits and -_. (32 at most), "
                              "nor in one of 64 sections";
                 if (strlen(section) > SECTION_MAX ||
                     aliases_set((Aliases *) ((char *) &parse->config + names[i].offset),

@@ -137,6 +137,7 @@ static int run(const Options *options) {
                 return r;
         keep_state(broker);
         broker_load_hooks(broker);
+        broker_load_pools(broker, options->config);
         r = broker_start(broker);
         if (r < 0)
                 return r;

@@ -36,8 +36,8 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_INVALID_SELECTOR] = {
                 OURS("InvalidSelector"), EINVAL, 2,
                 "The selector cannot be read",
-                "Selectors are 0000:06:0d.0, 06:0d.0, group:26, class=nvme, "
-                "vendor=8086, device=100e, driver=vfio-pci" },
+                "Selectors are 0000:06:0d.0, 06:0d.0, group:26, class=nvme, vendor=8086, device=100e, driver=vfio-pci, "
+                "path:, serial:, alias: and pool:NAME; see vfio-broker(1)" },
         [VFB_ERROR_INVALID_OPTION] = {
                 OURS("InvalidOption"), EINVAL, 2,
                 "An option or flag is unknown or has a wrong value",
@@ -95,6 +95,10 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
                 OURS("Leased"), EBUSY, 5,
                 "The device, or another one of its IOMMU group, is leased",
                 "vfio-broker leases shows who has it; wait until it is released" },
+        [VFB_ERROR_POOL_EXHAUSTED] = {
+                OURS("PoolExhausted"), EBUSY, 5,
+                "No device of the pool is free",
+                "vfio-broker pools shows how many are free, and vfio-broker list pool:NAME who has them" },
         [VFB_ERROR_HELD_ELSEWHERE] = {
                 OURS("HeldElsewhere"), EBUSY, 5,
                 "A process outside the broker has the IOMMU group open",

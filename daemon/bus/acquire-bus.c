@@ -184,6 +184,23 @@ static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const S
         return 1;
 }
 
+/* As authorizer_check(). */
+static int acquire_authorize(Server *server, sd_bus_message *m, const Wish *wish, int step, Sender *ret_sender,
+                             sd_bus_error *error) {
+        const char *pool = wish_denied_pool(wish);
+        char text[128];
+
+        *ret_sender = wish->sender;
+        if (pool) {
+                snprintf(text, sizeof(text), "pool %s is for others", pool);
+                return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, text);
+        }
+        if (step == WISH_VAIN)
+                return 1; /* only to be told so */
+
+        return authorizer_check(server_authorizer(server), m, wish->asks, wish->n_asks, ret_sender, error);
+}
+
 int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(wish_freep) Wish *wish = NULL;
         Sender sender = { .uid = (uid_t) -1 };
@@ -197,12 +214,13 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
 
-        wish->asked = authorizer_has_asked(server_authorizer(server), m);
-        r = wish_resolve(wish, server, error);
+        r = wish_resolve(wish, server, m, error);
         if (r < 0)
                 return r;
+        if (r == WISH_WAITS)
+                return 1;
 
-        r = authorizer_check(server_authorizer(server), m, wish->asks, wish->n_asks, &sender, error);
+        r = acquire_authorize(server, m, wish, r, &sender, error);
         if (r == 0)
                 return 1; /* this method runs again once polkit has answered */
         if (r > 0)
@@ -271,19 +289,23 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         Server *server = userdata;
         Findings findings = {};
         BrokerRequest request;
-        Verdict verdict;
+        Verdict verdict = VERDICT_YES;
         Sender sender;
         int r;
 
         r = wish_read(&wish, m, error);
         if (r < 0)
                 return r;
-        wish->asked = authorizer_has_asked(server_authorizer(server), m);
-        r = wish_resolve(wish, server, error);
+        r = wish_resolve(wish, server, m, error);
         if (r < 0)
                 return r;
+        if (r == WISH_WAITS)
+                return 1;
 
-        r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_asks, true, &sender, &verdict, error);
+        sender = wish->sender;
+        if (r == WISH_ASKS)
+                r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_asks, true, &sender, &verdict,
+                                   error);
         if (r < 0)
                 return r;
         if (r == 0)

@@ -406,6 +406,23 @@ int authorizer_ask(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, u
         return 1;
 }
 
+const Ask *authorizer_asks(const Authorizer *authorizer, sd_bus_message *m, unsigned *ret_n) {
+        const Question *question = authorizer_find(authorizer, m);
+
+        *ret_n = question ? question->n_asks : 0;
+        return question ? question->asks : NULL;
+}
+
+bool authorizer_forget_outdated(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n) {
+        Question *question = authorizer_find(authorizer, m);
+
+        if (!question || !question->answered || question->verdict != VERDICT_YES || question_is_about(question, asks, n))
+                return false;
+
+        question_free(question);
+        return true;
+}
+
 int authorizer_know_sender(Authorizer *authorizer, sd_bus_message *m, Sender *ret, sd_bus_error *error) {
         Question *question;
 

@@ -50,5 +50,11 @@ int authorizer_know_sender(Authorizer *authorizer, sd_bus_message *m, Sender *re
 /* The caller has left the bus: its questions are taken back. */
 void authorizer_forget(Authorizer *authorizer, const char *name);
 
+/* What is being asked about this message; NULL: nothing. Borrowed until the next question. */
+const Ask *authorizer_asks(const Authorizer *authorizer, sd_bus_message *m, unsigned *ret_n);
+
+/* polkit has said yes, and to other things than these, so it has to be asked again: forgets the question. */
+bool authorizer_forget_outdated(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n);
+
 /* Whether the handler runs again with this message. Then polkit has the details already. */
 bool authorizer_has_asked(const Authorizer *authorizer, sd_bus_message *m);

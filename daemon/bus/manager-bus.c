@@ -10,6 +10,7 @@
 #include "bus/claim-bus.h"
 #include "bus/manager-bus.h"
 #include "bus/options.h"
+#include "bus/pools-bus.h"
 #include "bus/refuse.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"
@@ -224,7 +225,7 @@ static int manager_property_features(sd_bus *bus, const char *path, const char *
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw mode:mediated option:mode option:label "
                                "option:lifetime lifetime:lifeline lifetime:bus lifetime:pidfd lifetime:unit "
                                "option:pidfd option:unit option:duration-usec option:reset "
-                               "option:companions option:restore "
+                               "option:companions option:restore option:near-cpu selector:pool "
                                "flag:one-time device-option:vf-token");
 }
 
@@ -344,6 +345,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Backends", "as", manager_property_backends, 0, 0),
         SD_BUS_PROPERTY("DeviceKinds", "as", manager_property_kinds, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Tainted", "as", manager_property_tainted, 0, 0),
+        SD_BUS_PROPERTY("Pools", "a(sassu)", manager_property_pools, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NLeases", "u", manager_property_n_leases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LeasesMax", "u", manager_property_leases_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("LeasesPerUserMax", "u", manager_property_leases_per_user_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),

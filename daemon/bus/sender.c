@@ -111,7 +111,30 @@ void senders_forget(Senders *senders, const char *name) {
 typedef struct Credentials {
         uint32_t uid, pid;
         bool has_uid;
+        gid_t groups[SENDER_GROUPS_MAX];
+        unsigned n_groups;
 } Credentials;
+
+static int read_groups(sd_bus_message *m, Credentials *credentials) {
+        const void *groups;
+        size_t size;
+        int r;
+
+        _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are copied as they come");
+        r = sd_bus_message_enter_container(m, 'v', "au");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_array(m, 'u', &groups, &size);
+        if (r < 0)
+                return r;
+
+        if (size > sizeof(credentials->groups))
+                size = sizeof(credentials->groups);
+        if (size > 0)
+                memcpy(credentials->groups, groups, size);
+        credentials->n_groups = (unsigned) (size / sizeof(gid_t));
+        return sd_bus_message_exit_container(m);
+}
 
 static int read_entry(sd_bus_message *m, const char *key, void *userdata) {
         Credentials *credentials = userdata;
@@ -120,6 +143,8 @@ static int read_entry(sd_bus_message *m, const char *key, void *userdata) {
                 credentials->has_uid = true;
                 return sd_bus_message_read(m, "v", "u", &credentials->uid);
         }
+        if (strcmp(key, "UnixGroupIDs") == 0)
+                return read_groups(m, credentials);
         if (strcmp(key, "ProcessID") == 0)
                 return sd_bus_message_read(m, "v", "u", &credentials->pid);
         return sd_bus_message_skip(m, "v");
@@ -136,7 +161,8 @@ static int read_credentials(sd_bus_message *m, Sender *ret) {
         if (!credentials.has_uid)
                 return -EPERM;
 
-        *ret = (Sender){ credentials.uid, (pid_t) credentials.pid };
+        *ret = (Sender){ .uid = credentials.uid, .pid = (pid_t) credentials.pid, .n_groups = credentials.n_groups };
+        memcpy(ret->groups, credentials.groups, sizeof(ret->groups));
         return 0;
 }
 

@@ -16,11 +16,15 @@
 
 #include "cleanup.h"
 
+#define SENDER_GROUPS_MAX 64
+
 typedef struct Senders Senders;
 
 typedef struct Sender {
         uid_t uid;
         pid_t pid; /* 0: unknown */
+        gid_t groups[SENDER_GROUPS_MAX]; /* that it is in; more than these do not count */
+        unsigned n_groups;
 } Sender;
 
 typedef void (*SenderKnown)(int r, const Sender *sender, void *userdata);

@@ -15,6 +15,7 @@
 #include "bus/lifetimes.h"
 #include "bus/manager-bus.h"
 #include "bus/operation.h"
+#include "bus/pools-bus.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"
 #include "bus/sriov-bus.h"
@@ -26,6 +27,7 @@ struct Server {
         Authorizer *authorizer;
         Lifetimes *lifetimes;
         HookRunner *hooks;
+        PoolWatch *pools;
         struct OperationList operations;
 };
 
@@ -36,6 +38,7 @@ static void server_on_device_new(const Device *device, void *userdata) {
         path_of_device(device, path);
         sd_bus_emit_object_added(server->bus, path);
         manager_emit_device(server, "DeviceNew", device);
+        pool_watch_touch(server->pools);
         sriov_emit_changed(server, device);
 }
 
@@ -45,14 +48,18 @@ static void server_on_device_removed(const Device *device, void *userdata) {
 
         path_of_device(device, path);
         manager_emit_device(server, "DeviceRemoved", device);
+        pool_watch_touch(server->pools);
         sd_bus_emit_object_removed(server->bus, path);
         sriov_emit_changed(server, device);
 }
 
 static void server_on_device_changed(const Device *device, void *userdata) {
-        device_emit_changed(userdata, device);
+        Server *server = userdata;
+
+        device_emit_changed(server, device);
         if (!device->group)
-                device_emit_standing(userdata, device);
+                device_emit_standing(server, device);
+        pool_watch_touch(server->pools);
 }
 
 static void server_on_group_new(const Group *group, void *userdata) {
@@ -78,6 +85,7 @@ static void server_on_group_changed(const Group *group, void *userdata) {
         group_emit_changed(server, group);
         TAILQ_FOREACH(device, &group->devices, siblings)
                 device_emit_standing(server, device);
+        pool_watch_touch(server->pools);
 }
 
 static void server_on_lease_new(const Lease *lease, void *userdata) {
@@ -244,6 +252,9 @@ int server_new(Server **ret, sd_event *event, Broker *broker) {
         r = hook_runner_new(&server->hooks, server->bus, broker);
         if (r < 0)
                 return r;
+        r = pool_watch_new(&server->pools, server);
+        if (r < 0)
+                return r;
         r = server_register(server);
         if (r < 0)
                 return r;
@@ -258,6 +269,7 @@ Server *server_free(Server *server) {
 
         while (!LIST_EMPTY(&server->operations))
                 operation_free(LIST_FIRST(&server->operations));
+        pool_watch_free(server->pools);
         hook_runner_free(server->hooks);
         lifetimes_free(server->lifetimes);
         authorizer_free(server->authorizer);

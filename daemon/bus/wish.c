@@ -157,6 +157,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         if (!wish)
                 return -ENOMEM;
         wish->pidfd = -EBADF;
+        wish->near_cpu = UINT32_MAX;
+        wish->numa_node = -1;
+        wish->sender.uid = (uid_t) -1;
 
         r = wish_read_wants(wish, m, error);
         if (r < 0)
@@ -172,8 +175,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
                                      { "reset", &wish->reset_name },
                                      { "companions", &wish->companions_name },
                                      { "on-host-use", &wish->on_host_use },
-                                     { "restore", &wish->restore_name } },
-                         10, error);
+                                     { "restore", &wish->restore_name },
+                                     { "near-cpu", .small = &wish->near_cpu } },
+                         11, error);
         if (r < 0)
                 return r;
 
@@ -187,8 +191,11 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         return 0;
 }
 
-static int wish_ask(Wish *wish, Server *server, const char *action, const Device *device, const char *selector,
+/* About @device, for the sake of that target. NULL: it names none. */
+static int wish_ask(Wish *wish, Server *server, const char *action, const Device *device, unsigned target,
                     sd_bus_error *error) {
+        const char *selector = wish->targets[target].selector;
+        const Pool *pool = wish->targets[target].pool;
         Ask *asks, *ask;
         int r;
 
@@ -207,6 +214,8 @@ static int wish_ask(Wish *wish, Server *server, const char *action, const Device
                 return r;
 
         r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
+        if (r >= 0)
+                r = ask_add(ask, "pool", "%s", pool ? pool->name : "");
         if (r < 0 || strcmp(action, VFB_ACTION_ACQUIRE) != 0)
                 return r;
 
@@ -238,7 +247,8 @@ static bool wish_may_bind(const Wish *wish, Server *server, const Device *device
 }
 
 /* Who has the group's descriptor can open every device of it that is on a VFIO driver by then, wanted or not. */
-static int wish_ask_group(Wish *wish, Server *server, const Group *group, sd_bus_error *error) {
+static int wish_ask_group(Wish *wish, Server *server, unsigned target, sd_bus_error *error) {
+        const Group *group = wish->targets[target].device->group;
         const Device *device;
         int r = 0;
 
@@ -247,11 +257,11 @@ static int wish_ask_group(Wish *wish, Server *server, const Group *group, sd_bus
 
                 if (wish->mode == LEASE_MODE_LEGACY_RAW && (device->facts.vfio_driver || bind) &&
                     !wish_has_target(wish, device))
-                        r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, NULL, error);
+                        r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, target, error);
                 if (r >= 0 && bind)
-                        r = wish_ask(wish, server, VFB_ACTION_BIND, device, NULL, error);
+                        r = wish_ask(wish, server, VFB_ACTION_BIND, device, target, error);
                 if (r >= 0 && bind && wish->steal)
-                        r = wish_ask(wish, server, VFB_ACTION_STEAL, device, NULL, error);
+                        r = wish_ask(wish, server, VFB_ACTION_STEAL, device, target, error);
                 if (r < 0)
                         return r;
         }
@@ -259,26 +269,119 @@ static int wish_ask_group(Wish *wish, Server *server, const Group *group, sd_bus
         return 0;
 }
 
-int wish_resolve(Wish *wish, Server *server, sd_bus_error *error) {
+static BrokerRequest wish_request_of(const Wish *wish, Server *server, const Sender *sender);
+
+/* As a choice of the broker's; @userdata is the wish. */
+static bool wish_was_asked(const Device *device, void *userdata) {
+        const Wish *wish = userdata;
+        Ask ask;
+        bool was = false;
+
+        if (ask_about(&ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation) < 0)
+                return false;
+        for (unsigned i = 0; i < wish->n_before; i++)
+                was |= strcmp(wish->before[i].action, ask.action) == 0 &&
+                       strcmp(wish->before[i].subject, ask.subject) == 0;
+        ask_done(&ask);
+        return was;
+}
+
+static void wish_drop_asks(Wish *wish) {
+        for (unsigned i = 0; i < wish->n_asks; i++)
+                ask_done(&wish->asks[i]);
+        wish->n_asks = 0;
+}
+
+static int wish_find(Wish *wish, Server *server, sd_bus_error *error) {
+        BrokerRequest as = wish_request_of(wish, server, &wish->sender);
+        BrokerChoice choice = { &as, wish->numa_node, wish_was_asked, wish };
         int r;
 
-        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, wish->targets, &wish->n_targets);
+        as.n_targets = 0;
+        r = broker_resolve(server_broker(server), wish->wants, wish->n_wants, &choice, wish->targets,
+                           &wish->n_targets);
         if (r != 0)
                 return bus_refuse(error, r, NULL);
 
         for (unsigned i = 0; i < wish->n_targets; i++) {
                 const Device *device = wish->targets[i].device;
 
-                r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, wish->targets[i].selector, error);
+                r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, i, error);
                 if (r >= 0 && device && broker_allows_noiommu(device))
-                        r = wish_ask(wish, server, VFB_ACTION_NO_IOMMU, device, NULL, error);
+                        r = wish_ask(wish, server, VFB_ACTION_NO_IOMMU, device, i, error);
                 if (r >= 0 && device && device->group && wish_is_first_of_group(wish, i))
-                        r = wish_ask_group(wish, server, device->group, error);
+                        r = wish_ask_group(wish, server, i, error);
                 if (r < 0)
                         return r;
         }
 
         return 0;
+}
+
+static bool wish_wants_pool(const Wish *wish) {
+        for (unsigned i = 0; i < wish->n_wants; i++)
+                if (broker_is_pool(wish->wants[i].selector))
+                        return true;
+
+        return false;
+}
+
+static bool wish_is_vain(const Wish *wish) {
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                if (wish->targets[i].pool && !wish->targets[i].device)
+                        return true;
+
+        return false;
+}
+
+const char *wish_denied_pool(const Wish *wish) {
+        const Sender *sender = &wish->sender;
+
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                if (wish->targets[i].pool &&
+                    !pool_allows(wish->targets[i].pool, sender->uid, sender->groups, sender->n_groups))
+                        return wish->targets[i].pool->name;
+
+        return NULL;
+}
+
+static int wish_find_node(Wish *wish, Server *server, sd_bus_error *error) {
+        if (wish->near_cpu == UINT32_MAX ||
+            broker_cpu_node(server_broker(server), wish->near_cpu, &wish->numa_node) != -ENOENT)
+                return 0;
+
+        return option_refuse(error, "near-cpu", "is no processor of this machine");
+}
+
+int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *error) {
+        Authorizer *authorizer = server_authorizer(server);
+        int r;
+
+        r = wish_find_node(wish, server, error);
+        if (r < 0)
+                return r;
+        if (wish_wants_pool(wish)) {
+                r = authorizer_know_sender(authorizer, m, &wish->sender, error);
+                if (r <= 0)
+                        return r < 0 ? r : WISH_WAITS;
+        }
+
+        wish->asked = authorizer_has_asked(authorizer, m);
+        wish->before = authorizer_asks(authorizer, m, &wish->n_before);
+        r = wish_find(wish, server, error);
+        if (r < 0 || !wish_wants_pool(wish) ||
+            !authorizer_forget_outdated(authorizer, m, wish->asks, wish->n_asks))
+                return r < 0 ? r : WISH_ASKS;
+
+        wish->before = NULL;
+        wish->n_before = 0;
+        if (wish_is_vain(wish))
+                return WISH_VAIN;
+
+        wish_drop_asks(wish);
+        wish->asked = false;
+        r = wish_find(wish, server, error);
+        return r < 0 ? r : WISH_ASKS;
 }
 
 int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
@@ -289,7 +392,11 @@ int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
 
         wish->n_asks = wish->n_targets = 0;
         wish->asked = true;
-        r = wish_resolve(wish, server, error);
+        wish->before = asks;
+        wish->n_before = n;
+        r = wish_find(wish, server, error);
+        wish->before = NULL;
+        wish->n_before = 0;
 
         same = wish->n_asks == n;
         for (unsigned i = 0; i < n; i++) {
@@ -302,7 +409,15 @@ int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
         return same ? 0 : bus_refuse(error, VFB_ERROR_DEVICE_GONE, NULL);
 }
 
-BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, const Sender *sender) {
+static bool wish_is_one_time(const Wish *wish) {
+        bool one_time = wish->flags & VFB_ACQUIRE_ONE_TIME;
+
+        for (unsigned i = 0; i < wish->n_targets; i++)
+                one_time |= wish->targets[i].pool && wish->targets[i].pool->one_time;
+        return one_time;
+}
+
+static BrokerRequest wish_request_of(const Wish *wish, Server *server, const Sender *sender) {
         return (BrokerRequest){
                 .targets = wish->targets,
                 .n_targets = wish->n_targets,
@@ -313,12 +428,20 @@ BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, 
                 .steal = wish->steal,
                 .restore = wish->restore,
                 .reset = wish->reset,
-                .one_time = wish->flags & VFB_ACQUIRE_ONE_TIME,
+                .one_time = wish_is_one_time(wish),
                 .duration_usec = wish->duration_usec,
                 .bond = wish->bond,
                 .pidfd = wish->pidfd,
                 .uid = sender->uid,
+                .groups = sender->groups,
+                .n_groups = sender->n_groups,
                 .pid = sender->pid,
-                .sender = sd_bus_message_get_sender(m),
         };
+}
+
+BrokerRequest wish_request(const Wish *wish, Server *server, sd_bus_message *m, const Sender *sender) {
+        BrokerRequest request = wish_request_of(wish, server, sender);
+
+        request.sender = sd_bus_message_get_sender(m);
+        return request;
 }

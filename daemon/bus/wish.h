@@ -36,6 +36,11 @@ typedef struct Wish {
         Ask *asks;
         unsigned n_asks;
         bool asked; /* already: then there is no need for details */
+        uint32_t near_cpu; /* UINT32_MAX: wherever */
+        int numa_node;     /* of that processor; -1: likewise */
+        Sender sender;     /* known from the start where a pool is wanted */
+        const Ask *before; /* what polkit was asked the last time */
+        unsigned n_before;
 } Wish;
 
 /* The arguments "a(sa{sv})a{sv}" at the reading end of @m. */
@@ -43,8 +48,18 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error);
 Wish *wish_free(Wish *wish);
 DEFINE_CLEANUP(Wish, wish_free)
 
-/* Finds the devices that are meant, and prepares the questions about them. */
-int wish_resolve(Wish *wish, Server *server, sd_bus_error *error);
+typedef enum WishStep {
+        WISH_WAITS, /* the handler must return 1, it will run again */
+        WISH_ASKS,  /* polkit is to be asked, or has an answer */
+        WISH_VAIN,  /* it has said yes, and meanwhile all of a pool was taken: there is nothing to ask about */
+} WishStep;
+
+/* Finds the devices that are meant, and prepares the questions about them. From a pool one is chosen; if somebody else has
+ * taken it while polkit was asked, another one, and polkit is asked again. Returns a step, or negative with @error set. */
+int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *error);
+
+/* A pool is wanted that is not for @wish->sender: its name. NULL: there is none. */
+const char *wish_denied_pool(const Wish *wish);
 
 /* The same once more, after a while: VFB_ERROR_DEVICE_GONE if they are not those that polkit was asked about. */
 int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error);

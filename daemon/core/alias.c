@@ -25,7 +25,7 @@ int aliases_set(Aliases *aliases, const char *name, const char *selector) {
         r = selector_parse(&alias.selector, selector);
         if (r != 0)
                 return r;
-        if (alias.selector.alias[0])
+        if (alias.selector.alias[0] || alias.selector.pool[0])
                 return VFB_ERROR_INVALID_SELECTOR;
 
         strcpy(alias.name, name);

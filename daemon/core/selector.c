@@ -252,6 +252,8 @@ static bool parse_further_term(Selector *selector, const char *term) {
                 return !selector->serial[0] && parse_serial(selector, value);
         if ((value = skip_prefix(term, "alias:")))
                 return !selector->alias[0] && parse_name(value, selector->alias);
+        if ((value = skip_prefix(term, "pool:")))
+                return !selector->pool[0] && parse_name(value, selector->pool);
         if ((value = skip_prefix(term, "pf=")))
                 return selector->pf_by == SELECTOR_PF_ANY && parse_pf(selector, value);
         if ((value = skip_prefix(term, "vf=")))
@@ -309,7 +311,8 @@ bool selector_is_address(const Selector *selector) {
 }
 
 bool selector_is_lasting(const Selector *selector) {
-        return !selector->serial[0] && !selector->alias[0] && selector->pf_by != SELECTOR_PF_INTERFACE;
+        return !selector->serial[0] && !selector->alias[0] && !selector->pool[0] &&
+               selector->pf_by != SELECTOR_PF_INTERFACE;
 }
 
 static bool matches_pf(const Selector *selector, const Device *device) {

@@ -5,8 +5,8 @@
  * Selector
  *
  * How a person names devices: "0000:06:0d.0", "06:0d.0", "group:26", "class=nvme vendor=8086", or by names that
- * survive a new card: "path:pci-0000:00:03.1/00.0", "serial:test", "alias:lab-nic". Terms are separated by spaces and
- * must all hold. Parsed into a value; owns nothing.
+ * survive a new card: "path:pci-0000:00:03.1/00.0", "serial:test", "alias:lab-nic"; "pool:lab-vf" is any free one of
+ * several. Terms are separated by spaces and must all hold. Parsed into a value; owns nothing.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 
 #define SELECTOR_MAX 256 /* characters */
 
-#define SELECTOR_NAME_MAX 33 /* of an alias, for one */
+#define SELECTOR_NAME_MAX 33 /* of an alias or a pool */
 
 /* What "pf=" names the physical function by */
 typedef enum SelectorPf {
@@ -36,6 +36,7 @@ typedef struct Selector {
         char path[DEVICE_PATH_MAX];     /* "" for any */
         char serial[DEVICE_SERIAL_MAX]; /* likewise */
         char alias[SELECTOR_NAME_MAX];  /* likewise */
+        char pool[SELECTOR_NAME_MAX];   /* likewise */
         SelectorPf pf_by;
         char pf[DEVICE_PATH_MAX];
         int32_t vf_index;  /* -1 for any */
@@ -53,12 +54,12 @@ bool selector_is_group(const Selector *selector);
 bool selector_is_address(const Selector *selector);
 
 /* What it says does not depend on the configuration, nor on what is known of a device only while its host driver has it:
- * no alias, no serial, no network interface. */
+ * no alias, no pool, no serial, no network interface. */
 bool selector_is_lasting(const Selector *selector);
 
-/* Letters, digits and "-_.", 32 at most: what an alias may be called. */
+/* Letters, digits and "-_.", 32 at most: what an alias or a pool may be called. */
 bool selector_name_is_valid(const char *name);
 
-/* All but the alias and the network interface, which are for whoever knows about these: the first is passed over, and
- * no device has the second. */
+/* All but alias, pool and network interface, which are for whoever knows about these: the first two are passed over, and
+ * no device has the third. */
 bool selector_matches(const Selector *selector, const Device *device);

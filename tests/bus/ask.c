@@ -285,6 +285,8 @@ int request_append_options(sd_bus_message *m, const Request *request) {
                 r = append_option(m, request->unknown, request->unknown);
         if (r >= 0)
                 r = append_option(m, "unit", request->unit);
+        if (r >= 0 && request->near)
+                r = sd_bus_message_append(m, "{sv}", "near-cpu", "u", request->near_cpu);
         if (r >= 0 && request->pidfd)
                 r = sd_bus_message_append(m, "{sv}", "pidfd", "h", request->pidfd);
         if (r >= 0 && request->duration_usec)

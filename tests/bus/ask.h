@@ -32,6 +32,8 @@ typedef struct Request {
         const char *want_unknown; /* the same for the first device */
         const char *unit;
         int pidfd; /* 0: none */
+        bool near; /* to this processor */
+        uint32_t near_cpu;
         uint64_t duration_usec;
         uint64_t flags;
         bool interactive;

@@ -13,14 +13,14 @@ static void check_selector(const Selector *selector, const char *text) {
         Selector again;
 
         must(strlen(text) <= SELECTOR_MAX);
-        must(selector->n_terms > 0 && selector->n_terms <= 13);
+        must(selector->n_terms > 0 && selector->n_terms <= 14);
         must(!selector_is_group(selector) || !selector_is_address(selector));
         must((selector->class & ~selector->class_mask) == 0 && selector->class_mask <= 0xffffff);
         must(selector->vendor <= 0xffff && selector->device <= 0xffff);
         must(memchr(selector->address, '\0', sizeof(selector->address)));
         must(memchr(selector->driver, '\0', sizeof(selector->driver)));
         must(memchr(selector->path, '\0', sizeof(selector->path)) && memchr(selector->serial, '\0', sizeof(selector->serial)));
-        must(memchr(selector->alias, '\0', sizeof(selector->alias)) && memchr(selector->pf, '\0', sizeof(selector->pf)));
+        must(memchr(selector->alias, '\0', sizeof(selector->alias)) && memchr(selector->pool, '\0', sizeof(selector->pool)) && memchr(selector->pf, '\0', sizeof(selector->pf)));
         must(selector->vf_index <= 0xffff && selector->numa_node <= 0xffff && selector->numa_node >= -2);
         must((selector->pf_by == SELECTOR_PF_ANY) == (selector->pf[0] == '\0'));
         (void) selector_is_lasting(selector);

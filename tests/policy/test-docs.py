@@ -126,6 +126,14 @@ class Hook(unittest.TestCase):
         self.assertEqual([('Hook', key) for key in sample], settings)
 
 
+class Pool(unittest.TestCase):
+    @unittest.skipUnless((root / 'daemon/core/pool.c').exists(), 'needs the daemon')
+    def test_each_setting_is_there_and_no_other(self):
+        settings = re.findall(r'{ "(\w+)", "(\w+)", \w+, "', read('daemon/core/pool.c'))
+        text = sections(page('vfio-broker.pool.5'), '=')['SECTION [Pool]']
+        self.assertEqual([('Pool', key) for key in re.findall(r'^\*\*(\w+)=\*\*$', text, flags=re.M)], settings)
+
+
 class Pages(unittest.TestCase):
     def test_each_page_says_what_it_is_under_its_own_section(self):
         pages = sorted(path.stem for path in (root / 'docs').glob('*.rst'))

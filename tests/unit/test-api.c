@@ -70,6 +70,7 @@ static const struct {
         SYMBOL(vfb_request_set_label),
         SYMBOL(vfb_request_set_lifetime),
         SYMBOL(vfb_request_set_mode),
+        SYMBOL(vfb_request_set_near_cpu),
         SYMBOL(vfb_request_set_on_host_use),
         SYMBOL(vfb_request_set_one_time),
         SYMBOL(vfb_request_set_pidfd),

@@ -131,7 +131,7 @@ static int resolve(const char *selectors) {
         snprintf(copy, sizeof(copy), "%s", selectors);
         for (char *p = strtok(copy, ","); p; p = strtok(NULL, ","))
                 wants[n++] = (BrokerWant){ .selector = p };
-        return broker_resolve(broker, wants, n, targets, &n_targets) ?: broker_look_again(broker, targets, n_targets);
+        return broker_resolve(broker, wants, n, NULL, targets, &n_targets) ?: broker_look_again(broker, targets, n_targets);
 }
 
 static void examine(const char *selectors, uid_t uid) {

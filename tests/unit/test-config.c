@@ -230,6 +230,7 @@ static const char *const wrong_aliases[] = {
         "[Alias a]\nDevice=eth0\n",
         "[Alias a]\nDevice=alias:b\n" /* no loops */,
         "[Alias a]\nDevice=alias:a\n",
+        "[Alias a]\nDevice=pool:a\n",
         "[Alias a]\nDevice=class=nvme alias:b\n",
 };
 

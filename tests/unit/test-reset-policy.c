@@ -87,6 +87,7 @@ START_TEST(what_is_no_selector_is_refused) {
         /* what is not always known of a device */
         ck_assert_int_eq(reset_rules_take(&rules, "serial:test", &rule), VFB_ERROR_INVALID_SELECTOR);
         ck_assert_int_eq(reset_rules_take(&rules, "class=nvme alias:test", &rule), VFB_ERROR_INVALID_SELECTOR);
+        ck_assert_int_eq(reset_rules_take(&rules, "pool:test", &rule), VFB_ERROR_INVALID_SELECTOR);
         ck_assert_int_eq(reset_rules_take(&rules, "pf=eth0", &rule), VFB_ERROR_INVALID_SELECTOR);
         memset(text, 'x', sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';

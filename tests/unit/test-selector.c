@@ -137,6 +137,8 @@ static const struct {
         { "serial:52:54:00:12:34:56 is-vf=no", "" },
         { "alias:lab-nic", "01234" }, /* it is for whoever knows the aliases */
         { "alias:lab-nic class=nvme", "24" },
+        { "pool:lab-vf", "01234" }, /* likewise */
+        { "pool:lab-vf class=nvme", "24" },
         { "pf=0000:03:00.0", "3" },
         { "pf=03:00.0", "3" },
         { "pf=0000:04:00.1", "" },
@@ -181,6 +183,7 @@ static const char *const bad[] = {
         "serial", "serial:", "serial:a/b", "serial:a=b", "serial:a,b", "serial:\xc3\xa4", "serial:%n\x01", "serial=test",
         "serial:0123456789012345678901234567890123456789012345678901234567890123",
         "alias", "alias:", "alias:a/b", "alias:a:b", "alias:.x", "alias:..", "alias:0123456789012345678901234567890123", "alias:\xff", "alias=x",
+        "pool", "pool:", "pool:a/b", "pool:..", "pool:0123456789012345678901234567890123", "pool=lab", "Pool:lab",
         "pf", "pf=", "pf=.", "pf=..", "pf=../..", "pf=a/b", "pf=a:b", "pf=sixteen-letters.", "pf=pci-", "pf=pci-xyz", "pf=0000:03:00.8", "pf=\xc3\xa4",
         "vf", "vf=", "vf=-1", "vf=+1", "vf=0x1", "vf=65536", "vf=123456", "vf=1a", "numa", "numa=", "numa=-1", "numa=x", "numa=None", "numa=65536",
         "class=nvme rubbish", "rubbish class=nvme", "class=nvme vendor=", "0000:06:0d.0 0000:06:0d.8",
@@ -200,7 +203,7 @@ END_TEST
 static const char *const twice[] = {
         "0000:06:0d.0 0000:03:00.0", "06:0d.0 06:0d.0", "group:26 group:14", "group:26 group=26", "class=nvme class=gpu", "class=nvme class=00",
         "vendor=8086 vendor=1234", "vendor=0 vendor=8086", "device=10ca device=0010", "driver=none driver=nvme", "is-vf=yes is-vf=no",
-        "vendor=8086 class=nvme vendor=8086", "path:pci-0 path:pci-0", "serial:a serial:b", "alias:a alias:b", "pf=03:00.0 pf=eth0", "pf=eth0 pf=eth0",
+        "vendor=8086 class=nvme vendor=8086", "path:pci-0 path:pci-0", "serial:a serial:b", "alias:a alias:b", "pool:a pool:b", "pf=03:00.0 pf=eth0", "pf=eth0 pf=eth0",
         "vf=1 vf=2", "numa=1 numa=1", "numa=none numa=1",
 };
 
@@ -213,6 +216,7 @@ static const struct {
         { "pf=pci-0000:00:0a.0/00.0", true },
         { "serial:test", false },
         { "alias:test", false },
+        { "pool:test", false },
         { "pf=eth0", false },
         { "class=nvme serial:test", false },
 };

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Broker: pools
+ *
+ * Which device somebody gets who asks for any one of a pool. It is chosen before polkit is asked, since polkit hears
+ * which one it is, and chosen again afterwards: the same one, unless somebody else has taken it meanwhile. Nothing is
+ * reserved in between.
+ */
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "broker-internal.h"
+#include "errors.h"
+#include "kernel/names.h"
+#include "log.h"
+
+#define REASONS_MAX 64
+
+static void broker_on_wrong_pool(const char *path, const char *why, void *userdata) {
+        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR }, "%s: %s; there is no such pool", path, why);
+}
+
+void broker_load_pools(Broker *broker, const char *config) {
+        char folder[PATH_MAX];
+        const char *slash = strrchr(config, '/');
+
+        snprintf(folder, sizeof(folder), "%.*spools.d", slash ? (int) (slash + 1 - config) : 0, config);
+        pools_load(&broker->pools, folder, broker_on_wrong_pool, NULL);
+}
+
+const PoolList *broker_pools(const Broker *broker) {
+        return &broker->pools;
+}
+
+bool broker_is_pool(const char *text) {
+        Selector selector;
+
+        return selector_parse(&selector, text) == 0 && selector.pool[0];
+}
+
+bool broker_pool_has(Broker *broker, const Pool *pool, Device *device) {
+        Matcher matcher;
+
+        for (unsigned i = 0; i < pool->n_devices; i++) {
+                broker_prepare(broker, &pool->devices[i].selector, &matcher);
+                if (broker_matches(broker, &matcher, device))
+                        return true;
+        }
+
+        return false;
+}
+
+unsigned broker_pool_available(Broker *broker, const Pool *pool) {
+        unsigned n = 0;
+        Device *device;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                const char *availability = broker_availability(device);
+
+                if (strcmp(availability, "available") == 0 ||
+                    (broker->config.bind_on_acquire && strcmp(availability, "host") == 0))
+                        n += broker_pool_has(broker, pool, device);
+        }
+
+        return n;
+}
+
+int broker_cpu_node(Broker *broker, unsigned cpu, int *ret) {
+        return names_cpu_node(broker->sys_fd, cpu, ret);
+}
+
+/* One group goes to one lease, and as one. */
+static bool group_is_wanted(const BrokerTarget *targets, unsigned n, const Group *group) {
+        for (unsigned i = 0; i < n; i++)
+                if (targets[i].device && targets[i].device->group == group)
+                        return true;
+
+        return false;
+}
+
+/* All that stands in the way of who asks, if it is this one. */
+static int find_about_member(Broker *broker, const BrokerRequest *as, const Device *device, Findings *findings) {
+        BrokerTarget target = { .selector = device_id(device), .device = device, .n_matches = 1 };
+        BrokerRequest request = *as;
+
+        request.targets = &target;
+        request.n_targets = 1;
+        return broker_find_about_target(broker, &request, 0, findings);
+}
+
+static bool member_is_free(Broker *broker, const BrokerRequest *as, const Device *device) {
+        Findings findings = {};
+        bool is_free;
+
+        is_free = find_about_member(broker, as, device, &findings) >= 0 && !findings_first_error(&findings);
+        findings_done(&findings);
+        return is_free;
+}
+
+static int rank_of(const BrokerChoice *choice, const Device *device) {
+        int near = choice->numa_node >= 0 && device->facts.numa_node == choice->numa_node;
+
+        return (choice->was_asked && choice->was_asked(device, choice->userdata) ? 2 : 0) + near;
+}
+
+static const Device *choose(Broker *broker, const Matcher *matcher, const BrokerChoice *choice,
+                            const BrokerTarget *targets, unsigned n) {
+        Device *device, *best = NULL;
+        int rank, best_rank = -1;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                if (!broker_matches(broker, matcher, device) || group_is_wanted(targets, n, device->group))
+                        continue;
+                rank = rank_of(choice, device);
+                if (rank <= best_rank || !member_is_free(broker, choice->as, device))
+                        continue;
+                best = device;
+                best_rank = rank;
+        }
+
+        return best;
+}
+
+void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n) {
+        Selector selector;
+        Matcher matcher;
+
+        for (unsigned i = 0; i < n; i++) {
+                if (!targets[i].pool ||
+                    !pool_allows(targets[i].pool, choice->as->uid, choice->as->groups, choice->as->n_groups) ||
+                    selector_parse(&selector, targets[i].selector) != 0)
+                        continue;
+                broker_prepare(broker, &selector, &matcher);
+                targets[i].device = choose(broker, &matcher, choice, targets, n);
+        }
+}
+
+/* Members that are leased already: of all users, and of this one. */
+static void count_leased(Broker *broker, const Pool *pool, uid_t uid, unsigned *ret_all, unsigned *ret_own) {
+        const Lease *lease;
+
+        *ret_all = *ret_own = 0;
+        TAILQ_FOREACH(lease, &broker->leases.queue, all)
+                for (unsigned i = 0; i < lease->n_devices; i++)
+                        if (lease->devices[i].device && broker_pool_has(broker, pool, lease->devices[i].device)) {
+                                *ret_all += 1;
+                                *ret_own += lease->user->uid == uid;
+                        }
+}
+
+int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
+        const Pool *pool = request->targets[i].pool;
+        unsigned all, own, wanted = 0;
+
+        if (!pool_allows(pool, request->uid, request->groups, request->n_groups))
+                return findings_add_error(findings, NULL, VFB_ERROR_ACCESS_DENIED, "",
+                                          "Pool %s is for others", pool->name);
+
+        for (unsigned j = 0; j <= i; j++)
+                wanted += request->targets[j].pool == pool;
+        count_leased(broker, pool, request->uid, &all, &own);
+        if (pool->max_per_user > 0 && own + wanted > pool->max_per_user)
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "You have %u devices of pool %s, and a user may have %u", own, pool->name,
+                                          pool->max_per_user);
+        if (pool->max > 0 && all + wanted > pool->max)
+                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                          "%u devices of pool %s are leased, and no more than %u may be", all,
+                                          pool->name, pool->max);
+        return 0;
+}
+
+/* The first error about it, as a note of its own and as a word in the summary. */
+static int add_reason(Broker *broker, const BrokerRequest *request, const Device *device, Findings *notes, char *summary,
+                      size_t size) {
+        size_t n = strlen(summary);
+        Findings findings = {};
+        const Finding *why;
+        const char *text, *code;
+        int r;
+
+        r = find_about_member(broker, request, device, &findings);
+        why = r >= 0 ? findings_first_error(&findings) : NULL;
+        text = why ? why->text : "its IOMMU group is wanted already";
+        code = why ? why->code : "Companion";
+        snprintf(summary + n, size - n, "%s%s: %s", n > 0 ? "; " : "", device_id(device), text);
+        if (r >= 0)
+                r = findings_add_note(notes, SEVERITY_INFO, code, device_id(device), "%s", text);
+        findings_done(&findings);
+        return r;
+}
+
+static int findings_take(Findings *findings, const Findings *notes) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < notes->n; i++)
+                r = findings_add_note(findings, notes->items[i].severity, notes->items[i].code, notes->items[i].device,
+                                      "%s", notes->items[i].text);
+        return r;
+}
+
+int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
+        const BrokerTarget *target = &request->targets[i];
+        char summary[2048] = "";
+        Findings notes = {};
+        Selector selector;
+        Matcher matcher;
+        Device *device;
+        unsigned n = 0;
+        int r;
+
+        r = selector_parse(&selector, target->selector);
+        if (r != 0)
+                return -EINVAL;
+
+        broker_prepare(broker, &selector, &matcher);
+        TAILQ_FOREACH(device, &broker->devices.queue, all)
+                if (r >= 0 && broker_matches(broker, &matcher, device) && n++ < REASONS_MAX)
+                        r = add_reason(broker, request, device, &notes, summary, sizeof(summary));
+        if (r >= 0)
+                r = n == 0 ? findings_add_error(findings, NULL, VFB_ERROR_POOL_EXHAUSTED, "",
+                                                "No device matches \"%s\" now", target->selector)
+                           : findings_add_error(findings, NULL, VFB_ERROR_POOL_EXHAUSTED, "",
+                                                "None of the %u devices of %s is free: %s", n, target->selector, summary);
+        if (r >= 0)
+                r = findings_take(findings, &notes);
+        findings_done(&notes);
+        return r;
+}
