@@ -2,6 +2,7 @@
 
 /* What people and programs get to read */
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,4 +122,23 @@ char *join_words(char **words) {
         }
 
         return TAKE_PTR(text);
+}
+
+bool output_has_colors(void) {
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+}
+
+int set_color(Ctl *ctl, const char *when) {
+        if (strcmp(when, "always") == 0)
+                ctl->color = true;
+        else if (strcmp(when, "never") == 0)
+                ctl->color = false;
+        else if (strcmp(when, "auto") == 0)
+                ctl->color = output_has_colors();
+        else
+                return -EINVAL;
+
+        return 0;
 }

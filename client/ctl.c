@@ -194,25 +194,6 @@ static const Command *find_command(const char *name) {
         return NULL;
 }
 
-static bool output_has_colors(void) {
-        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-}
-
-static int set_color(Ctl *ctl, const char *when) {
-        if (strcmp(when, "always") == 0)
-                ctl->color = true;
-        else if (strcmp(when, "never") == 0)
-                ctl->color = false;
-        else if (strcmp(when, "auto") == 0)
-                ctl->color = output_has_colors();
-        else
-                return -EINVAL;
-
-        return 0;
-}
-
 /* What is understood so far. */
 typedef struct Parser {
         Ctl ctl;

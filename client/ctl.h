@@ -101,7 +101,9 @@ int ctl_tree(Ctl *ctl, char **args);
 int ctl_unquarantine(Ctl *ctl, char **args);
 int ctl_vfs(Ctl *ctl, char **args);
 
-/* ctl-output.c: text without control characters, objects as JSON, failures. */
+/* ctl-output.c: text without control characters, in colour or not, objects as JSON, failures. */
+bool output_has_colors(void);
+int set_color(Ctl *ctl, const char *when); /* "auto", "always", "never"; -EINVAL */
 void say(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say_in_color(const Ctl *ctl, const char *sequence, const char *word);
 void print_json(const Ctl *ctl, json_object *object);
