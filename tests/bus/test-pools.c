@@ -310,6 +310,23 @@ START_TEST(last_one_goes_to_one_of_two) {
 }
 END_TEST
 
+/* systemd is asked after polkit, and a while later the choice is still the same. */
+START_TEST(pool_goes_with_a_unit) {
+        Grant *grant;
+
+        world_start_systemd(world);
+        ck_assert_int_ge(sd_bus_call_method(world->bus, "org.freedesktop.systemd1", "/test", "test.Systemd", "SetUnit", NULL, NULL, "sss",
+                                            "a.service", "active", "0123456789abcdef0123456789abcdef"), 0);
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = LAB "," LAB, .lifetime = "unit", .unit = "a.service", .near = true,
+                                                                        .near_cpu = 3 }), "");
+        ck_assert(has(grant, EDU) && has(grant, NVME));
+        ck_assert_uint_eq(polkit_asked(world), 2);
+        ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+}
+END_TEST
+
 START_TEST(pools_are_shown_with_what_is_free) {
         const char *text = ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Pools");
         Grant *grant;
@@ -344,6 +361,7 @@ int main(void) {
         tcase_add_test(tcase, polkit_hears_which_one_it_is_and_has_the_last_word);
         tcase_add_test(tcase, pool_for_one_use_keeps_its_devices_back);
         tcase_add_test(tcase, last_one_goes_to_one_of_two);
+        tcase_add_test(tcase, pool_goes_with_a_unit);
         tcase_add_test(tcase, pools_are_shown_with_what_is_free);
         if (world_is_root()) {
                 tcase_add_test(tcase, what_is_not_to_be_had_is_passed_over_and_told);

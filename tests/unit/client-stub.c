@@ -426,6 +426,11 @@ static int break_signature(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return sd_bus_message_rewind(m, 1) < 0 ? -EIO : 0;
 }
 
+static int property_pools(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "a(sassu)", 1, "lab", 2, "class=nvme", "01:00.0", "for \033[31mus", UINT32_C(7));
+}
+
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Claim", "sa{sv}t", "oha(sha{sv})b", method_claim, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -437,6 +442,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD("GetDevice", "s", "o", method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetLease", "s", "o", method_get_lease, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListDevices", "a{sv}t", "a(sosss)", method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Pools", "a(sassu)", property_pools, 0, 0),
         SD_BUS_VTABLE_END
 };
 
@@ -455,6 +461,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("IsVfioDriver", "b", NULL, offsetof(StubDevice, is_vfio), 0),
         SD_BUS_PROPERTY("NumaNode", "i", NULL, offsetof(StubDevice, numa_node), 0),
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", property_blockers, 0, 0),
+        SD_BUS_PROPERTY("PersistentIds", "as", property_words, 0, 0),
         SD_BUS_PROPERTY("ResetMethods", "as", property_words, 0, 0),
         SD_BUS_VTABLE_END
 };
