@@ -40,7 +40,8 @@ unsigned broker_host_uses(Broker *broker, const Device *device, BrokerUse ret[BR
         HostView *view;
         int r;
 
-        if (device->facts.vfio_driver)
+        /* The broker takes no others from their drivers. */
+        if (device->facts.vfio_driver || device->facts.kind != DEVICE_KIND_PCI)
                 return 0;
 
         r = get_view(broker, &view);

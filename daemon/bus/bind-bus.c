@@ -96,13 +96,14 @@ static int bind_start(Server *server, sd_bus_message *m, const Device *device, c
         path_of_device(device, path);
         r = bind ? broker_bind(server_broker(server), device, bind, &findings, bind_on_done, operation)
                  : broker_give_back(server_broker(server), device, sender->uid, &findings, bind_on_done, operation);
-        if (r == 0) {
+        if (r == 0)
                 TAKE_PTR(operation);
-                return 1;
-        }
-
-        r = bus_refuse_finding(error, r, findings_first_error(&findings));
+        else
+                r = bus_refuse_finding(error, r, findings_first_error(&findings));
         findings_done(&findings);
+        if (r == 0)
+                return 1;
+
         device = device_of_path(server_broker(server), path);
         if (device)
                 device_log_refused(sender, device, error);

@@ -138,9 +138,11 @@ static void read_addresses6(HostView *view) {
                         continue;
                 for (i = 0; i < 16 && sscanf(text + 2 * i, "%2hhx", &item.address.s6_addr[i]) == 1; i++)
                         ;
-                addresses = hostview_grow(view, network->addresses6, network->n_addresses6, sizeof(*addresses));
-                if (i < 16 || !addresses)
+                if (i < 16)
                         continue;
+                addresses = hostview_grow(view, network->addresses6, network->n_addresses6, sizeof(*addresses));
+                if (!addresses)
+                        return;
                 network->addresses6 = addresses;
                 addresses[network->n_addresses6++] = item;
         }
