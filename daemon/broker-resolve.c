@@ -118,12 +118,36 @@ static const Device *find_same(Broker *broker, const char *id, uint64_t generati
         return device && device->generation == generation ? device : NULL;
 }
 
+static uint64_t newest_generation(const Broker *broker) {
+        const Device *device;
+        uint64_t newest = 0;
+
+        TAILQ_FOREACH(device, &broker->devices.queue, all)
+                if (device->generation > newest)
+                        newest = device->generation;
+
+        return newest;
+}
+
+/* Nobody was asked about one that has come to the group since, and it would be bound or handed out with the others. */
+static bool group_has_newer(const Device *device, uint64_t generation) {
+        const Device *sibling;
+
+        if (device->group)
+                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                        if (sibling->generation > generation)
+                                return true;
+
+        return false;
+}
+
 int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
         struct {
                 char id[DEVICE_ID_MAX];
                 uint64_t generation;
                 bool read; /* with another of its group */
         } meant[BROKER_WANTS_MAX] = {};
+        uint64_t newest = newest_generation(broker);
         int r;
 
         for (unsigned i = 0; i < n; i++)
@@ -146,6 +170,8 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
         for (unsigned i = 0; i < n; i++)
                 if (targets[i].device) {
                         targets[i].device = find_same(broker, meant[i].id, meant[i].generation);
+                        if (targets[i].device && group_has_newer(targets[i].device, newest))
+                                targets[i].device = NULL;
                         targets[i].gone = !targets[i].device;
                 }
 

@@ -281,6 +281,39 @@ START_TEST(twin_that_nobody_has_told_of_is_another_device) {
 }
 END_TEST
 
+/* Whoever has the group's descriptor can open it, and polkit was asked about the one before. */
+START_TEST(twin_of_a_companion_is_not_handed_out) {
+        static const TreePci twin = { .address = "0000:06:0d.1", .parent = "0000:00:1e.0", .driver = "vfio-pci", .class = 0x020000, .vendor = 0x8086,
+                                      .device = 0x100e, .subsystem_vendor = 0x1af4, .subsystem_device = 0x1100, .group = 26, .numa_node = -1 };
+        Pending pending;
+
+        polkit_set(world, "SetAnswer", "s", "silent");
+        pending_start(&pending, world->bus, &(Request) { .wants = SHARED, .mode = "legacy-raw" });
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        polkit_set(world, "SetAnswer", "s", "yes");
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, pending.answered);
+        ck_assert_str_eq(pending.refusal, "");
+        ck_assert_uint_eq(polkit_asked(world), 2);
+        pending_end(&pending);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        vfio_forget(world);
+
+        polkit_set(world, "SetAnswer", "s", "silent");
+        pending_start(&pending, world->bus, &(Request) { .wants = SHARED, .mode = "legacy-raw" });
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        polkit_set(world, "SetAnswer", "s", "yes");
+        ck_assert_int_ge(tree_remove(world->tree, twin.address), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &twin), 0);
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, pending.answered);
+        ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
+        ck_assert_uint_eq(vfio_called(world, " open "), 0);
+        pending_end(&pending);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(claim_does_not_land_on_another_device) {
         const char *token;
         sd_bus *other = world_connect(world, OTHER);
@@ -332,6 +365,7 @@ int main(void) {
         tcase_add_test(tcase, serial_is_remembered_for_its_device_only);
         tcase_add_test(tcase, polkit_hears_the_names);
         tcase_add_test(tcase, twin_that_nobody_has_told_of_is_another_device);
+        tcase_add_test(tcase, twin_of_a_companion_is_not_handed_out);
         if (world_is_root()) {
                 tcase_add_test(tcase, names_that_come_later_are_told);
                 tcase_add_loop_test(tcase, what_waits_for_polkit_does_not_land_on_another_device, 0, sizeof(calls) / sizeof(calls[0]));
