@@ -101,28 +101,37 @@ static bool member_is_free(Broker *broker, const BrokerRequest *as, const Device
         return is_free;
 }
 
+static bool was_asked(const BrokerChoice *choice, const Device *device) {
+        return choice->was_asked && choice->was_asked(device, choice->userdata);
+}
+
 static int rank_of(const BrokerChoice *choice, const Device *device) {
         int near = choice->numa_node >= 0 && device->facts.numa_node == choice->numa_node;
 
-        return (choice->was_asked && choice->was_asked(device, choice->userdata) ? 2 : 0) + near;
+        return (was_asked(choice, device) ? 2 : 0) + near;
 }
 
-static const Device *choose(Broker *broker, const Matcher *matcher, const BrokerChoice *choice,
-                            const BrokerTarget *targets, unsigned n) {
-        Device *device, *best = NULL;
+static void choose(Broker *broker, const Matcher *matcher, const BrokerChoice *choice, const BrokerTarget *targets,
+                   unsigned n, BrokerTarget *ret) {
+        const Device *best = NULL, *instead = NULL;
         int rank, best_rank = -1;
+        Device *device;
 
         TAILQ_FOREACH(device, &broker->devices.queue, all) {
-                if (!broker_matches(broker, matcher, device) || group_is_wanted(targets, n, device->group))
+                if (!broker_matches(broker, matcher, device))
                         continue;
+                if (!instead || (was_asked(choice, device) && !was_asked(choice, instead)))
+                        instead = device;
                 rank = rank_of(choice, device);
-                if (rank <= best_rank || !member_is_free(broker, choice->as, device))
+                if (rank <= best_rank || group_is_wanted(targets, n, device->group) ||
+                    !member_is_free(broker, choice->as, device))
                         continue;
                 best = device;
                 best_rank = rank;
         }
 
-        return best;
+        ret->device = best;
+        ret->instead = best ? NULL : instead;
 }
 
 void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n) {
@@ -135,7 +144,7 @@ void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *tar
                     selector_parse(&selector, targets[i].selector) != 0)
                         continue;
                 broker_prepare(broker, &selector, &matcher);
-                targets[i].device = choose(broker, &matcher, choice, targets, n);
+                choose(broker, &matcher, choice, targets, n, &targets[i]);
         }
 }
 

@@ -33,7 +33,7 @@ static int resolve_group(const Device **devices, unsigned n, const BrokerWant *w
                         continue;
                 if (*ret_n == BROKER_WANTS_MAX)
                         return VFB_ERROR_QUOTA_EXCEEDED;
-                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1, false, NULL };
+                ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, devices[i], 1, false, NULL, NULL };
         }
 
         return 0;
@@ -69,7 +69,7 @@ static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *re
 
         if (*ret_n == BROKER_WANTS_MAX)
                 return VFB_ERROR_QUOTA_EXCEEDED;
-        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n, false, NULL };
+        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n, false, NULL, NULL };
         return 0;
 }
 

@@ -172,7 +172,8 @@ typedef struct BrokerTarget {
         const Device *device;
         unsigned n_matches;
         bool gone;
-        const Pool *pool; /* any one of it is wanted; NULL: a certain device */
+        const Pool *pool;      /* any one of it is wanted; NULL: a certain device */
+        const Device *instead; /* where none of it is free: one that polkit can be asked about, if there is any */
 } BrokerTarget;
 
 typedef struct BrokerRequest {

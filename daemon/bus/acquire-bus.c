@@ -185,7 +185,7 @@ static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const S
 }
 
 /* As authorizer_check(). */
-static int acquire_authorize(Server *server, sd_bus_message *m, const Wish *wish, int step, Sender *ret_sender,
+static int acquire_authorize(Server *server, sd_bus_message *m, const Wish *wish, Sender *ret_sender,
                              sd_bus_error *error) {
         const char *pool = wish_denied_pool(wish);
         char text[128];
@@ -195,8 +195,6 @@ static int acquire_authorize(Server *server, sd_bus_message *m, const Wish *wish
                 snprintf(text, sizeof(text), "pool %s is for others", pool);
                 return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, text);
         }
-        if (step == WISH_VAIN)
-                return 1; /* only to be told so */
 
         return authorizer_check(server_authorizer(server), m, wish->asks, wish->n_asks, ret_sender, error);
 }
@@ -217,12 +215,10 @@ int manager_method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = wish_resolve(wish, server, m, error);
         if (r < 0)
                 return r;
-        if (r == WISH_WAITS)
-                return 1;
-
-        r = acquire_authorize(server, m, wish, r, &sender, error);
+        if (r > 0)
+                r = acquire_authorize(server, m, wish, &sender, error);
         if (r == 0)
-                return 1; /* this method runs again once polkit has answered */
+                return 1; /* this method runs again once polkit, or the bus, has answered */
         if (r > 0)
                 r = acquire_start(server, m, &wish, &sender, error);
         if (r < 0 && wish && sd_bus_error_is_set(error))
@@ -289,7 +285,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         Server *server = userdata;
         Findings findings = {};
         BrokerRequest request;
-        Verdict verdict = VERDICT_YES;
+        Verdict verdict;
         Sender sender;
         int r;
 
@@ -297,13 +293,7 @@ int manager_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
         r = wish_resolve(wish, server, m, error);
-        if (r < 0)
-                return r;
-        if (r == WISH_WAITS)
-                return 1;
-
-        sender = wish->sender;
-        if (r == WISH_ASKS)
+        if (r > 0)
                 r = authorizer_ask(server_authorizer(server), m, wish->asks, wish->n_asks, true, &sender, &verdict,
                                    error);
         if (r < 0)

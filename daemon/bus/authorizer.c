@@ -20,6 +20,9 @@
 #define QUESTIONS_PER_SENDER_MAX 8
 #define QUESTIONS_PER_USER_MAX   16
 
+/* Of one message: others may take from it one device after the other. */
+#define ROUNDS_MAX 16
+
 #define POLKIT_NAME      "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH      "/org/freedesktop/PolicyKit1/Authority"
 #define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
@@ -40,6 +43,7 @@ struct Question {
         Verdict verdict;
         Ask *asks;
         unsigned n_asks, next; /* the one that is asked now */
+        unsigned n_rounds;     /* before this one */
         bool asking;           /* polkit knows the cancellation id */
         uint64_t id;
 };
@@ -50,6 +54,8 @@ struct Authorizer {
         struct QuestionList questions;
         unsigned n;
         uint64_t last_id;
+        const sd_bus_message *again; /* this handler's: it is about to ask once more */
+        unsigned n_rounds;           /* it has asked so far */
 };
 
 /* polkit always lets root through, so root need not wait for it. */
@@ -371,6 +377,9 @@ static int authorizer_start(Authorizer *authorizer, sd_bus_message *m, const Ask
         if (r < 0)
                 return r;
         question->quiet = quiet;
+        if (authorizer->again == m)
+                question->n_rounds = authorizer->n_rounds;
+        authorizer->again = NULL;
 
         r = senders_lookup(authorizer->senders, question_sender(question), &sender, &question->slot,
                            question_on_sender, question);
@@ -416,9 +425,12 @@ const Ask *authorizer_asks(const Authorizer *authorizer, sd_bus_message *m, unsi
 bool authorizer_forget_outdated(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n) {
         Question *question = authorizer_find(authorizer, m);
 
-        if (!question || !question->answered || question->verdict != VERDICT_YES || question_is_about(question, asks, n))
+        if (!question || !question->answered || question->verdict != VERDICT_YES ||
+            question->n_rounds == ROUNDS_MAX || question_is_about(question, asks, n))
                 return false;
 
+        authorizer->again = m;
+        authorizer->n_rounds = question->n_rounds + 1;
         question_free(question);
         return true;
 }

@@ -53,7 +53,8 @@ void authorizer_forget(Authorizer *authorizer, const char *name);
 /* What is being asked about this message; NULL: nothing. Borrowed until the next question. */
 const Ask *authorizer_asks(const Authorizer *authorizer, sd_bus_message *m, unsigned *ret_n);
 
-/* polkit has said yes, and to other things than these, so it has to be asked again: forgets the question. */
+/* polkit has said yes, and to other things than these, so it has to be asked again, which the handler does now: forgets
+ * the question. Not without end: then the verdict is that things have changed. */
 bool authorizer_forget_outdated(Authorizer *authorizer, sd_bus_message *m, const Ask *asks, unsigned n);
 
 /* Whether the handler runs again with this message. Then polkit has the details already. */

@@ -306,7 +306,8 @@ static int wish_find(Wish *wish, Server *server, sd_bus_error *error) {
         for (unsigned i = 0; i < wish->n_targets; i++) {
                 const Device *device = wish->targets[i].device;
 
-                r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device, i, error);
+                /* Rules go by what a device is, so of a pool one that is not free is asked about rather than none. */
+                r = wish_ask(wish, server, VFB_ACTION_ACQUIRE, device ?: wish->targets[i].instead, i, error);
                 if (r >= 0 && device && broker_allows_noiommu(device))
                         r = wish_ask(wish, server, VFB_ACTION_NO_IOMMU, device, i, error);
                 if (r >= 0 && device && device->group && wish_is_first_of_group(wish, i))
@@ -321,14 +322,6 @@ static int wish_find(Wish *wish, Server *server, sd_bus_error *error) {
 static bool wish_wants_pool(const Wish *wish) {
         for (unsigned i = 0; i < wish->n_wants; i++)
                 if (broker_is_pool(wish->wants[i].selector))
-                        return true;
-
-        return false;
-}
-
-static bool wish_is_vain(const Wish *wish) {
-        for (unsigned i = 0; i < wish->n_targets; i++)
-                if (wish->targets[i].pool && !wish->targets[i].device)
                         return true;
 
         return false;
@@ -363,7 +356,7 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *er
         if (wish_wants_pool(wish)) {
                 r = authorizer_know_sender(authorizer, m, &wish->sender, error);
                 if (r <= 0)
-                        return r < 0 ? r : WISH_WAITS;
+                        return r;
         }
 
         wish->asked = authorizer_has_asked(authorizer, m);
@@ -371,17 +364,14 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *er
         r = wish_find(wish, server, error);
         if (r < 0 || !wish_wants_pool(wish) ||
             !authorizer_forget_outdated(authorizer, m, wish->asks, wish->n_asks))
-                return r < 0 ? r : WISH_ASKS;
+                return r < 0 ? r : 1;
 
         wish->before = NULL;
         wish->n_before = 0;
-        if (wish_is_vain(wish))
-                return WISH_VAIN;
-
         wish_drop_asks(wish);
         wish->asked = false;
         r = wish_find(wish, server, error);
-        return r < 0 ? r : WISH_ASKS;
+        return r < 0 ? r : 1;
 }
 
 int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {

@@ -115,6 +115,7 @@ START_TEST(what_is_not_to_be_had_is_passed_over_and_told) {
                       strstr(text, "0000:04:00.1: 0000:04:00.1 is bound to driver igb"), "%s", text);
         text = explain(LAB);
         ck_assert_msg(strncmp(text, "no [(PoolExhausted error  None of the 4", 39) == 0 && strstr(text, "(Leased info " EDU), "%s", text);
+        ck_assert_ptr_null(strstr(calls(), "{device.id " LAB "}")); /* rules go by devices */
         ck_assert_str_eq(refusal("pool:none"), REFUSED("PoolExhausted"));
         ck_assert_str_eq(refusal("pool:wrong"), REFUSED("NoSuchDevice"));
         ck_assert_str_eq(refusal("pool:unheard-of"), REFUSED("NoSuchDevice"));
