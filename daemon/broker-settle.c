@@ -36,6 +36,18 @@ static bool group_has_quarantine(const Group *group) {
         return false;
 }
 
+/* A PF's driver takes its VFs with it. */
+static bool has_leased_function(Broker *broker, const Device *const *devices, unsigned n) {
+        for (unsigned i = 0; i < n; i++)
+                if (broker_has_leased_function(broker, devices[i])) {
+                        log_line(LOG_NOTICE, "%s stays with VFIO, as a virtual function of it is leased; vfio-broker "
+                                             "restore %s brings it back",
+                                 device_id(devices[i]), device_id(devices[i]));
+                        return true;
+                }
+        return false;
+}
+
 /* All that were on their way have arrived, and the last daemon had no time to say so. */
 static bool have_arrived(const Device *const *devices, unsigned n) {
         for (unsigned i = 0; i < n; i++)
@@ -101,7 +113,7 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
                 return;
 
         restore = devices[0]->origin->restore;
-        if (restore == ORIGIN_KEEP || group_has_quarantine(group)) {
+        if (restore == ORIGIN_KEEP || group_has_quarantine(group) || has_leased_function(broker, devices, n)) {
                 for (unsigned i = 0; i < n; i++) {
                         devices[i]->origin->lease[0] = '\0';
                         broker_note_device(broker, (Device *) devices[i]);

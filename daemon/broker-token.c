@@ -65,7 +65,7 @@ int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned ta
         return n < 0 && n != -ENODEV ? n : 0;
 }
 
-static bool has_leased_function(Broker *broker, const Device *device) {
+bool broker_has_leased_function(Broker *broker, const Device *device) {
         _cleanup_(freep) const Device **functions = NULL;
         int n;
 
@@ -96,7 +96,7 @@ static int choose_for_pf(Broker *broker, LeaseDevice *device) {
 
         if (device->token[0])
                 return keep_token(broker, device->device, device->token);
-        if (!has_leased_function(broker, device->device))
+        if (!broker_has_leased_function(broker, device->device))
                 r = make_token(broker, device->device);
 
         strcpy(device->token, device->device->vf_token);

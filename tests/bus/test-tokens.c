@@ -33,7 +33,7 @@ static int build(Tree *tree) {
 static void make_world(void) {
         const char *answer;
 
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true });
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
         answer = ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, NOTHING);
         ck_assert_msg(answer[0] == '[', "%s: %s", answer, ask_message());
         ck_assert_str_eq(ask_property(world->bus, device_path(VF1), VFB_INTERFACE_DEVICE, "Availability"), "available");
@@ -212,6 +212,36 @@ START_TEST(family_is_not_split_between_users_who_have_not_agreed) {
 }
 END_TEST
 
+static const char *set_functions(unsigned count) {
+        return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
+}
+
+static const char *driver(void) {
+        return ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Driver");
+}
+
+START_TEST(pf_stays_for_who_has_a_function_of_it) {
+        Grant *pf, *vf;
+
+        ck_assert_str_eq(set_functions(0), "[]");
+        ck_assert_int_ge(tree_set_driver(world->tree, PF, "nvme"), 0);
+        pf = must_acquire(world->bus, PF);
+        ck_assert_str_eq(driver(), "vfio-pci");
+        ck_assert_int_eq(set_functions(2)[0], '['); /* under the lease */
+        ck_assert_str_eq(lease_state(world->bus, pf->lease), "active");
+        vf = must_acquire(world->bus, VF0);
+        release(pf, PF);
+        ck_assert_str_eq(driver(), "vfio-pci");
+        ck_assert_str_eq(lease_state(world->bus, vf->lease), "active");
+        ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING), REFUSED("Leased"));
+        release(vf, VF0);
+        ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING), "");
+        ck_assert_str_eq(driver(), "nvme");
+        ck_assert_str_eq(ask_property(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "Current"), "0");
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(pf_of_somebody_outside_guards_its_functions) {
         vfio_fail(world, "group-14", "open-errno", "16");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = VF0 }), REFUSED("VfTokenRequired"));
@@ -236,6 +266,7 @@ int main(void) {
         tcase_add_test(tcase, token_outlives_the_daemon);
         tcase_add_test(tcase, token_that_a_client_has_chosen_holds);
         tcase_add_test(tcase, pf_of_somebody_outside_guards_its_functions);
+        tcase_add_test(tcase, pf_stays_for_who_has_a_function_of_it);
         if (world_is_root())
                 tcase_add_test(tcase, family_is_not_split_between_users_who_have_not_agreed);
         srunner_run_all(runner, CK_ENV);
