@@ -157,8 +157,8 @@ void task_plan_device(Task *task, VfioDevicePlan *planned, const LeaseDevice *de
  * and alter what its VFs do. */
 int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
 
-/* Somebody has a VF of it, which would end with its VFIO driver. */
-bool broker_has_leased_function(Broker *broker, const Device *device);
+/* Somebody has a VF of it, which would end with its VFIO driver; by another lease than that one. */
+bool broker_has_leased_function(Broker *broker, const Device *device, const Lease *besides);
 
 /* Makes the VF tokens that the lease's devices need, or takes those in force. */
 int broker_choose_tokens(Broker *broker, Lease *lease);

@@ -39,7 +39,7 @@ static bool group_has_quarantine(const Group *group) {
 /* A PF's driver takes its VFs with it. */
 static bool has_leased_function(Broker *broker, const Device *const *devices, unsigned n) {
         for (unsigned i = 0; i < n; i++)
-                if (broker_has_leased_function(broker, devices[i])) {
+                if (broker_has_leased_function(broker, devices[i], /* besides= */ NULL)) {
                         log_line(LOG_NOTICE, "%s stays with VFIO, as a virtual function of it is leased; vfio-broker "
                                              "restore %s brings it back",
                                  device_id(devices[i]), device_id(devices[i]));

@@ -65,13 +65,13 @@ int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned ta
         return n < 0 && n != -ENODEV ? n : 0;
 }
 
-bool broker_has_leased_function(Broker *broker, const Device *device) {
+bool broker_has_leased_function(Broker *broker, const Device *device, const Lease *besides) {
         _cleanup_(freep) const Device **functions = NULL;
         int n;
 
         n = broker_list_functions(broker, device, &functions);
         for (int i = 0; i < n; i++)
-                if (is_leased(functions[i]) && functions[i]->facts.vfio_driver)
+                if (is_leased(functions[i]) && functions[i]->group->lease != besides && functions[i]->facts.vfio_driver)
                         return true;
 
         return false;
@@ -91,12 +91,12 @@ static int make_token(Broker *broker, Device *pf) {
         return r < 0 ? r : keep_token(broker, pf, sd_id128_to_uuid_string(id, token));
 }
 
-static int choose_for_pf(Broker *broker, LeaseDevice *device) {
+static int choose_for_pf(Broker *broker, const Lease *lease, LeaseDevice *device) {
         int r = 0;
 
         if (device->token[0])
                 return keep_token(broker, device->device, device->token);
-        if (!broker_has_leased_function(broker, device->device))
+        if (!broker_has_leased_function(broker, device->device, lease))
                 r = make_token(broker, device->device);
 
         strcpy(device->token, device->device->vf_token);
@@ -124,7 +124,7 @@ int broker_choose_tokens(Broker *broker, Lease *lease) {
         /* VFs in the same lease need those of its PFs. */
         for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++)
                 if (lease->devices[i].device && broker_device_is_pf(broker, lease->devices[i].device))
-                        r = choose_for_pf(broker, &lease->devices[i]);
+                        r = choose_for_pf(broker, lease, &lease->devices[i]);
         for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++)
                 if (lease->devices[i].device && broker_device_is_vf(broker, lease->devices[i].device))
                         r = choose_for_vf(broker, &lease->devices[i]);
