@@ -201,36 +201,38 @@ int vfio_open_device_quietly(int group, const VfioDevicePlan *device) {
         return r == -EINVAL && device->made ? open_by_name(group, device, false) : r;
 }
 
-/* Opens the PF of a device for a moment, in a container of its own. The kernel takes the token for the one in force
- * from then on, unless a VF is in use, and resets the PF. */
-static int set_token(const VfioPlan *plan, const VfioDevicePlan *device) {
+/* The kernel takes the token for the one in force, unless a VF is in use, as it looks the PF up by its name; and only
+ * then sees that its group has no container, so that the PF is neither opened nor reset. Kernels before 6.0 look the
+ * other way round: there it is @open, in a container of its own. */
+static void set_token(const VfioPlan *plan, const VfioDevicePlan *device, bool open) {
         _cleanup_(closep) int container = -EBADF, group = -EBADF, fd = -EBADF;
         VfioPlan own = { .dev = plan->dev, .n_groups = 1, .groups = { device->guard_group } };
-        VfioDevicePlan pf = { .made = true };
         VfioResult ignored = {};
+        VfioDevicePlan pf = {};
         int r;
 
         memcpy(pf.address, device->guard, sizeof(pf.address));
         memcpy(pf.token, device->token, sizeof(pf.token));
-        r = vfio_open_container(&own, &ignored, &container);
-        if (r == 0)
-                r = vfio_open_group(&own, &ignored, 0, &group);
-        if (r == 0)
+        r = vfio_open_group(&own, &ignored, 0, &group);
+        if (r == 0 && open)
+                r = vfio_open_container(&own, &ignored, &container);
+        if (r == 0 && open)
                 r = vfio_attach_group(group, container, &ignored, 0);
-        if (r == 0)
+        if (r == 0 && open)
                 r = vfio_set_iommu(container, &ignored, 0);
         if (r == 0)
-                r = fd = vfio_open_device_quietly(group, &pf);
-        return r < 0 ? r : 0;
+                fd = vfio_open_device_quietly(group, &pf);
 }
 
 static int open_guarded(const VfioPlan *plan, int group, const VfioDevicePlan *device) {
         int r;
 
         r = vfio_open_device_quietly(group, device);
-        if (r != -EACCES || !device->guard[0] || set_token(plan, device) < 0)
-                return r;
-        return vfio_open_device_quietly(group, device);
+        for (int open = 0; r == -EACCES && device->guard[0] && open < 2; open++) {
+                set_token(plan, device, open);
+                r = vfio_open_device_quietly(group, device);
+        }
+        return r;
 }
 
 static int device_open(const VfioPlan *plan, VfioResult *result, int group, unsigned i, int *ret) {

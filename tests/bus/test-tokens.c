@@ -115,7 +115,9 @@ START_TEST(function_is_opened_by_the_token_of_its_pf) {
                 if (times < 2)
                         release(vf, times == 1 ? VF1 : VF0);
         }
-        ck_assert_uint_eq(vfio_called(world, PF " open 0"), 1); /* once is enough */
+        /* once is enough, and the PF is not opened for it, and so not reset */
+        ck_assert_uint_eq(vfio_called(world, PF " open 22"), 1);
+        ck_assert_uint_eq(vfio_called(world, PF " open 0"), 0);
 
         /* and of one's own, while another is in use */
         pf = must_acquire(world->bus, PF);

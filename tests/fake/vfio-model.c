@@ -358,13 +358,13 @@ static int group_get_device_fd(const Object *object, void *argument) {
 
         device_name(argument, address);
         snprintf(container, sizeof(container), "%u", group_container(object->name, state));
-        if (container_settle(container, groups) == 0)
-                return -EINVAL;
         if (!group_find(object->name, address, driver, &vfio) || !vfio)
                 return -ENODEV;
         r = sriov_check_token(address, argument);
         if (r < 0)
                 return r;
+        if (container_settle(container, groups) == 0)
+                return -EINVAL;
 
         fd = device_open(address);
         if (fd >= 0 && !text_has_word(state, address)) {
