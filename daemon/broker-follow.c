@@ -96,21 +96,29 @@ static void broker_ask_for(Broker *broker, Device *device) {
 
 static int broker_arm_leave_timer(Broker *broker);
 
+/* Reads it once more: of all attributes the one that names the driver waits for nothing. May free it. */
+static void broker_ask_if_leaving(Broker *broker, Device *device) {
+        char id[DEVICE_ID_MAX];
+
+        device->ask_usec = 0;
+        strcpy(id, device_id(device));
+        (void) broker_refresh_moved(broker, id);
+        device = device_find(&broker->devices, id);
+        if (device && device->leaving && !device->moving)
+                broker_ask_for(broker, device);
+}
+
 static int broker_on_leave_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Device *device, *next;
         Broker *broker = userdata;
         bool others = false;
-        Device *device;
 
-        TAILQ_FOREACH(device, &broker->devices.queue, all) {
-                if (device->ask_usec == 0)
-                        continue;
-                if (device->ask_usec > usec) {
+        for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
+                next = TAILQ_NEXT(device, all);
+                if (device->ask_usec > usec)
                         others = true;
-                        continue;
-                }
-                device->ask_usec = 0;
-                if (broker_device_is_locked(broker, device))
-                        broker_ask_for(broker, device);
+                else if (device->ask_usec > 0)
+                        broker_ask_if_leaving(broker, device);
         }
         broker->leave_timer = sd_event_source_disable_unref(broker->leave_timer);
         return others ? broker_arm_leave_timer(broker) : 0;
@@ -173,7 +181,11 @@ bool broker_skip_locked(Broker *broker, const char *id, uint64_t instance) {
 
         if (!device || device->facts.instance != instance || !broker_device_is_locked(broker, device))
                 return false;
+
+        /* It may be through, and the word of that be lost. */
         device->seen = true;
+        if (!device->moving)
+                (void) broker_refresh_moved(broker, id);
         return true;
 }
 
@@ -200,13 +212,20 @@ static int broker_rescan(Broker *broker) {
         return 0;
 }
 
+/* Its driver may be through with it by now. */
+static int broker_on_change(Broker *broker, const char *id) {
+        const Device *device = device_find(&broker->devices, id);
+
+        return device && device->leaving && !device->moving ? broker_refresh_moved(broker, id) : broker_refresh(broker, id);
+}
+
 /* Whoever was there may have gone long ago, and this be about the one before. */
 static int broker_on_gone(Broker *broker, const char *address) {
         Device *device = device_find(&broker->devices, address);
 
         if (device && broker_device_has_come_anew(broker, device))
                 broker_remove(broker, device);
-        return broker_refresh(broker, address);
+        return broker_on_change(broker, address);
 }
 
 static void broker_on_uevent(UeventAction action, const char *address, void *userdata) {
@@ -220,7 +239,7 @@ static void broker_on_uevent(UeventAction action, const char *address, void *use
                 break;
         case UEVENT_ADD:
         case UEVENT_CHANGE:
-                r = broker_refresh(broker, address);
+                r = broker_on_change(broker, address);
                 break;
         case UEVENT_LEAVING:
                 device = device_find(&broker->devices, address);

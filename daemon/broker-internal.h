@@ -176,7 +176,7 @@ int broker_scan_all(Broker *broker);
 
 /* It has gone, or another one has its id. Waits for nothing, and so does the next. */
 bool broker_device_has_come_anew(Broker *broker, const Device *device);
-bool broker_device_is_let_go(Broker *broker, const Device *device); /* by its driver, which waits for somebody */
+bool broker_device_is_let_go(Broker *broker, const Device *device); /* by its driver, which may wait for somebody */
 
 /* The scan comes to one that must not be read, and which is there still. */
 bool broker_skip_locked(Broker *broker, const char *id, uint64_t instance);

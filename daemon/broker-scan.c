@@ -132,7 +132,7 @@ bool broker_device_has_come_anew(Broker *broker, const Device *device) {
 }
 
 bool broker_device_is_let_go(Broker *broker, const Device *device) {
-        return scan_bus_is_leaving(broker->sys_fd, bus_of(device), device_bus_name(device));
+        return scan_bus_is_let_go(broker->sys_fd, bus_of(device), device_bus_name(device));
 }
 
 void broker_device_cdev(Broker *broker, const Device *device, char *ret, size_t size) {

@@ -285,6 +285,7 @@ static int search_begin(Search *search) {
         const HoldersPlan *plan = search->plan;
         struct stat status;
         char path[32];
+        int r;
 
         if (plan->container >= 0 &&
             statx(plan->container, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &search->container) < 0)
@@ -292,7 +293,12 @@ static int search_begin(Search *search) {
 
         for (unsigned i = 0; i < plan->n_groups; i++) {
                 snprintf(path, sizeof(path), "vfio/%u", plan->groups[i]);
-                if (fstatat(plan->dev, path, &status, 0) == 0 && S_ISCHR(status.st_mode))
+                r = fstatat(plan->dev, path, &status, 0);
+                if (r < 0) {
+                        snprintf(path, sizeof(path), "vfio/noiommu-%u", plan->groups[i]);
+                        r = fstatat(plan->dev, path, &status, 0);
+                }
+                if (r == 0 && S_ISCHR(status.st_mode))
                         search->groups[search->n_groups++] = status.st_rdev;
         }
         return suspects_load(&search->suspects, plan->sys, plan->ours, plan->n_ours, plan->others, plan->n_others);

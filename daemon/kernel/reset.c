@@ -215,7 +215,7 @@ static int bus_open_idle(Bus *bus, const VfioPlan *plan, uint32_t number) {
         for (unsigned i = 0; i < plan->n_idle; i++) {
                 if (plan->idle[i] != number)
                         continue;
-                snprintf(path, sizeof(path), "vfio/%u", number);
+                snprintf(path, sizeof(path), "vfio/%s%u", plan->noiommu ? "noiommu-" : "", number);
                 fd = openat(plan->dev, path, O_RDWR | O_CLOEXEC);
                 if (fd < 0)
                         return -errno;

@@ -58,17 +58,17 @@ int scan_bus_instance(int sysfs, const char *bus, const char *name, uint64_t *re
         return 0;
 }
 
-bool scan_bus_is_leaving(int sysfs, const char *bus, const char *name) {
+bool scan_bus_is_let_go(int sysfs, const char *bus, const char *name) {
         char path[PATH_MAX], driver[64];
 
         if (!bus_name_is_valid(name))
                 return false;
 
-        bus_path(path, bus, name, "driver");
-        if (sysfs_readlink_name(sysfs, path, driver, sizeof(driver)) < 0)
-                return false;
         bus_path(path, bus, name, "vfio-dev");
-        return !sysfs_exists(sysfs, path);
+        if (sysfs_exists(sysfs, path))
+                return false;
+        bus_path(path, bus, name, "driver");
+        return sysfs_readlink_name(sysfs, path, driver, sizeof(driver)) == -ENOENT;
 }
 
 static void read_group(int sysfs, BusFacts *facts, const char *bus) {

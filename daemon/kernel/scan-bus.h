@@ -43,9 +43,9 @@ int scan_bus_all(int sysfs, const char *bus, bool (*skip)(const char *name, uint
  * -ENODEV: none. */
 int scan_bus_instance(int sysfs, const char *bus, const char *name, uint64_t *ret);
 
-/* The driver is still there and its VFIO device has gone: the kernel takes the driver away, and waits for whoever has the
- * device open. Seen by Linux 6.6 and later. Waits for no lock, either. */
-bool scan_bus_is_leaving(int sysfs, const char *bus, const char *name);
+/* Neither a VFIO device nor a driver's link is there. While "uevent" still names the driver, the kernel is taking it away, and
+ * waits for whoever has the device open: from Linux 6.6 on both go before that. Waits for no lock, either. */
+bool scan_bus_is_let_go(int sysfs, const char *bus, const char *name);
 
 /* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0". -ENODEV: not there. */
 int scan_bus_syspath(int sysfs, const char *bus, const char *name, char *ret, size_t size);

@@ -426,8 +426,13 @@ int tree_set_driver(Tree *tree, const char *address, const char *driver) {
 int tree_begin_unbind(Tree *tree, const char *address) {
         Node *node;
 
+        int r;
+
         node = find_node(tree, address);
-        return node ? remove_all(tree, "sys/%s/vfio-dev", node->path) : -ENODEV;
+        if (!node)
+                return -ENODEV;
+        r = remove_all(tree, "sys/%s/driver", node->path);
+        return r < 0 ? r : remove_all(tree, "sys/%s/vfio-dev", node->path);
 }
 
 int tree_add_sriov(Tree *tree, const char *address, unsigned total) {
