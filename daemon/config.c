@@ -230,7 +230,7 @@ static int config_set_switch(ConfigParse *parse, const char *section, const char
 }
 
 /* inih's convention: 1 is fine, 0 is an error on this line. */
-static int config_on_setting(void *userdata, const char *section, const char *key, const char *value) {
+static int config_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
         ConfigParse *parse = userdata;
         const char *wants;
         int r;
@@ -276,7 +276,7 @@ static int config_on_setting(void *userdata, const char *section, const char *ke
         }
 
         log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_WARNING },
-                  "%s: unknown key %s in section [%s], passed over", parse->path, key, section);
+                  "%s:%u: unknown key %s in section [%s], passed over", parse->path, line, key, section);
         return 1;
 }
 

@@ -116,7 +116,7 @@ typedef struct HookParse {
 } HookParse;
 
 /* What a later version may know must not be passed over here: it may be what makes the hook right. */
-static int hook_on_setting(void *userdata, const char *section, const char *key, const char *value) {
+static int hook_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
         HookParse *parse = userdata;
         char why[HOOK_WRONG_MAX];
 

@@ -156,7 +156,7 @@ typedef struct PoolParse {
 } PoolParse;
 
 /* A word that is not known may be one that was to keep somebody out. */
-static int pool_on_setting(void *userdata, const char *section, const char *key, const char *value) {
+static int pool_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
         PoolParse *parse = userdata;
         char why[POOL_WRONG_MAX];
 

@@ -12,6 +12,8 @@ typedef struct Reader {
         FILE *file;
         unsigned n_lines;
         bool too_long;
+        SettingFound found;
+        void *userdata;
 } Reader;
 
 /* A long comment is passed over as a whole, and any other long line ends the file as wrong. */
@@ -35,11 +37,18 @@ static char *reader_read_line(char *ret, int size, void *userdata) {
         return NULL;
 }
 
+/* Which line it is depends on how inih was built; it reads one at a time. */
+static int reader_on_setting(void *userdata, const char *section, const char *key, const char *value) {
+        Reader *reader = userdata;
+
+        return reader->found(reader->userdata, reader->n_lines, section, key, value);
+}
+
 int settings_read(FILE *file, SettingFound found, void *userdata, SettingsFault *ret_fault) {
-        Reader reader = { .file = file };
+        Reader reader = { .file = file, .found = found, .userdata = userdata };
         int r;
 
-        r = ini_parse_stream(reader_read_line, &reader, found, userdata);
+        r = ini_parse_stream(reader_read_line, &reader, reader_on_setting, &reader);
         if (ferror(file))
                 return -EIO;
         if (r < 0)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 /* inih's convention: 1 is fine, 0 is an error on this line. */
-typedef int (*SettingFound)(void *userdata, const char *section, const char *key, const char *value);
+typedef int (*SettingFound)(void *userdata, unsigned line, const char *section, const char *key, const char *value);
 
 typedef struct SettingsFault {
         unsigned line;

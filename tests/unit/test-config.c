@@ -293,9 +293,9 @@ START_TEST(an_unknown_key_is_warned_of_and_passed_over) {
         set("", "[Limits]\nLeasesMaximum=5\nleasesmax=6\nLeasesMax=7\n[Other]\nLeasesMax=8\n");
         ck_assert_int_eq(config_load(&config, path), 0);
         check_config(7, 64, 64);
-        check_log("unknown key LeasesMaximum in section [Limits], passed over");
-        check_log("unknown key leasesmax");
-        check_log("unknown key LeasesMax in section [Other]");
+        check_log("vfio-broker.conf:2: unknown key LeasesMaximum in section [Limits], passed over");
+        check_log("vfio-broker.conf:3: unknown key leasesmax");
+        check_log("vfio-broker.conf:6: unknown key LeasesMax in section [Other]");
         check_log(path);
 }
 END_TEST
