@@ -192,11 +192,12 @@ static int add_reason(Broker *broker, const BrokerRequest *request, const Device
         const char *text, *code;
         int r;
 
+        /* no "; " in between: behind that is what to do */
         r = find_about_member(broker, request, device, &findings);
         why = r >= 0 ? findings_first_error(&findings) : NULL;
         text = why ? why->text : "its IOMMU group is wanted already";
         code = why ? why->code : "Companion";
-        snprintf(summary + n, size - n, "%s%s: %s", n > 0 ? "; " : "", device_id(device), text);
+        snprintf(summary + n, size - n, "%s%s (%s)", n > 0 ? ", " : "", device_id(device), text);
         if (r >= 0)
                 r = findings_add_note(notes, SEVERITY_INFO, code, device_id(device), "%s", text);
         findings_done(&findings);
@@ -216,6 +217,7 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
         const BrokerTarget *target = &request->targets[i];
         char summary[2048] = "";
         Findings notes = {};
+        Finding *finding;
         Selector selector;
         Matcher matcher;
         Device *device;
@@ -231,10 +233,12 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
                 if (r >= 0 && broker_matches(broker, &matcher, device) && n++ < REASONS_MAX)
                         r = add_reason(broker, request, device, &notes, summary, sizeof(summary));
         if (r >= 0)
-                r = n == 0 ? findings_add_error(findings, NULL, VFB_ERROR_POOL_EXHAUSTED, "",
+                r = n == 0 ? findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
                                                 "No device matches \"%s\" now", target->selector)
-                           : findings_add_error(findings, NULL, VFB_ERROR_POOL_EXHAUSTED, "",
+                           : findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
                                                 "None of the %u devices of %s is free: %s", n, target->selector, summary);
+        if (r >= 0)
+                r = finding_set_fix(finding, "see who has them: vfio-broker list %s", target->selector);
         if (r >= 0)
                 r = findings_take(findings, &notes);
         findings_done(&notes);
