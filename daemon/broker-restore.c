@@ -304,6 +304,11 @@ static void restore_lease(const char *name, void *userdata) {
         lease_record_done(&record);
 }
 
+/* While there was no daemon somebody may have put another one into its place. */
+static bool device_is_that_of(const Device *device, const DeviceRecord *record) {
+        return device && (!record->modalias[0] || strcmp(device->facts.modalias, record->modalias) == 0);
+}
+
 static void restore_device(const char *name, void *userdata) {
         Restore *restore = userdata;
         Broker *broker = restore->broker;
@@ -325,7 +330,7 @@ static void restore_device(const char *name, void *userdata) {
                 return;
         }
 
-        if (!device) {
+        if (!device_is_that_of(device, &record)) {
                 journal_remove(broker->journal, name);
         } else {
                 device->quarantine = TAKE_PTR(record.quarantine);

@@ -152,7 +152,8 @@ int record_of_device(const Device *device, char **ret) {
         }
 
         object = json_object_new_object();
-        if (!object || (device->quarantine && !add_text(object, "quarantine", device->quarantine)) ||
+        if (!object || !add_text(object, "modalias", device->facts.modalias) ||
+            (device->quarantine && !add_text(object, "quarantine", device->quarantine)) ||
             !add_flag(object, "hooks-due", device->hooks_due) || !add_flag(object, "unclean", device->unclean) ||
             !add_flag(object, "reset-works", device->reset_works) ||
             !add_flag(object, "reset-fails", device->reset_fails) ||
@@ -437,10 +438,16 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
         return 0;
 }
 
+static void copy_text(json_object *object, const char *key, char *ret, size_t size) {
+        const char *text = get_text(object, key, size - 1);
+
+        strcpy(ret, text ?: "");
+}
+
 int record_read_device(const char *text, DeviceRecord *ret) {
         _cleanup_(jsonp) json_object *object = NULL;
         DeviceRecord record = {};
-        const char *quarantine, *bus_reset, *vf_token;
+        const char *quarantine;
         json_object *origin, *serial;
         uint64_t uid = 0;
         int r;
@@ -457,10 +464,9 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         if (record.unclean && !get_number(object, "last-uid", UINT32_MAX, &uid))
                 return -EBADMSG;
         record.last_uid = (uid_t) uid;
-        bus_reset = get_text(object, "bus-reset", sizeof(record.bus_reset) - 1);
-        strcpy(record.bus_reset, bus_reset ?: "");
-        vf_token = get_text(object, "vf-token", sizeof(record.vf_token) - 1);
-        strcpy(record.vf_token, vf_token ?: "");
+        copy_text(object, "modalias", record.modalias, sizeof(record.modalias));
+        copy_text(object, "bus-reset", record.bus_reset, sizeof(record.bus_reset));
+        copy_text(object, "vf-token", record.vf_token, sizeof(record.vf_token));
 
         record.has_origin = json_object_object_get_ex(object, "origin", &origin);
         if (record.has_origin && !origin_from_json(origin, &record.origin))

@@ -58,6 +58,7 @@ typedef struct LeaseRecord {
 
 /* What a device has to be told apart by from one that is as it should be. */
 typedef struct DeviceRecord {
+        char modalias[128]; /* what it is: another one at its address has nothing to do with this; "": unknown */
         char *quarantine; /* ours; NULL: it is not */
         bool hooks_due, unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];
