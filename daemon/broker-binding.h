@@ -37,6 +37,7 @@ struct Binding {
         BindingGoal goal;
         BindingPhase phase;
         unsigned at;  /* the device that is in work */
+        unsigned n_deaths; /* of children that were to bring it back */
         bool late;    /* it takes too long */
         bool steal;   /* also what the host needs */
         uid_t uid;    /* -1: nobody has asked */

@@ -22,6 +22,8 @@
 
 #define RETRY_USEC  (1000 * 1000)
 #define SEARCH_USEC (3 * 1000 * 1000)
+/* Not for ever: a driver that crashes the kernel at each try kills the child, too. */
+#define DEATHS_MAX 3
 
 static void binding_step(Binding *binding);
 
@@ -183,8 +185,12 @@ static void binding_after_back(Binding *binding, const BindResult *result) {
                 binding_forget(binding, binding->at);
         } else if (device && device->origin) {
                 binding_explain(binding, result, device->origin->driver);
+                /* At rest, whatever it is now, and kept for another try. */
+                device->origin->step = ORIGIN_BOUND;
+                broker_note_device(binding->broker, device);
         }
 
+        binding->n_deaths = 0;
         if (binding->at-- == 0)
                 binding_end(binding);
         else
@@ -220,10 +226,35 @@ static void binding_note_late(Binding *binding) {
                 binding_fail_late(binding, "");
 }
 
+static int binding_on_turn(sd_event_source *source, uint64_t usec, void *userdata) {
+        Binding *binding = userdata;
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        if (binding->n > 0)
+                binding_step(binding);
+        else
+                binding_end(binding);
+        return 0;
+}
+
+static int binding_step_in(Binding *binding, uint64_t usec) {
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, usec, 0,
+                                          binding_on_turn, binding);
+}
+
+/* A way back must be gone to its end: what did not go now may go in a second. */
+static void binding_step_later(Binding *binding, int why) {
+        log_line(LOG_ERR, "Cannot bring back %s, trying again: %s", binding->devices[binding->at].id, strerror(-why));
+        if (binding_step_in(binding, RETRY_USEC) < 0)
+                binding_end(binding); /* what is written down is for the next daemon */
+}
+
 static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
         Binding *binding = userdata;
         BindResult result = { .step = BIND_STEP_LOOK, .error = r < 0 ? -r : 0 };
         bool was_late = binding->late;
+        int died = r;
 
         if (r >= 0)
                 result = *(const BindResult *) data;
@@ -239,6 +270,10 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
                 broker_refresh_functions(binding->broker, binding->devices[binding->at].id);
         if (was_late)
                 binding_note_late(binding);
+        if (died < 0 && binding->phase == BINDING_BACK && binding->n_deaths++ < DEATHS_MAX) {
+                binding_step_later(binding, died);
+                return;
+        }
 
         switch (binding->phase) {
         case BINDING_LOOK:
@@ -371,32 +406,11 @@ static int binding_start_job(Binding *binding, const Device *device) {
         });
 }
 
-static int binding_on_turn(sd_event_source *source, uint64_t usec, void *userdata) {
-        Binding *binding = userdata;
-
-        binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        if (binding->n > 0)
-                binding_step(binding);
-        else
-                binding_end(binding);
-        return 0;
-}
-
-static int binding_step_in(Binding *binding, uint64_t usec) {
-        binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, usec, 0,
-                                          binding_on_turn, binding);
-}
-
 static void binding_on_no_job(Binding *binding, int r) {
         const char *id = binding->devices[binding->at].id;
 
-        /* A way back must be gone to its end: without a process now there may be one in a second. */
         if (binding->phase == BINDING_BACK) {
-                log_line(LOG_ERR, "Cannot bring back %s, trying again: %s", id, strerror(-r));
-                r = binding_step_in(binding, RETRY_USEC);
-                if (r < 0)
-                        binding_end(binding); /* what is written down is for the next daemon */
+                binding_step_later(binding, r);
                 return;
         }
 

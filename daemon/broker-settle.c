@@ -57,13 +57,30 @@ static bool have_arrived(const Device *const *devices, unsigned n) {
         return true;
 }
 
-static unsigned list_under_way(const Group *group, const Device *ret[BROKER_MOVES_MAX]) {
+static const Origin *find_way_back(const Group *group) {
+        const Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->origin && device->origin->step == ORIGIN_RESTORING)
+                        return device->origin;
+        return NULL;
+}
+
+/* Each has a record of its own, and the last daemon may have died between two of them: all go back that were to. */
+static bool is_under_way(const Device *device, const Origin *back) {
+        const Origin *origin = device->origin;
+
+        if (!origin || origin->step == ORIGIN_SETTING)
+                return false;
+        return origin->step != ORIGIN_BOUND || (back && (!back->lease[0] || strcmp(origin->lease, back->lease) == 0));
+}
+
+static unsigned list_under_way(const Group *group, const Origin *back, const Device *ret[BROKER_MOVES_MAX]) {
         const Device *device;
         unsigned n = 0;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->origin && device->origin->step != ORIGIN_BOUND && device->origin->step != ORIGIN_SETTING &&
-                    n < BROKER_MOVES_MAX)
+                if (is_under_way(device, back) && n < BROKER_MOVES_MAX)
                         ret[n++] = device;
         return n;
 }
@@ -78,26 +95,31 @@ static void forget_changed(Broker *broker) {
                         broker_drop_origin(broker, device);
 }
 
-/* What the last daemon had begun. */
-static void resume_under_way(Broker *broker, const Device *const *devices, unsigned n) {
-        const Origin *first = devices[0]->origin;
-        BindingSpec spec = {
-                .goal = BINDING_GOAL_RESTORE,
-                .must = true,
-                .uid = (uid_t) -1,
-                .lease = first->lease,
-                .undo = first->step == ORIGIN_BINDING,
-        };
+static void note_at_rest(Broker *broker, const Device *const *devices, unsigned n) {
+        for (unsigned i = 0; i < n; i++) {
+                devices[i]->origin->step = ORIGIN_BOUND;
+                broker_note_device(broker, (Device *) devices[i]);
+        }
+}
 
-        if (have_arrived(devices, n)) {
-                for (unsigned i = 0; i < n; i++) {
-                        devices[i]->origin->step = ORIGIN_BOUND;
-                        broker_note_device(broker, (Device *) devices[i]);
-                }
+/* What the last daemon had begun. */
+static void resume_under_way(Broker *broker, const Group *group) {
+        BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .uid = (uid_t) -1 };
+        const Origin *back = find_way_back(group);
+        const Device *devices[BROKER_MOVES_MAX];
+        unsigned n = list_under_way(group, back, devices);
+
+        if (n == 0)
+                return;
+        spec.undo = !back;
+        spec.lease = back ? back->lease : devices[0]->origin->lease;
+        /* Whatever the record says: nobody has a lease of what is still on its way. */
+        if (group->lease || have_arrived(devices, n)) {
+                note_at_rest(broker, devices, n);
                 return;
         }
 
-        if (first->step == ORIGIN_RESTORING && first->lease[0] && first->restore == ORIGIN_NONE)
+        if (back && back->lease[0] && back->restore == ORIGIN_NONE)
                 spec.goal = BINDING_GOAL_NONE;
         log_not_started(broker_start_back(broker, &spec, devices, n, NULL, NULL));
 }
@@ -158,16 +180,12 @@ static void resume_functions(Broker *broker) {
 
 /* Whoever had asked has no answer and knows nothing, so what was half done is undone; a way back is gone to its end. */
 void broker_resume_bindings(Broker *broker) {
-        const Device *devices[BROKER_MOVES_MAX];
         Group *group;
-        unsigned n;
 
         forget_changed(broker);
         resume_functions(broker);
         TAILQ_FOREACH(group, &broker->groups.queue, all) {
-                n = list_under_way(group, devices);
-                if (n > 0)
-                        resume_under_way(broker, devices, n);
+                resume_under_way(broker, group);
                 settle_leftovers(broker, group);
         }
 }

@@ -3,7 +3,6 @@
 /* From host drivers to VFIO and back: as it was, all or nothing, never hanging, over deaths. */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,29 +42,8 @@ static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=1\n" });
 }
 
-/* How many devices have something to go back to; in the end none has. */
-static unsigned count_records(void) {
-        _cleanup_(freep) char *path = NULL;
-        struct dirent *entry;
-        unsigned n = 0;
-        DIR *dir;
-
-        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
-        dir = opendir(path);
-        ck_assert_ptr_nonnull(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_(freep) char *name = NULL, *text = NULL;
-
-                ck_assert_int_gt(asprintf(&name, "run/%s", entry->d_name), 0);
-                text = entry->d_name[0] == '.' ? NULL : world_read(world, name);
-                n += text && strncmp(entry->d_name, "device-", 7) == 0 && strstr(text, "\"origin\"");
-        }
-        closedir(dir);
-        return n;
-}
-
 static void end_world(void) {
-        ck_assert_uint_eq(count_records(), 0);
+        ck_assert_uint_eq(count_origins(world), 0);
         world = world_stop(world);
 }
 
@@ -166,7 +144,7 @@ START_TEST(device_goes_to_vfio_and_comes_back_as_it_was) {
                 ck_assert_str_eq(property(NIC, "RestoreDriver"), "e1000e");
                 ck_assert_str_eq(property(NIC, "Driver"), "vfio-pci");
                 ck_assert(is(NIC, "available"));
-                ck_assert_uint_eq(count_records(), 1);
+                ck_assert_uint_eq(count_origins(world), 1);
                 if (times == 0) {
                         grant_free(must_acquire(world->bus, NIC));
                         WAIT_FOR(world, is(NIC, "available"));
@@ -213,7 +191,7 @@ START_TEST(failure_at_one_of_the_group_brings_all_back) {
         ck_assert_msg(strstr(ask_message(), cases[_i].address), "%s", ask_message());
         check_all_as_before();
         ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
-        ck_assert_uint_eq(count_records(), 0);
+        ck_assert_uint_eq(count_origins(world), 0);
         ck_assert(is(FIRST, "host") && is(SECOND, "host"));
 
         /* and then it works */
@@ -371,12 +349,12 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
                 vfio_forget(world);
                 start(&call, FIRST, true);
                 WAIT_FOR(world, strstr(state(at[times % 2]), " vfio-pci\n "));
-                ck_assert_uint_eq(count_records(), 2);
+                ck_assert_uint_eq(count_origins(world), 2);
                 world_end_daemon(world);
                 vfio_fail(world, at[times % 2], "unbind-hangs", NULL);
                 world_start_daemon(world);
                 WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
-                ck_assert_uint_eq(count_records(), 0);
+                ck_assert_uint_eq(count_origins(world), 0);
                 WAIT_FOR(world, call.answered);
                 ck_assert_str_ne(call.error, "");
                 finish(&call);

@@ -41,22 +41,8 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-/* "e1000e" and driver_override, good for eight calls. */
 static const char *driver(const char *address) {
-        static char texts[8][160], target[PATH_MAX], path[PATH_MAX];
-        static unsigned next;
-        char *text = texts[next++ % 8], name[128];
-        _cleanup_(freep) char *override = NULL;
-        ssize_t n;
-
-        snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/driver", tree_root(world->tree), address);
-        n = readlink(path, target, sizeof(target) - 1);
-        target[n > 0 ? n : 0] = '\0';
-        snprintf(name, sizeof(name), "sys/bus/pci/devices/%s/driver_override", address);
-        override = world_read(world, name);
-        override[strcspn(override, "\n")] = '\0';
-        snprintf(text, 160, "%.60s %.60s", n > 0 ? strrchr(target, '/') + 1 : "-", override);
-        return text;
+        return driver_state(world, address);
 }
 
 static bool all_is_as_before(void) {

@@ -304,3 +304,40 @@ void udev_flood(World *world) {
         properties[sizeof(properties) - 2] = '\n';
         udev_say(HASH_PCI, "change", properties, 8000);
 }
+
+const char *driver_state(World *world, const char *address) {
+        static char texts[8][160], target[PATH_MAX], path[PATH_MAX];
+        static unsigned next;
+        char *text = texts[next++ % 8], name[128];
+        _cleanup_(freep) char *override = NULL;
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/driver", tree_root(world->tree), address);
+        n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        snprintf(name, sizeof(name), "sys/bus/pci/devices/%s/driver_override", address);
+        override = world_read(world, name);
+        override[strcspn(override, "\n")] = '\0';
+        snprintf(text, 160, "%.60s %.60s", n > 0 ? strrchr(target, '/') + 1 : "-", override);
+        return text;
+}
+
+unsigned count_origins(World *world) {
+        _cleanup_(freep) char *path = NULL;
+        struct dirent *entry;
+        unsigned n = 0;
+        DIR *dir;
+
+        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
+        dir = opendir(path);
+        ck_assert_ptr_nonnull(dir);
+        while ((entry = readdir(dir))) {
+                _cleanup_(freep) char *name = NULL, *text = NULL;
+
+                ck_assert_int_gt(asprintf(&name, "run/%s", entry->d_name), 0);
+                text = entry->d_name[0] == '.' ? NULL : world_read(world, name);
+                n += text && strncmp(entry->d_name, "device-", 7) == 0 && strstr(text, "\"origin\"");
+        }
+        closedir(dir);
+        return n;
+}

@@ -43,6 +43,11 @@ unsigned vfio_resets(World *world, const char *address);
 /* @value: NULL for no such fault. */
 void vfio_fail(World *world, const char *object, const char *fault, const char *value);
 
+/* "e1000e (null)": driver, or "-", and driver_override; good for eight calls. */
+const char *driver_state(World *world, const char *address);
+/* How many devices have something written down to go back to. */
+unsigned count_origins(World *world);
+
 /* udev's word about a device, and about its VFIO device. */
 void udev_send(World *world, const char *action, const char *address);
 void udev_send_vfio(World *world, const char *action, const char *address);

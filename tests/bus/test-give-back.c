@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The way back to host drivers, when something goes wrong on it: children that die, records of half of it, other devices. */
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
+#define FIRST  "0000:06:0d.0" /* on uio, in group 26 with */
+#define SECOND "0000:06:0d.1" /* on e1000 */
+
+static World *world;
+
+static int build(Tree *tree) {
+        int r;
+
+        r = tree_add_document(tree);
+        if (r >= 0)
+                r = tree_set_driver(tree, FIRST, "uio");
+        if (r >= 0)
+                r = tree_set_driver(tree, SECOND, "e1000");
+        return r;
+}
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=30\n" });
+}
+
+static void end_world(void) {
+        ck_assert_uint_eq(count_origins(world), 0);
+        world = world_stop(world);
+}
+
+static bool all_is_as_before(void) {
+        return strcmp(driver_state(world, NIC), "e1000e (null)") == 0 && strcmp(driver_state(world, FIRST), "uio (null)") == 0 &&
+               strcmp(driver_state(world, SECOND), "e1000 (null)") == 0;
+}
+
+static const char *property(const char *address, const char *name) {
+        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
+}
+
+static bool is(const char *address, const char *availability) {
+        return strcmp(property(address, "Availability"), availability) == 0;
+}
+
+static void must_bind(const char *address) {
+        ck_assert_str_eq(ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        ck_assert_str_eq(driver_state(world, address), "vfio-pci vfio-pci");
+}
+
+static const char *do_restore(const char *address) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 128, "%s%s", e ? "!" : "", e ? e->name : "done");
+        return 0;
+}
+
+/* @answer: "" until there is one, then "done" or a refusal. */
+static sd_bus_slot *start_restore(const char *address, char answer[128]) {
+        sd_bus_slot *slot = NULL;
+
+        answer[0] = '\0';
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
+                                                  "Restore", on_answer, answer, "t", UINT64_C(0)), 0);
+        return slot;
+}
+
+/* The next child that is on its way back with @address, which hangs there, dies. */
+static void kill_child(const char *address) {
+        WAIT_FOR(world, strcmp(driver_state(world, address), "vfio-pci (null)") == 0 && count_children(world->daemon_pid) == 1);
+        ck_assert_int_eq(kill(first_child(world->daemon_pid), SIGKILL), 0);
+        WAIT_FOR(world, count_children(world->daemon_pid) == 0);
+}
+
+START_TEST(child_that_dies_on_the_way_back_is_followed_by_another) {
+        char answer[128];
+        sd_bus_slot *slot;
+
+        must_bind(FIRST);
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        slot = start_restore(FIRST, answer);
+        kill_child(SECOND);
+        ck_assert(is(FIRST, "held"));
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, "done");
+        ck_assert(all_is_as_before() && is(FIRST, "host"));
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
+START_TEST(where_each_child_dies_it_is_kept_for_another_try) {
+        char answer[128];
+        sd_bus_slot *slot;
+
+        must_bind(NIC);
+        vfio_fail(world, NIC, "unbind-hangs", "");
+        slot = start_restore(NIC, answer);
+        for (int times = 0; times < 4; times++) {
+                kill_child(NIC);
+                ck_assert(times == 3 || is(NIC, "held"));
+        }
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(property(NIC, "RestoreDriver"), "e1000e");
+        sd_bus_slot_unref(slot);
+        vfio_fail(world, NIC, "unbind-hangs", NULL);
+        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert(all_is_as_before());
+}
+END_TEST
+
+/* Each device has a record of its own, and a daemon may die between two of them. */
+START_TEST(way_back_of_a_group_that_is_half_written_down_is_gone_by_all) {
+        static const char *const half[] = { FIRST, SECOND };
+        char path[PATH_MAX], answer[128];
+        sd_bus_slot *slot;
+
+        must_bind(FIRST);
+        snprintf(path, sizeof(path), "%s/run/device-%s.new", tree_root(world->tree), half[_i]);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        slot = start_restore(FIRST, answer);
+        WAIT_FOR(world, strcmp(driver_state(world, SECOND), "vfio-pci (null)") == 0);
+        world_crash_daemon(world);
+        ck_assert_int_eq(rmdir(path), 0);
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
+        ck_assert_uint_eq(count_origins(world), 0);
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
+/* A way back that has failed is no reason to take the device from its next holder. */
+START_TEST(what_is_leased_is_not_brought_back_by_the_next_daemon) {
+        Grant *grant;
+
+        must_bind(NIC);
+        vfio_fail(world, NIC, "unbind-errno", "16");
+        ck_assert_str_eq(do_restore(NIC), REFUSED("DriverBindFailed"));
+        grant = must_acquire(world->bus, NIC);
+        vfio_fail(world, NIC, "unbind-errno", NULL);
+        vfio_forget(world);
+        world_crash_daemon(world);
+        ck_assert(is(NIC, "leased"));
+        ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "State"), "active");
+        grant_free(grant);
+        WAIT_FOR(world, is(NIC, "available"));
+        ck_assert_uint_eq(vfio_called(world, NIC " unbind"), 0);
+        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert(all_is_as_before());
+}
+END_TEST
+
+/* With the same address, and nothing else in common */
+START_TEST(another_device_does_not_get_what_was_before) {
+        ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Quarantine", "st", "broken", UINT64_C(0)), "");
+        must_bind(FIRST);
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_remove(world->tree, NIC), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &(TreePci) { .address = NIC, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = 13 }), 0);
+        ck_assert_int_ge(tree_remove(world->tree, FIRST), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &(TreePci) { .address = FIRST, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = 26 }), 0);
+        world_start_daemon(world);
+        ck_assert_str_eq(property(NIC, "Availability"), "host");
+        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
+        ck_assert_str_eq(property(SECOND, "RestoreDriver"), "e1000");
+        ck_assert_str_eq(do_restore(SECOND), "");
+        ck_assert_str_eq(driver_state(world, SECOND), "e1000 (null)");
+        ck_assert_uint_eq(vfio_called(world, FIRST " probe"), 1); /* the first one */
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("give-back");
+        TCase *tcase = tcase_create("give-back");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make_world, end_world);
+        tcase_add_test(tcase, child_that_dies_on_the_way_back_is_followed_by_another);
+        tcase_add_test(tcase, where_each_child_dies_it_is_kept_for_another_try);
+        tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);
+        tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
+        tcase_add_test(tcase, another_device_does_not_get_what_was_before);
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
