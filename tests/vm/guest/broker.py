@@ -99,6 +99,13 @@ def await_no_lease():
     lib.wait_for(lambda: not leases(), 'the end of all leases')
 
 
+def restart_at_once():
+    """The service after its death."""
+    os.makedirs('/run/systemd/system/vfio-broker.service.d', exist_ok=True)
+    lib.write('/run/systemd/system/vfio-broker.service.d/test.conf', '[Service]\nRestartSec=100ms\n')
+    lib.check(['systemctl', 'daemon-reload'])
+
+
 # Other users, in children of the test
 
 

@@ -119,7 +119,7 @@ static int set_end(vfb_request *request, const char *word, bool *ret_found) {
         return 0;
 }
 
-/* acquire SELECTOR...; words that begin with "mode=", "label=" or "reset=" are options, and those of set_end(). */
+/* acquire SELECTOR...; words that begin with "mode=", "label=", "reset=" or "restore=" are options, and those of set_end(). */
 static int command_acquire(Client *client, char **words) {
         vfb_request *request = NULL;
         vfb_error *error = NULL;
@@ -137,6 +137,8 @@ static int command_acquire(Client *client, char **words) {
                         r = vfb_request_set_label(request, *words + 6);
                 else if (strncmp(*words, "reset=", 6) == 0)
                         r = vfb_request_set_reset(request, *words + 6);
+                else if (strncmp(*words, "restore=", 8) == 0)
+                        r = vfb_request_set_restore(request, *words + 8);
                 else if (strcmp(*words, "interactive") == 0)
                         vfb_request_set_interactive(request, true);
                 else
