@@ -346,6 +346,23 @@ static int wish_find_node(Wish *wish, Server *server, sd_bus_error *error) {
         return option_refuse(error, "near-cpu", "is no processor of this machine");
 }
 
+static bool asks_include(const Ask *asks, unsigned n, const Ask *others, unsigned n_others) {
+        unsigned n_found = 0;
+
+        for (unsigned i = 0; i < n_others; i++)
+                for (unsigned j = 0; j < n && n_found == i; j++)
+                        n_found += strcmp(asks[j].action, others[i].action) == 0 &&
+                                   strcmp(asks[j].subject, others[i].subject) == 0;
+        return n_found == n_others;
+}
+
+/* The devices are the same, and more or less is to be done to them than was, when polkit was asked: they have gone back
+ * to their drivers meanwhile, say. */
+static bool wish_is_of_the_same(const Wish *wish) {
+        return wish->n_before > 0 && (asks_include(wish->asks, wish->n_asks, wish->before, wish->n_before) ||
+                                      asks_include(wish->before, wish->n_before, wish->asks, wish->n_asks));
+}
+
 int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *error) {
         Authorizer *authorizer = server_authorizer(server);
         int r;
@@ -362,7 +379,7 @@ int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *er
         wish->asked = authorizer_has_asked(authorizer, m);
         wish->before = authorizer_asks(authorizer, m, &wish->n_before);
         r = wish_find(wish, server, error);
-        if (r < 0 || !wish_wants_pool(wish) ||
+        if (r < 0 || (!wish_wants_pool(wish) && !wish_is_of_the_same(wish)) ||
             !authorizer_forget_outdated(authorizer, m, wish->asks, wish->n_asks))
                 return r < 0 ? r : 1;
 

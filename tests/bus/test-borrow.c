@@ -163,6 +163,30 @@ START_TEST(polkit_is_asked_for_the_bind_as_well) {
 }
 END_TEST
 
+START_TEST(device_that_went_back_while_polkit_thought_is_asked_about_again) {
+        Pending pending = {};
+        Grant *grant = must_acquire(world->bus, FIRST);
+        unsigned n;
+
+        polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_ACQUIRE, "silent");
+        n = polkit_asked(world);
+        pending_start(&pending, world->bus, &(Request) { .wants = FIRST });
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        ck_assert_uint_eq(polkit_asked(world), n + 1);
+        grant_free(grant);
+        check_before();
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, polkit_waiting(world) == 1 && polkit_asked(world) == n + 2);
+        polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_BIND, "no");
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, pending.answered);
+        ck_assert_str_eq(pending.refusal, DENIED);
+        ck_assert_uint_eq(polkit_asked(world), n + 3);
+        pending_end(&pending);
+        check_before();
+}
+END_TEST
+
 START_TEST(hang_is_answered_and_undone) {
         Pending pending = {};
 
@@ -292,8 +316,10 @@ int main(void) {
         tcase_add_test(tcase, what_is_quarantined_stays);
         tcase_add_test(tcase, what_was_bound_by_hand_stays_bound);
         tcase_add_test(without, without_the_setting_nothing_is_taken);
-        if (world_is_root())
+        if (world_is_root()) {
                 tcase_add_test(tcase, polkit_is_asked_for_the_bind_as_well);
+                tcase_add_test(tcase, device_that_went_back_while_polkit_thought_is_asked_about_again);
+        }
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
         srunner_free(runner);
