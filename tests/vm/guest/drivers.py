@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What tests of drivers share: all that a change of a driver may change, and a quick way to ask the service."""
 
+import contextlib
 import os
 
 import broker
@@ -105,6 +106,23 @@ class Service:
 
     def restore(self, address):
         return self.tell(address, 'Restore', 't', 0)
+
+    @contextlib.contextmanager
+    def acquired(self, address):
+        """A lease of root's, and the device is free again after it."""
+        empty = self.dbus.Dictionary({}, signature='sv')
+        lease, lifeline, fds, _ = self.ask('Acquire', 'a(sa{sv})a{sv}t', [(address, empty)], empty, 0)
+        try:
+            yield lease
+        finally:
+            for fd in [lifeline] + [row[1] for row in fds]:
+                os.close(fd.take())
+            lib.wait_for(lambda: self.devices()[address] == 'available', f'{address} to be free again')
+
+    def explain(self, address):
+        """Whether it could be had."""
+        empty = self.dbus.Dictionary({}, signature='sv')
+        return bool(self.ask('Explain', 'a(sa{sv})a{sv}', [(address, empty)], empty)[0])
 
     def quarantine(self, address):
         return self.tell(address, 'Quarantine', 'st', 'test', 0)

@@ -11,13 +11,16 @@ STEPS_MAX = 60
 
 
 class Killer:
-    """strace on the daemon and its children: each dies at its @number-th @call, or of those @call that go to one of @paths."""
+    """
+    strace on the daemon and its children: each dies at its @number-th @call, or of those @call that go to one of @paths.
+    With an @effect of "error=EBUSY" the kernel refuses it that call instead.
+    """
 
-    def __init__(self, call, number, paths=()):
+    def __init__(self, call, number, paths=(), effect='signal=SIGKILL'):
         self.call, self.number, self.pid = call, number, lib.daemon_pid()
         self.process = subprocess.Popen(
             ['strace', '-f', '-q', '-o', TRACE, '-p', str(self.pid), '-e', f'trace={call}', '-e', 'signal=none',
-             '-e', f'inject={call}:signal=SIGKILL:when={number}', *(word for path in paths for word in ('-P', path))], stderr=subprocess.PIPE, text=True)
+             '-e', f'inject={call}:{effect}:when={number}', *(word for path in paths for word in ('-P', path))], stderr=subprocess.PIPE, text=True)
         lib.wait_for(lambda: f'TracerPid:\t{self.process.pid}' in open(f'/proc/{self.pid}/status', encoding='ascii').read(),
                      'strace to attach')
 
