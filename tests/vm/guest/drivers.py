@@ -86,7 +86,8 @@ class Service:
     def __init__(self):
         import dbus  # pylint: disable=import-outside-toplevel
         self.dbus = dbus
-        self.bus = dbus.SystemBus()
+        # A shared one would still be root's in the children of broker.call_as()
+        self.bus = dbus.SystemBus(private=True)
         self.paths = {device.address: self.ask('GetDevice', 's', device.address) for device in topology.DEVICES}
 
     def ask(self, method, signature, *arguments, path=broker.ROOT, interface=broker.MANAGER):
