@@ -438,12 +438,6 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
         return 0;
 }
 
-static void copy_text(json_object *object, const char *key, char *ret, size_t size) {
-        const char *text = get_text(object, key, size - 1);
-
-        strcpy(ret, text ?: "");
-}
-
 int record_read_device(const char *text, DeviceRecord *ret) {
         _cleanup_(jsonp) json_object *object = NULL;
         DeviceRecord record = {};
@@ -464,9 +458,9 @@ int record_read_device(const char *text, DeviceRecord *ret) {
         if (record.unclean && !get_number(object, "last-uid", UINT32_MAX, &uid))
                 return -EBADMSG;
         record.last_uid = (uid_t) uid;
-        copy_text(object, "modalias", record.modalias, sizeof(record.modalias));
-        copy_text(object, "bus-reset", record.bus_reset, sizeof(record.bus_reset));
-        copy_text(object, "vf-token", record.vf_token, sizeof(record.vf_token));
+        strcpy(record.modalias, get_text(object, "modalias", sizeof(record.modalias) - 1) ?: "");
+        strcpy(record.bus_reset, get_text(object, "bus-reset", sizeof(record.bus_reset) - 1) ?: "");
+        strcpy(record.vf_token, get_text(object, "vf-token", sizeof(record.vf_token) - 1) ?: "");
 
         record.has_origin = json_object_object_get_ex(object, "origin", &origin);
         if (record.has_origin && !origin_from_json(origin, &record.origin))

@@ -22,16 +22,15 @@
 
 #include <vfio-broker.h>
 
+#include "drive.h"
 #include "edu.h"
 #include "hide.h"
-#include "nic.h"
 #include "nvme.h"
 
 #define WORDS_MAX   16
 #define PATIENCE_MS 60000
 /* Ten a second */
 #define CUT_TRIES_MAX 300
-#define IOVA          0x1000000
 
 typedef struct Client {
         vfb *connection;
@@ -345,43 +344,26 @@ static int command_await_request(Client *client, char **words) {
         return poll(&poller, 1, PATIENCE_MS) > 0 ? 0 : -ETIME;
 }
 
-static int with_memory(Client *client, size_t size, int (*work)(int device, void *memory)) {
-        vfb_error *error = NULL;
-        void *memory;
-        int r;
-
-        r = vfb_dma_alloc(client->lease, size, IOVA, VFB_DMA_READ | VFB_DMA_WRITE, &memory, &error);
-        say_error(error);
-        if (r < 0)
-                return r;
-
-        r = work(vfb_lease_device_fd(client->lease, 0), memory);
-        (void) vfb_dma_unmap(client->lease, IOVA, size, NULL);
-        (void) munmap(memory, size);
-        return r;
-}
-
-static int identify(int device, void *memory) {
+/* identify, send: DMA of an NVMe, and of an e1000 or e1000e. */
+static int command_identify(Client *client, char **words) {
         char serial[NVME_SERIAL_MAX];
+        vfb_error *error = NULL;
         int r;
 
-        r = nvme_identify(device, memory, IOVA, serial);
+        r = drive_nvme(client->lease, serial, &error);
+        say_error(error);
         if (r == 0)
                 say("serial", serial);
         return r;
 }
 
-static int send_frame(int device, void *memory) {
-        return nic_send(device, memory, IOVA);
-}
-
-/* identify, send: DMA of an NVMe, and of an e1000 or e1000e. */
-static int command_identify(Client *client, char **words) {
-        return with_memory(client, NVME_MEMORY_SIZE, identify);
-}
-
 static int command_send(Client *client, char **words) {
-        return with_memory(client, NIC_MEMORY_SIZE, send_frame);
+        vfb_error *error = NULL;
+        int r;
+
+        r = drive_nic(client->lease, &error);
+        say_error(error);
+        return r;
 }
 
 /* close: the first device only; the lease and all else stay. */
