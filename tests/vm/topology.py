@@ -74,6 +74,8 @@ def qemu_arguments(disk):
                   '-device', 'e1000e,bus=port2,netdev=nic2,romfile=',
                   '-drive', f'if=none,id=nvme-disk,file={disk},format=raw,snapshot=on,cache=unsafe',
                   '-device', 'nvme-subsys,id=subsystem',
+                  # Of one that may be plugged in; subsystems themselves may not
+                  '-device', 'nvme-subsys,id=storm',
                   '-device', 'nvme,id=nvme,bus=port3,serial=test,subsys=subsystem,'
                              'sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4',
                   '-device', 'nvme-ns,bus=nvme,drive=nvme-disk',

@@ -367,6 +367,7 @@ def restore_devices():
         wait_for_unplug()
     for path in glob.glob(f'{PCI}/devices/*/sriov_numvfs'):
         write(path, '0')
+        write(path.replace('numvfs', 'drivers_autoprobe'), '1')
     for device in topology.DEVICES:
         restore(device.address)
     check(['udevadm', 'settle'])
