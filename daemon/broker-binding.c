@@ -195,6 +195,34 @@ SriovState state_of_functions(const OriginFunctions *functions) {
         return (SriovState){ functions->known, functions->count, functions->autoprobe };
 }
 
+bool binding_is_of_functions(const Binding *binding, const Origin *origin) {
+        return binding->goal == BINDING_GOAL_SRIOV || binding->goal == BINDING_GOAL_UNSET ||
+               origin_is_of_functions(origin);
+}
+
+bool binding_keeps_set(const Binding *binding, const Origin *origin) {
+        return origin->set.known && (binding->lease[0] || binding->undo || binding->goal == BINDING_GOAL_UNSET);
+}
+
+void binding_keep_origin(const Binding *binding, BindingDevice *item, Origin *origin) {
+        switch (binding->goal) {
+        case BINDING_GOAL_NONE:
+                item->was_known = true;
+                strcpy(item->wanted_before, origin->wanted);
+                origin->restore = ORIGIN_PREVIOUS;
+                break;
+        case BINDING_GOAL_RESTORE:
+                item->was_known = binding_keeps_set(binding, origin);
+                break;
+        case BINDING_GOAL_UNSET:
+                item->was_known = origin->set.known || !origin_is_of_functions(origin);
+                break;
+        case BINDING_GOAL_BIND:
+        case BINDING_GOAL_SRIOV:
+                break;
+        }
+}
+
 void broker_drop_origin(Broker *broker, Device *device) {
         free(device->origin);
         device->origin = NULL;

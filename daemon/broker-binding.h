@@ -44,6 +44,8 @@ struct Binding {
         char lease[ORIGIN_LEASE_MAX];
         OriginRestore restore;
         SriovState sriov;
+        BindResult result;     /* of the job that has ended, while virtual functions are looked at */
+        FunctionCursor cursor; /* how many were */
         bool undo;
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */
@@ -67,6 +69,15 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
 /* The one is written down, the other is what the kernel is told. */
 OriginFunctions functions_of_state(const SriovState *state);
 SriovState state_of_functions(const OriginFunctions *functions);
+
+/* The driver is not the broker's doing, and stays. */
+bool binding_is_of_functions(const Binding *binding, const Origin *origin);
+
+/* A lease's end undoes what was done for the lease, and a crash what had not been done; not what was there before. */
+bool binding_keeps_set(const Binding *binding, const Origin *origin);
+
+/* What is not forgotten with this way back, as it is the way back from something else. */
+void binding_keep_origin(const Binding *binding, BindingDevice *item, Origin *origin);
 
 /* Tells who waits how it went, once. */
 void binding_tell(Binding *binding);

@@ -419,9 +419,19 @@ int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *con
 
 void broker_abandon_bindings(Broker *broker, void *userdata);
 
-/* Reads the virtual functions of the device anew, those that it has and those that it had and that are known to be. */
+/* Learns which devices are virtual functions of that one. */
 void broker_learn_functions(Broker *broker, const char *id);
-void broker_refresh_functions(Broker *broker, const char *id);
+
+/* How far that has come: each of them takes a while, and others want to be served in between. */
+typedef struct FunctionCursor {
+        uint64_t generation; /* of the last that was known */
+        bool knew_all;
+        int place; /* among those that there are */
+} FunctionCursor;
+
+/* Reads the virtual functions of the device anew, those that it had and that are known to be and those that it has, at
+ * most so many. Returns false when it has come to the end. */
+bool broker_refresh_functions(Broker *broker, const char *id, FunctionCursor *cursor, unsigned max);
 
 /* Errors for what stands in the way of the end of all virtual functions of the device: leases, the host, changes of
  * their drivers. */

@@ -10,6 +10,7 @@
  * order then. Until its end nobody gets the devices. If the daemon dies, what is written down tells the next one.
  */
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -25,6 +26,9 @@
 /* Not for ever: a driver that crashes the kernel at each try kills the child, too. */
 #define DEATHS_MAX 3
 
+#define FUNCTIONS_AT_ONCE 4
+
+static void binding_after_job(Binding *binding);
 static void binding_step(Binding *binding);
 
 static void log_moved(const Binding *binding, const char *id, const char *device, const char *from, const char *to) {
@@ -140,37 +144,6 @@ static void binding_after_to(Binding *binding, const BindResult *result) {
                 binding_step(binding);
 }
 
-/* The driver is not the broker's doing, and stays. */
-static bool binding_is_of_functions(const Binding *binding, const Origin *origin) {
-        return binding->goal == BINDING_GOAL_SRIOV || binding->goal == BINDING_GOAL_UNSET ||
-               origin_is_of_functions(origin);
-}
-
-/* A lease's end undoes what was done for the lease, and a crash what had not been done; not what was there before. */
-static bool binding_keeps_set(const Binding *binding, const Origin *origin) {
-        return origin->set.known && (binding->lease[0] || binding->undo || binding->goal == BINDING_GOAL_UNSET);
-}
-
-/* What is not forgotten with this way back, as it is the way back from something else. */
-static void binding_keep_origin(const Binding *binding, BindingDevice *item, Origin *origin) {
-        switch (binding->goal) {
-        case BINDING_GOAL_NONE:
-                item->was_known = true;
-                strcpy(item->wanted_before, origin->wanted);
-                origin->restore = ORIGIN_PREVIOUS;
-                break;
-        case BINDING_GOAL_RESTORE:
-                item->was_known = binding_keeps_set(binding, origin);
-                break;
-        case BINDING_GOAL_UNSET:
-                item->was_known = origin->set.known || !origin_is_of_functions(origin);
-                break;
-        case BINDING_GOAL_BIND:
-        case BINDING_GOAL_SRIOV:
-                break;
-        }
-}
-
 /* The rest is brought back all the same. */
 static void binding_after_back(Binding *binding, const BindResult *result) {
         BindingDevice *item = &binding->devices[binding->at];
@@ -237,9 +210,10 @@ static int binding_on_turn(sd_event_source *source, uint64_t usec, void *userdat
         return 0;
 }
 
+/* To the microsecond: what need not be exact the loop lets wait for a quarter of a second, to wake up less often. */
 static int binding_step_in(Binding *binding, uint64_t usec) {
         binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, usec, 0,
+        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, usec, 1,
                                           binding_on_turn, binding);
 }
 
@@ -248,6 +222,44 @@ static void binding_step_later(Binding *binding, int why) {
         log_line(LOG_ERR, "Cannot bring back %s, trying again: %s", binding->devices[binding->at].id, strerror(-why));
         if (binding_step_in(binding, RETRY_USEC) < 0)
                 binding_end(binding); /* what is written down is for the next daemon */
+}
+
+static void binding_go_on(Binding *binding) {
+        BindResult result = binding->result; /* the binding may end */
+
+        switch (binding->phase) {
+        case BINDING_LOOK:
+                binding_after_look(binding, &result);
+                break;
+        case BINDING_TO:
+                binding_after_to(binding, &result);
+                break;
+        case BINDING_BACK:
+                binding_after_back(binding, &result);
+                break;
+        }
+}
+
+static int binding_on_functions(sd_event_source *source, uint64_t usec, void *userdata) {
+        Binding *binding = userdata;
+
+        binding->deadline = sd_event_source_disable_unref(binding->deadline);
+        binding_after_job(binding);
+        return 0;
+}
+
+/* The virtual functions that have come or gone with it become devices, or are none any more; some at a time. */
+static void binding_after_job(Binding *binding) {
+        const char *id = binding->devices[binding->at].id;
+
+        if (binding->phase != BINDING_LOOK &&
+            broker_refresh_functions(binding->broker, id, &binding->cursor, FUNCTIONS_AT_ONCE)) {
+                if (sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, 0, 1,
+                                               binding_on_functions, binding) >= 0)
+                        return;
+                (void) broker_refresh_functions(binding->broker, id, &binding->cursor, UINT_MAX);
+        }
+        binding_go_on(binding);
 }
 
 static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
@@ -266,8 +278,6 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
         r = broker_refresh_moved(binding->broker, binding->devices[binding->at].id);
         if (r < 0)
                 log_line(LOG_WARNING, "Cannot look at %s: %s", binding->devices[binding->at].id, strerror(-r));
-        if (binding->phase != BINDING_LOOK)
-                broker_refresh_functions(binding->broker, binding->devices[binding->at].id);
         if (was_late)
                 binding_note_late(binding);
         if (died < 0 && binding->phase == BINDING_BACK && binding->n_deaths++ < DEATHS_MAX) {
@@ -275,17 +285,9 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
                 return;
         }
 
-        switch (binding->phase) {
-        case BINDING_LOOK:
-                binding_after_look(binding, &result);
-                break;
-        case BINDING_TO:
-                binding_after_to(binding, &result);
-                break;
-        case BINDING_BACK:
-                binding_after_back(binding, &result);
-                break;
-        }
+        binding->result = result;
+        binding->cursor = (FunctionCursor){};
+        binding_after_job(binding);
 }
 
 static void binding_plan(const Binding *binding, const Device *device, BindPlan *plan) {

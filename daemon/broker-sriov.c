@@ -124,23 +124,42 @@ void broker_learn_functions(Broker *broker, const char *id) {
                 (void) learn_function(broker, id, &functions[i]);
 }
 
-void broker_refresh_functions(Broker *broker, const char *id) {
-        _cleanup_(freep) SriovFunction *functions = NULL;
+static bool refresh_known(Broker *broker, const char *id, FunctionCursor *cursor, unsigned *max) {
         Device *device, *next;
-        int n;
 
         for (device = TAILQ_FIRST(&broker->devices.queue); device; device = next) {
                 next = TAILQ_NEXT(device, all);
-                if (device->is_vf > 0 && strcmp(device->physfn, id) == 0)
-                        refresh(broker, device_id(device)); /* may free it */
+                if (device->generation <= cursor->generation || device->is_vf <= 0 || strcmp(device->physfn, id) != 0)
+                        continue;
+                if (*max == 0)
+                        return true;
+                cursor->generation = device->generation;
+                refresh(broker, device_id(device)); /* may free it */
+                --*max;
         }
+        cursor->knew_all = true;
+        return false;
+}
+
+bool broker_refresh_functions(Broker *broker, const char *id, FunctionCursor *cursor, unsigned max) {
+        _cleanup_(freep) SriovFunction *functions = NULL;
+        int n;
+
+        if (!cursor->knew_all && refresh_known(broker, id, cursor, &max))
+                return true;
 
         n = sriov_list(broker->sys_fd, id, &functions);
-        for (int i = 0; i < n; i++) {
-                if (!device_find(&broker->devices, functions[i].address))
-                        refresh(broker, functions[i].address);
-                (void) learn_function(broker, id, &functions[i]);
+        for (; cursor->place < n; cursor->place++) {
+                const SriovFunction *function = &functions[cursor->place];
+
+                if (!device_find(&broker->devices, function->address)) {
+                        if (max-- == 0)
+                                return true;
+                        refresh(broker, function->address);
+                }
+                (void) learn_function(broker, id, function);
         }
+        return false;
 }
 
 static int find_lease_of(const Device *pf, const Device *device, Findings *findings) {
