@@ -124,10 +124,10 @@ static void binding_after_look(Binding *binding, const BindResult *result) {
 static void binding_after_to(Binding *binding, const BindResult *result) {
         const BindingDevice *item = &binding->devices[binding->at];
 
-        if (result->step != BIND_STEP_NONE)
-                binding_explain(binding, result, item->wanted);
-        else if (!binding_device(binding, binding->at))
+        if (!binding_device(binding, binding->at))
                 binding_fail(binding, VFB_ERROR_DEVICE_GONE, item->id, "", "%s has gone", item->id);
+        else if (result->step != BIND_STEP_NONE)
+                binding_explain(binding, result, item->wanted);
         if (binding->r != 0) {
                 binding_turn_back(binding);
                 return;

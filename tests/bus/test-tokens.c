@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* VF tokens: made by the broker, known to the PF's holder, and the only way into somebody else's family. */
+/* VFs of PFs on VFIO, and their tokens: made by the broker, known to the PF's holder, and the only way into somebody else's family. */
 
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ask.h"
 #include "watch.h"
@@ -258,6 +259,33 @@ START_TEST(pf_stays_for_who_has_a_function_of_it) {
 }
 END_TEST
 
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 128, "!%s", e ? e->name : "");
+        return 0;
+}
+
+START_TEST(pf_that_goes_while_its_functions_change_is_gone) {
+        char name[PATH_MAX], answer[128] = "";
+        sd_bus_slot *slot;
+
+        vfio_fail(world, PF, "numvfs-hangs", "");
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions",
+                                                  on_answer, answer, "ua{sv}t", 3, 0, NOTHING), 0);
+        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Availability"), "held") == 0);
+        ck_assert_int_ge(tree_remove(world->tree, PF), 0);
+        snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
+        ck_assert_int_eq(unlink(name), 0);
+        WAIT_FOR(world, *answer);
+        ck_assert_str_eq(answer, REFUSED("DeviceGone"));
+        ck_assert_int_eq(ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Id")[0], '!');
+        ck_assert_uint_eq(count_kept(world, "device-" PF), 0);
+        sd_bus_slot_unref(slot);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(pf_of_somebody_outside_guards_its_functions) {
         vfio_fail(world, "group-14", "open-errno", "16");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = VF0 }), REFUSED("VfTokenRequired"));
@@ -283,6 +311,7 @@ int main(void) {
         tcase_add_test(tcase, token_outlives_the_daemon);
         tcase_add_test(tcase, token_that_a_client_has_chosen_holds);
         tcase_add_test(tcase, pf_of_somebody_outside_guards_its_functions);
+        tcase_add_test(tcase, pf_that_goes_while_its_functions_change_is_gone);
         tcase_add_test(tcase, pf_stays_for_who_has_a_function_of_it);
         if (world_is_root())
                 tcase_add_test(tcase, family_is_not_split_between_users_who_have_not_agreed);
