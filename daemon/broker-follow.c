@@ -101,11 +101,17 @@ static void broker_ask_if_leaving(Broker *broker, Device *device) {
         char id[DEVICE_ID_MAX];
 
         device->ask_usec = 0;
+        if (device->moving)
+                return;
+
         strcpy(id, device_id(device));
         (void) broker_refresh_moved(broker, id);
         device = device_find(&broker->devices, id);
-        if (device && device->leaving && !device->moving)
-                broker_ask_for(broker, device);
+        if (!device || !device->leaving)
+                return;
+
+        device->ask_usec = 0;
+        broker_ask_for(broker, device);
 }
 
 static int broker_on_leave_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -145,17 +151,9 @@ int broker_find_leaving(const char *about, const Device *device, Findings *findi
         return finding_set_fix(finding, "end who has it; they are named by: journalctl -u vfio-broker");
 }
 
-void broker_let_leave(Broker *broker, Device *device, bool leaves) {
+/* Whether it is still leaving by then, and somebody has it. */
+static void broker_look_later(Broker *broker, Device *device) {
         int r;
-
-        if (device->leaving == leaves)
-                return;
-
-        device->leaving = leaves;
-        device->ask_usec = 0;
-        broker_abandon_searches(broker, device);
-        if (!leaves)
-                return;
 
         r = sd_event_now(broker->event, CLOCK_MONOTONIC, &device->ask_usec);
         device->ask_usec += LEAVE_USEC;
@@ -165,12 +163,29 @@ void broker_let_leave(Broker *broker, Device *device, bool leaves) {
                 log_line(LOG_WARNING, "Cannot follow the removal of %s: %s", device_id(device), strerror(-r));
 }
 
+void broker_let_leave(Broker *broker, Device *device, bool leaves) {
+        if (device->leaving == leaves)
+                return;
+
+        device->leaving = leaves;
+        device->ask_usec = 0;
+        broker_abandon_searches(broker, device);
+        if (leaves)
+                broker_look_later(broker, device);
+}
+
 /* Nothing of it is read, since the kernel may keep it locked. */
 static int broker_on_leaving(Broker *broker, Device *device) {
         DeviceFacts facts = device->facts;
 
-        if (device->moving || !broker_device_is_let_go(broker, device))
+        if (device->moving || !device->facts.vfio_driver)
                 return 0; /* what comes of it is told by itself */
+
+        /* The word comes a moment before its VFIO device has left /sys. */
+        if (!broker_device_is_let_go(broker, device)) {
+                broker_look_later(broker, device);
+                return 0;
+        }
 
         facts.vfio_driver = false;
         return broker_update(broker, device, &facts, device->group ? (int) device->group->number : -1);

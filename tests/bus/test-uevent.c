@@ -286,6 +286,26 @@ START_TEST(who_keeps_a_device_that_is_to_go_is_told) {
 }
 END_TEST
 
+/* The kernel says so before /sys shows it. */
+START_TEST(word_that_comes_too_early_is_not_forgotten) {
+        Grant *grant = must_acquire(world->bus, NVME);
+        char line[256];
+
+        udev_send_vfio(world, "remove", NVME);
+        udev_send(world, "change", EDU);
+        ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
+        udev_send(world, "unbind", EDU); /* known to come last */
+        WAIT_FOR(world, strcmp(device_property(EDU, "Driver"), "") == 0);
+        ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
+        snprintf(line, sizeof(line), "%s DeviceGone %s driver", grant->lease, device_path(NVME));
+        WAIT_FOR(world, world_signals(world, line) == 1);
+        WAIT_FOR(world, daemon_logged(world, "The kernel takes " NVME) == 1);
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        check_nothing_held(world);
+}
+END_TEST
+
 /* Who has closed it already need not be asked, and a driver may change its mind. */
 START_TEST(who_lets_go_at_once_is_not_asked) {
         Grant *grant = must_acquire(world->bus, NVME);
@@ -338,6 +358,7 @@ int main(void) {
                 tcase_add_test(tcase, nothing_is_missed_when_messages_are_lost);
                 tcase_add_test(tcase, groups_that_change_numbers_are_followed);
                 tcase_add_test(tcase, who_keeps_a_device_that_is_to_go_is_told);
+                tcase_add_test(tcase, word_that_comes_too_early_is_not_forgotten);
                 tcase_add_test(tcase, who_lets_go_at_once_is_not_asked);
         }
         srunner_run_all(runner, CK_ENV);
