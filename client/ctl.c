@@ -17,8 +17,8 @@ static const Command commands[] = {
         { "list", "[SELECTOR...]",
           "what there is, and who has it\n\n"
           "Selectors: 0000:06:0d.0, 06:0d.0, group:26, class=network, vendor=8086, device=10d3,\n"
-          "driver=vfio-pci, is-vf=yes, pf=03:00.0, vf=3, numa=0; several must all hold. Names that survive a new card:\n"
-          "path:pci-0000:00:03.1/00.0, serial:S3X9NX0M, alias:lab-nic. Those of a pool: pool:lab-vf.\n\n"
+          "driver=vfio-pci, is-vf=yes, pf=03:00.0, vf=3, numa=0; several must all hold. Names that survive a new\n"
+          "card: path:pci-0000:00:03.1/00.0, serial:S3X9NX0M, alias:lab-nic. Those of a pool: pool:lab-vf.\n\n"
           "--json: an array of devices. Members are the properties of org.vfiobroker1(5) in lower case (id, name,\n"
           "driver, group, numa_node, availability, blockers, lease, vendor_id, ...), and why. Groups are numbers,\n"
           "devices and leases ids, absent ones null.",
@@ -100,8 +100,8 @@ static const Command commands[] = {
         { "bind", "DEVICE... [--driver NAME] [--companions WHAT] [--on-host-use steal]",
           "take devices from the host's drivers\n\n"
           "Each goes to a VFIO driver with those of its IOMMU group that are on host drivers, all of these or none;\n"
-          "what they were is kept for restore. What the host needs itself is refused, but with --on-host-use=steal; the\n"
-          "disk that the machine stands on is refused in any case.",
+          "what they were is kept for restore. What the host needs itself is refused, but with --on-host-use=steal;\n"
+          "the disk that the machine stands on is refused in any case.",
           OPTION_BIND | OPTION_COMPANIONS, 1, -1, ctl_bind },
         { "restore", "DEVICE...",
           "give devices back to the drivers that they had\n\n"

@@ -154,9 +154,9 @@ int vfb_request_new(vfb_request **ret);
 vfb_request *vfb_request_free(vfb_request *request);
 
 /*
- * Adds a device. @selector: any free one of a pool ("pool:lab-vf"), an address ("0000:06:0d.0", "06:0d.0"), a name that survives a new card ("alias:lab-nic",
- * "serial:S3X9NX0M", "path:pci-0000:00:03.1/00.0"), "group:26" for all devices of the
- * group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
+ * Adds a device. @selector: any free one of a pool ("pool:lab-vf"), an address ("0000:06:0d.0", "06:0d.0"), a name
+ * that survives a new card ("alias:lab-nic", "serial:S3X9NX0M", "path:pci-0000:00:03.1/00.0"), "group:26" for all
+ * devices of the group that are on a VFIO driver, or terms that one device alone matches ("class=nvme vendor=8086").
  * @vf_token: the UUID that guards the device's SR-IOV family, as the PF's holder has it; NULL: the service makes one
  * where the kernel wants it.
  *
@@ -200,8 +200,8 @@ int vfb_request_set_reset(vfb_request *request, const char *policy);
 
 /*
  * Where the service is configured to take devices from host drivers for a lease: what of the other devices of their
- * IOMMU groups that are on host drivers, "auto" and "include" (they go along) or "refuse"; and what becomes of all these
- * after the lease, "previous" (they go back to the drivers that they had), "keep" or "none" (without a driver).
+ * IOMMU groups that are on host drivers, "auto" and "include" (they go along) or "refuse"; and what becomes of all
+ * these after the lease, "previous" (they go back to the drivers that they had), "keep" or "none" (without a driver).
  * NULL, as if never set, is "auto" and "previous".
  */
 int vfb_request_set_companions(vfb_request *request, const char *companions);

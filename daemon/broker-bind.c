@@ -109,7 +109,8 @@ int broker_fix_driver(const Device *device, Finding *finding) {
         case _DEVICE_KIND_MAX:
                 break;
         }
-        return finding_set_fix(finding, "it has no driver_override: load the VFIO driver that its parent's driver comes with");
+        return finding_set_fix(finding,
+                               "it has no driver_override: load the VFIO driver that its parent's driver comes with");
 }
 
 static int find_other_bus(const Device *device, Findings *findings) {
@@ -190,7 +191,8 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
                 for (unsigned j = 0; r >= 0 && j < n_uses; j++)
                         r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
                                               device_id(device), "The host needs %s, so it cannot be bound%s: %s",
-                                              device_id(scope[i]), uses[j].never ? "" : " but with --on-host-use=steal", uses[j].text);
+                                              device_id(scope[i]),
+                                              uses[j].never ? "" : " but with --on-host-use=steal", uses[j].text);
         }
         return r;
 }

@@ -231,7 +231,9 @@ static int broker_rescan(Broker *broker) {
 static int broker_on_change(Broker *broker, const char *id) {
         const Device *device = device_find(&broker->devices, id);
 
-        return device && device->leaving && !device->moving ? broker_refresh_moved(broker, id) : broker_refresh(broker, id);
+        if (device && device->leaving && !device->moving)
+                return broker_refresh_moved(broker, id);
+        return broker_refresh(broker, id);
 }
 
 /* Whoever was there may have gone long ago, and this be about the one before. */

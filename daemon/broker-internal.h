@@ -141,8 +141,8 @@ void task_plan_store(Task *task);
  * @done may be called before. Refusals as of broker_get_fds(). */
 int broker_open_places(Task **task, const char *const *roles, unsigned n_roles, BrokerAcquired done, void *userdata);
 
-/* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline, and that is written down; or it stays the
- * holder's as it was. VFB_ERROR_QUOTA_EXCEEDED, VFB_ERROR_RATE_LIMITED. */
+/* The lease of the task becomes its claimer's, whose lifeline is @ret_lifeline, and that is written down; or it stays
+ * the holder's as it was. VFB_ERROR_QUOTA_EXCEEDED, VFB_ERROR_RATE_LIMITED. */
 int broker_change_hands(Task *task, int *ret_lifeline);
 void broker_tell_claimed(Lease *lease);
 Claim *claim_free(Claim *claim);
@@ -169,8 +169,8 @@ bool broker_gives_token(Broker *broker, const LeaseDevice *device);
 /* Puts the lease's devices that are still there into the plan, and all its groups. */
 void task_plan_devices(Task *task);
 
-/* What /sys says of it: all of it, or what may change while it stays the same. -ENODEV: it is not there, or none of ours.
- * -EBADMSG: that makes no sense. */
+/* What /sys says of it: all of it, or what may change while it stays the same. -ENODEV: it is not there, or none of
+ * ours. -EBADMSG: that makes no sense. */
 int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts *ret, int *ret_group);
 int broker_scan_all(Broker *broker);
 

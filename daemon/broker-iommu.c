@@ -71,8 +71,8 @@ int broker_find_noiommu(const Device *device, Findings *findings) {
                                device_id(device));
         if (r < 0)
                 return r;
-        return finding_set_fix(finding, "switch an IOMMU on; or accept the risk: AllowNoIommu=yes in section [Iommu] of "
-                                        "vfio-broker.conf");
+        return finding_set_fix(finding, "switch an IOMMU on; or accept the risk: AllowNoIommu=yes in section [Iommu] "
+                                        "of vfio-broker.conf");
 }
 
 int broker_note_noiommu(const Device *device, Findings *findings) {

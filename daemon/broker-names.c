@@ -88,7 +88,8 @@ static bool wants_vf(const Selector *selector) {
 }
 
 bool broker_matches(Broker *broker, const Matcher *matcher, Device *device) {
-        if (matcher->selector.serial[0] || matcher->alias.serial[0] || matcher->selector.path[0] || matcher->alias.path[0])
+        if (matcher->selector.serial[0] || matcher->alias.serial[0] || matcher->selector.path[0] ||
+            matcher->alias.path[0])
                 find_out_names(broker, device);
         if (wants_vf(&matcher->selector) || (matcher->has_alias && wants_vf(&matcher->alias)))
                 (void) broker_device_vf_index(broker, device);

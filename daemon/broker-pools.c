@@ -184,8 +184,8 @@ int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsign
 }
 
 /* The first error about it, as a note of its own and as a word in the summary. */
-static int add_reason(Broker *broker, const BrokerRequest *request, const Device *device, Findings *notes, char *summary,
-                      size_t size) {
+static int add_reason(Broker *broker, const BrokerRequest *request, const Device *device, Findings *notes,
+                      char *summary, size_t size) {
         size_t n = strlen(summary);
         Findings findings = {};
         const Finding *why;
@@ -236,7 +236,8 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
                 r = n == 0 ? findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
                                                 "No device matches \"%s\" now", target->selector)
                            : findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
-                                                "None of the %u devices of %s is free: %s", n, target->selector, summary);
+                                                "None of the %u devices of %s is free: %s", n, target->selector,
+                                                summary);
         if (r >= 0)
                 r = finding_set_fix(finding, "see who has them: vfio-broker list %s", target->selector);
         if (r >= 0)

@@ -69,7 +69,10 @@ static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *re
 
         if (*ret_n == BROKER_WANTS_MAX)
                 return VFB_ERROR_QUOTA_EXCEEDED;
-        ret[(*ret_n)++] = (BrokerTarget){ want->selector, want->token, n == 1 ? devices[0] : NULL, n, false, NULL, NULL };
+        ret[(*ret_n)++] = (BrokerTarget){ .selector = want->selector,
+                                          .token = want->token,
+                                          .device = n == 1 ? devices[0] : NULL,
+                                          .n_matches = n };
         return 0;
 }
 

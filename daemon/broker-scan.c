@@ -3,7 +3,8 @@
 /*
  * Broker: reading /sys
  *
- * PCI functions have facts of their own, and the devices of all other buses the same few. An id says which bus it is about.
+ * PCI functions have facts of their own, and the devices of all other buses the same few. An id says which bus it is
+ * about.
  */
 
 #include <stdio.h>

@@ -69,8 +69,8 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_TAINTED] = {
                 OURS("Tainted"), EPERM, 6,
                 "The platform cannot isolate the device",
-                "Use an IOMMU with interrupt remapping; vfio_iommu_type1.allow_unsafe_interrupts=1 would accept interrupts "
-                "without that" },
+                "Use an IOMMU with interrupt remapping; vfio_iommu_type1.allow_unsafe_interrupts=1 would accept "
+                "interrupts without that" },
         [VFB_ERROR_NOT_VFIO] = {
                 OURS("NotVfio"), ENXIO, 6,
                 "The device is not bound to a VFIO driver",

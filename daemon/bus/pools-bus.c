@@ -38,7 +38,8 @@ static int pool_watch_on_idle(sd_event_source *source, void *userdata) {
 
         watch->source = sd_event_source_disable_unref(watch->source);
         if (pool_watch_count(watch))
-                sd_bus_emit_properties_changed(server_bus(watch->server), VFB_PATH, VFB_INTERFACE_MANAGER, "Pools", NULL);
+                sd_bus_emit_properties_changed(server_bus(watch->server), VFB_PATH, VFB_INTERFACE_MANAGER, "Pools",
+                                               NULL);
         return 0;
 }
 

@@ -4,8 +4,8 @@
 /*
  * Pools on the bus
  *
- * The Manager's property, and who tells when it has changed: how many devices of each are free depends on much, so it is
- * counted when all else is done, however much has happened. Owned by the server.
+ * The Manager's property, and who tells when it has changed: how many devices of each are free depends on much, so it
+ * is counted when all else is done, however much has happened. Owned by the server.
  */
 
 #include <systemd/sd-bus.h>

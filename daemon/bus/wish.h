@@ -48,9 +48,9 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error);
 Wish *wish_free(Wish *wish);
 DEFINE_CLEANUP(Wish, wish_free)
 
-/* Finds the devices that are meant, and prepares the questions about them. From a pool one is chosen; if somebody else has
- * taken it while polkit was asked, another one, and polkit is asked again. 1: ask, or fetch the answer. 0: the handler must
- * return 1, it will run again. Negative: @error is set. */
+/* Finds the devices that are meant, and prepares the questions about them. From a pool one is chosen; if somebody
+ * else has taken it while polkit was asked, another one, and polkit is asked again. 1: ask, or fetch the answer. 0:
+ * the handler must return 1, it will run again. Negative: @error is set. */
 int wish_resolve(Wish *wish, Server *server, sd_bus_message *m, sd_bus_error *error);
 
 /* A pool is wanted that is not for @wish->sender: its name. NULL: there is none. */

@@ -22,8 +22,8 @@ typedef struct Aliases {
         unsigned n;
 } Aliases;
 
-/* The last word about a name counts. -EINVAL: it may not be called that. VFB_ERROR_INVALID_SELECTOR: it is none, or one of
- * an alias or a pool. -E2BIG: there are too many. */
+/* The last word about a name counts. -EINVAL: it may not be called that. VFB_ERROR_INVALID_SELECTOR: it is none, or
+ * one of an alias or a pool. -E2BIG: there are too many. */
 int aliases_set(Aliases *aliases, const char *name, const char *selector);
 
 /* NULL: there is none of that name. */

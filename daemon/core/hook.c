@@ -103,7 +103,8 @@ static const struct {
         int (*set)(Hook *hook, const char *value);
         const char *what; /* is what it must be */
 } settings[] = {
-        { "Hook", "Match", set_match, "one selector of devices, without alias, pool, serial number and network interface" },
+        { "Hook", "Match", set_match,
+          "one selector of devices, without alias, pool, serial number and network interface" },
         { "Hook", "Exec", set_exec, "one absolute path of a program, without . and .. in it" },
         { "Hook", "TimeoutSec", set_timeout, "one number from 1 to 86400" },
         { "Hook", "Capabilities", set_capabilities, "of CAP_DAC_OVERRIDE, CAP_SYS_ADMIN and CAP_SYS_RAWIO" },

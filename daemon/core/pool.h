@@ -4,9 +4,10 @@
 /*
  * Pool
  *
- * Devices of which one is as good as another, by name: "pool:lab-vf" is any free one of them. Described by NAME.conf in
- * the folder pools.d; who may have one, and how many, on top of what polkit says. A file that is wrong in any way, or says
- * what nobody here knows, is no pool: half of its words could let in whom the other half keeps out. Owned by the list.
+ * Devices of which one is as good as another, by name: "pool:lab-vf" is any free one of them. Described by NAME.conf
+ * in the folder pools.d; who may have one, and how many, on top of what polkit says. A file that is wrong in any way,
+ * or says what nobody here knows, is no pool: half of its words could let in whom the other half keeps out. Owned by
+ * the list.
  */
 
 #include <stdbool.h>

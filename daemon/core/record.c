@@ -135,7 +135,8 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_text(object, "label", lease->label ?: "") || !add_number(object, "created", lease->created_usec) ||
             !add_number(object, "model", lease->model) || !add_number(object, "handed-out", lease->n_handed_out) ||
             (lease->n_hands > 0 && !add_number(object, "hands", lease->n_hands)) ||
-            !add_term(object, lease) || !add_revocation(object, lease) || !add_devices(object, lease) || !add_mappings(object, &lease->mappings))
+            !add_term(object, lease) || !add_revocation(object, lease) || !add_devices(object, lease) ||
+            !add_mappings(object, &lease->mappings))
                 return -ENOMEM;
 
         return take_text(object, ret);

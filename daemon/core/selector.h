@@ -53,13 +53,13 @@ bool selector_is_group(const Selector *selector);
 /* It names an address and nothing else. */
 bool selector_is_address(const Selector *selector);
 
-/* What it says does not depend on the configuration, nor on what is known of a device only while its host driver has it:
- * no alias, no pool, no serial, no network interface. */
+/* What it says does not depend on the configuration, nor on what is known of a device only while its host driver has
+ * it: no alias, no pool, no serial, no network interface. */
 bool selector_is_lasting(const Selector *selector);
 
 /* Letters, digits and "-_.", 32 at most: what an alias or a pool may be called. */
 bool selector_name_is_valid(const char *name);
 
-/* All but alias, pool and network interface, which are for whoever knows about these: the first two are passed over, and
- * no device has the third. */
+/* All but alias, pool and network interface, which are for whoever knows about these: the first two are passed over,
+ * and no device has the third. */
 bool selector_matches(const Selector *selector, const Device *device);

@@ -205,7 +205,8 @@ static void find_functions(Uses *uses, const char *address) {
                         continue;
                 snprintf(path, sizeof(path), "bus/pci/devices/%s/driver", functions[i].address);
                 if (sysfs_readlink_name(uses->view->sys, path, driver, sizeof(driver)) == 0)
-                        uses_add(uses, false, "sriov", "its virtual function %s is on driver %s", functions[i].address, driver);
+                        uses_add(uses, false, "sriov", "its virtual function %s is on driver %s", functions[i].address,
+                                 driver);
         }
 }
 

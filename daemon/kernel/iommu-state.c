@@ -135,7 +135,7 @@ static const char *explain_none(const IommuState *state, const char **ret_fix) {
                 *ret_fix = state->wanted ? "see what the kernel says: journalctl --dmesg --grep DMAR"
                                          : "boot with intel_iommu=on";
                 return state->wanted        ? "the kernel was told to use the IOMMU, and could not"
-                       : state->passthrough ? "the kernel was not told to use the IOMMU, which iommu=pt alone does not do"
+                       : state->passthrough ? "the kernel was not told to use the IOMMU, and iommu=pt alone does not"
                                             : "the kernel was not told to use the IOMMU";
         case IOMMU_MACHINE_AMD:
                 *ret_fix = "switch the IOMMU (AMD-Vi) on in the firmware's setup; the kernel needs no option";
@@ -144,16 +144,21 @@ static const char *explain_none(const IommuState *state, const char **ret_fix) {
                 *ret_fix = "see what the kernel says: journalctl --dmesg --grep AMD-Vi";
                 return "the kernel could not use the IOMMU";
         case IOMMU_MACHINE_ARM64:
-                *ret_fix = "the kernel needs no option, but firmware that describes an SMMU, and the driver arm-smmu or arm-smmu-v3";
-                return state->firmware ? "the kernel could not use an SMMU" : "the firmware describes no SMMU that the kernel uses";
+                *ret_fix = "the kernel needs no option, but firmware that describes an SMMU, and the driver arm-smmu "
+                           "or arm-smmu-v3";
+                return state->firmware ? "the kernel could not use an SMMU"
+                                       : "the firmware describes no SMMU that the kernel uses";
         case IOMMU_MACHINE_POWER:
-                *ret_fix = "the kernel needs no option, but must be Linux 6.4 or later on bare metal, 6.11 in a partition";
+                *ret_fix = "the kernel needs no option, but must be Linux 6.4 or later on bare metal, 6.11 in a "
+                           "partition";
                 return "this kernel makes no IOMMU groups here";
         case IOMMU_MACHINE_S390:
-                *ret_fix = "the kernel needs no option; bring the function online: echo 1 > /sys/bus/pci/slots/FID/power";
+                *ret_fix = "the kernel needs no option; bring the function online: "
+                           "echo 1 >/sys/bus/pci/slots/FID/power";
                 return "a function that is not online has none";
         case IOMMU_MACHINE_RISCV:
-                *ret_fix = "the kernel needs no option, but must be Linux 6.13 or later, on a machine with a RISC-V IOMMU";
+                *ret_fix = "the kernel needs no option, but must be Linux 6.13 or later, on a machine with a RISC-V "
+                           "IOMMU";
                 return "the kernel has found no IOMMU";
         case IOMMU_MACHINE_OTHER:
         case _IOMMU_MACHINE_MAX:
@@ -168,7 +173,8 @@ void iommu_state_explain(const IommuState *state, const char *device, char *ret_
         const char *fix;
 
         if (state->active && state->machine == IOMMU_MACHINE_ARM64) {
-                snprintf(ret_why, why_size, "kernels before Linux 6.15 make one when a driver is tried on a device first");
+                snprintf(ret_why, why_size,
+                         "kernels before Linux 6.15 make one when a driver is tried on a device first");
                 snprintf(ret_fix, fix_size,
                          "let one be tried on it: echo vfio-pci >/sys/bus/pci/devices/%s/driver_override; "
                          "echo %s >/sys/bus/pci/drivers_probe", device, device);
@@ -176,7 +182,8 @@ void iommu_state_explain(const IommuState *state, const char *device, char *ret_
         }
         if (state->active) {
                 snprintf(ret_why, why_size, "the machine has an IOMMU, and this device is not behind it");
-                snprintf(ret_fix, fix_size, "put the card into another slot; host bridges and some built-in devices have no group at all");
+                snprintf(ret_fix, fix_size, "put the card into another slot; host bridges and some built-in devices "
+                                            "have no group at all");
                 return;
         }
         if (state->refused[0]) {

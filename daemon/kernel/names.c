@@ -59,7 +59,8 @@ static int path_add_last(PathBuilder *path, const char *address, const char *phy
 
         if (bus < own)
                 return -EBADMSG;
-        snprintf(name, sizeof(name), "%.*s:%02x:%s", (int) strcspn(address, ":"), address, own & 0xff, slot_of(address));
+        snprintf(name, sizeof(name), "%.*s:%02x:%s", (int) strcspn(address, ":"), address, own & 0xff,
+                 slot_of(address));
         r = path_add(path, name);
         if (r < 0 || bus == own)
                 return r;
@@ -101,6 +102,10 @@ int names_path(int sysfs, const char *address, const char *physfn, char *ret, si
         return 0;
 }
 
+static bool is_serial_character(char c) {
+        return isascii((unsigned char) c) && (isalnum((unsigned char) c) || (c && strchr(".:+-_", c)));
+}
+
 /* -ENODATA: nothing is left of it. */
 static int clean_serial(const char *text, char ret[NAMES_SERIAL_MAX]) {
         size_t n;
@@ -114,9 +119,7 @@ static int clean_serial(const char *text, char ret[NAMES_SERIAL_MAX]) {
                 return -ENODATA;
 
         for (size_t i = 0; i < n; i++)
-                ret[i] = isascii((unsigned char) text[i]) && (isalnum((unsigned char) text[i]) || strchr(".:+-_", text[i]))
-                                 ? text[i]
-                                 : '_';
+                ret[i] = is_serial_character(text[i]) ? text[i] : '_';
         ret[n] = '\0';
         return strspn(ret, "0:_.-") == n ? -ENODATA : 0; /* nobody has filled it in */
 }

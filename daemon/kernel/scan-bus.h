@@ -5,8 +5,8 @@
  * Scan: any bus
  *
  * What /sys says about devices in the same way on every bus, as plain values. A bus is named as in /sys/bus: "pci",
- * "platform", "mdev". Names are those of its devices folder. Whoever is in neither a group nor the hands of VFIO is none
- * of ours, and is not there: of a platform bus that is nearly everything.
+ * "platform", "mdev". Names are those of its devices folder. Whoever is in neither a group nor the hands of VFIO is
+ * none of ours, and is not there: of a platform bus that is nearly everything.
  */
 
 #include <stdbool.h>
@@ -34,8 +34,8 @@ bool bus_name_is_valid(const char *name);
 /* -ENODEV: not there (any more), or none of ours. */
 int scan_bus_device(int sysfs, const char *bus, const char *name, BusFacts *ret);
 
-/* Calls @found for each. Stops at the first non-zero, and returns it. One that @skip says true to is not read. -ENOENT: no
- * such bus. */
+/* Calls @found for each. Stops at the first non-zero, and returns it. One that @skip says true to is not read.
+ * -ENOENT: no such bus. */
 int scan_bus_all(int sysfs, const char *bus, bool (*skip)(const char *name, uint64_t instance, void *userdata),
                  int (*found)(const BusFacts *facts, void *userdata), void *userdata);
 
@@ -43,8 +43,8 @@ int scan_bus_all(int sysfs, const char *bus, bool (*skip)(const char *name, uint
  * -ENODEV: none. */
 int scan_bus_instance(int sysfs, const char *bus, const char *name, uint64_t *ret);
 
-/* Neither a VFIO device nor a driver's link is there. While "uevent" still names the driver, the kernel is taking it away, and
- * waits for whoever has the device open: from Linux 6.6 on both go before that. Waits for no lock, either. */
+/* Neither a VFIO device nor a driver's link is there. While "uevent" still names the driver, the kernel is taking it
+ * away, and waits for whoever has the device open: from Linux 6.6 on both go before that. Waits for no lock, either. */
 bool scan_bus_is_let_go(int sysfs, const char *bus, const char *name);
 
 /* "/sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0". -ENODEV: not there. */

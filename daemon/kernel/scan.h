@@ -4,8 +4,8 @@
 /*
  * Scan
  *
- * What /sys says about PCI functions and IOMMU groups, as plain values. One function costs five system
- * calls for its identity and fourteen in full, and one more by itself: "uevent" gives driver, class, ids and slot in one read;
+ * What /sys says about PCI functions and IOMMU groups, as plain values. One function costs five system calls for its
+ * identity and fourteen in full, and one more by itself: "uevent" gives driver, class, ids and slot in one read;
  * "config" is never read.
  */
 

@@ -4,10 +4,10 @@
 /*
  * Uevent
  *
- * Follows PCI functions, and the devices of the other buses, as they come, go and change their driver: udev's messages,
- * through sd-device. Only the action and the device are taken from a message; what is true is read anew from /sys, since
- * messages may be late, or lost, or about one that was there before. A PCI function is named by its address, any other device
- * by its bus and its name: "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001".
+ * Follows PCI functions, and the devices of the other buses, as they come, go and change their driver: udev's
+ * messages, through sd-device. Only the action and the device are taken from a message; what is true is read anew
+ * from /sys, since messages may be late, or lost, or about one that was there before. A PCI function is named by its
+ * address, any other device by its bus and its name: "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001".
  */
 
 typedef struct sd_event sd_event;

@@ -125,8 +125,8 @@ int vfio_open_container(const VfioPlan *plan, VfioResult *result, int *ret) {
         return 0;
 }
 
-/* Opens /dev/vfio/N, or noiommu-N. The kernel allows one open file of a group at a time, and a job's child that was just forked
- * holds copies of all of the daemon's files until its close_range(): EBUSY for that moment is not
+/* Opens /dev/vfio/N, or noiommu-N. The kernel allows one open file of a group at a time, and a job's child that was
+ * just forked holds copies of all of the daemon's files until its close_range(): EBUSY for that moment is not
  * somebody's use, so it is asked again for about 100 ms. */
 int vfio_open_group(const VfioPlan *plan, VfioResult *result, unsigned i, int *ret) {
         char path[32];
