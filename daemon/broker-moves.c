@@ -98,7 +98,11 @@ static bool binding_has_nothing_to_do(Binding *binding) {
 }
 
 static void binding_after_look(Binding *binding, const BindResult *result) {
-        if (result->step != BIND_STEP_NONE)
+        const char *id = binding->devices[binding->at].id;
+
+        if (!binding_device(binding, binding->at))
+                binding_fail(binding, VFB_ERROR_DEVICE_GONE, id, "", "%s has gone", id);
+        else if (result->step != BIND_STEP_NONE)
                 binding_explain(binding, result, "");
         if (binding->r != 0) {
                 binding_end(binding);
@@ -161,6 +165,8 @@ static void binding_after_back(Binding *binding, const BindResult *result) {
                 /* At rest, whatever it is now, and kept for another try. */
                 device->origin->step = ORIGIN_BOUND;
                 broker_note_device(binding->broker, device);
+        } else if (!device && binding->done) {
+                binding_fail(binding, VFB_ERROR_DEVICE_GONE, item->id, "", "%s has gone", item->id);
         }
 
         binding->n_deaths = 0;

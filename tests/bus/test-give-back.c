@@ -77,6 +77,15 @@ static sd_bus_slot *start_restore(const char *address, char answer[128]) {
         return slot;
 }
 
+static sd_bus_slot *start_bind(const char *address, char answer[128]) {
+        sd_bus_slot *slot = NULL;
+
+        answer[0] = '\0';
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
+                                                  "Bind", on_answer, answer, "sa{sv}t", "", 0, UINT64_C(0)), 0);
+        return slot;
+}
+
 /* The next child that is on its way back with @address, which hangs there, dies. */
 static void kill_child(const char *address) {
         WAIT_FOR(world, strcmp(driver_state(world, address), "vfio-pci (null)") == 0 && count_children(world->daemon_pid) == 1);
@@ -164,6 +173,27 @@ START_TEST(what_is_leased_is_not_brought_back_by_the_next_daemon) {
 }
 END_TEST
 
+START_TEST(device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was) {
+        bool back = _i == 1;
+        char answer[128];
+        sd_bus_slot *slot;
+
+        if (back)
+                must_bind(FIRST);
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        slot = back ? start_restore(FIRST, answer) : start_bind(FIRST, answer);
+        WAIT_FOR(world, strcmp(driver_state(world, SECOND), back ? "vfio-pci (null)" : "e1000 vfio-pci") == 0 &&
+                        count_children(world->daemon_pid) == 1);
+        ck_assert_int_ge(tree_remove(world->tree, SECOND), 0);
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, REFUSED("DeviceGone"));
+        ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
+        ck_assert(is(FIRST, "host"));
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
 /* With the same address, and nothing else in common */
 START_TEST(another_device_does_not_get_what_was_before) {
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Quarantine", "st", "broken", UINT64_C(0)), "");
@@ -196,6 +226,7 @@ int main(void) {
         tcase_add_test(tcase, where_each_child_dies_it_is_kept_for_another_try);
         tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);
         tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
+        tcase_add_loop_test(tcase, device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was, 0, 2);
         tcase_add_test(tcase, another_device_does_not_get_what_was_before);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);

@@ -192,6 +192,9 @@ int bind_to_driver(const char *driver, const char *address) {
         state_path(path, DRIVERS "%s", driver);
         if (*current || !*driver || !path_exists(path))
                 return -ENODEV;
+        state_path(path, DEVICES "/%s", address);
+        if (!path_exists(path))
+                return -ENODEV;
         r = fault_errno(address, "probe");
         if (r < 0)
                 return r;
