@@ -243,23 +243,6 @@ START_TEST(a_wrong_alias_makes_all_of_it_void) {
 }
 END_TEST
 
-START_TEST(there_are_64_aliases_at_most) {
-        char text[(ALIASES_MAX + 1) * 40] = "";
-
-        for (unsigned i = 0; i < ALIASES_MAX; i++)
-                snprintf(text + strlen(text), sizeof(text) - strlen(text), "[Alias a%u]\nDevice=class=nvme\n", i);
-        set("", text);
-        ck_assert_int_eq(config_load(&config, path), 0);
-        ck_assert_uint_eq(config.aliases.n, ALIASES_MAX);
-        set("10.conf", "[Alias a7]\nDevice=class=gpu\n");
-        ck_assert_int_eq(config_load(&config, path), 0);
-        config = untouched;
-        set("20.conf", "[Alias a64]\nDevice=class=gpu\n");
-        ck_assert_int_eq(config_load(&config, path), -EINVAL);
-        ck_assert_int_eq(memcmp(&config, &untouched, sizeof(config)), 0);
-}
-END_TEST
-
 START_TEST(drop_ins_come_after_the_file_in_order_of_name) {
         set("", "[Limits]\nLeasesMax=1\nLeasesPerUserMax=1\nDevicesPerLeaseMax=1\n");
         set("90-c.conf", "[Limits]\nLeasesMax=90\n");
@@ -475,7 +458,6 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, more_resets_than_there_is_room_for_make_all_of_it_void);
         tcase_add_test(tcase, aliases_are_names_for_selectors_and_the_last_word_counts);
         tcase_add_loop_test(tcase, a_wrong_alias_makes_all_of_it_void, 0, N_ELEMENTS(wrong_aliases));
-        tcase_add_test(tcase, there_are_64_aliases_at_most);
         tcase_add_test(tcase, drop_ins_come_after_the_file_in_order_of_name);
         tcase_add_test(tcase, drop_ins_need_no_file);
         tcase_add_test(tcase, what_is_no_drop_in_is_passed_over);
