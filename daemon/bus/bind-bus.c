@@ -60,13 +60,29 @@ static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const De
         return authorizer_check(server_authorizer(server), m, scope->asks, scope->n_asks, ret_sender, error);
 }
 
-void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
+static void log_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
         log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
                                .priority = LOG_NOTICE,
                                .device = device_id(device),
                                .error = error->name,
                                .uid = &sender->uid },
                   "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
+}
+
+int device_change_begun(Server *server, sd_bus_message *m, int r, Findings *findings, const Sender *sender,
+                        sd_bus_error *error) {
+        const Device *device;
+
+        if (r != 0)
+                r = bus_refuse_finding(error, r, findings_first_error(findings));
+        findings_done(findings);
+        if (r == 0)
+                return 1;
+
+        device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
+        if (device)
+                log_refused(sender, device, error);
+        return r;
 }
 
 static void bind_on_done(int r, const Finding *why, void *userdata) {
@@ -85,7 +101,6 @@ static void bind_on_done(int r, const Finding *why, void *userdata) {
 static int bind_start(Server *server, sd_bus_message *m, const Device *device, const BrokerBind *bind,
                       const Sender *sender, sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
-        char path[PATH_MAX_BYTES];
         Findings findings = {};
         int r;
 
@@ -93,21 +108,11 @@ static int bind_start(Server *server, sd_bus_message *m, const Device *device, c
         if (r < 0)
                 return r;
 
-        path_of_device(device, path);
         r = bind ? broker_bind(server_broker(server), device, bind, &findings, bind_on_done, operation)
                  : broker_give_back(server_broker(server), device, sender->uid, &findings, bind_on_done, operation);
         if (r == 0)
                 TAKE_PTR(operation);
-        else
-                r = bus_refuse_finding(error, r, findings_first_error(&findings));
-        findings_done(&findings);
-        if (r == 0)
-                return 1;
-
-        device = device_of_path(server_broker(server), path);
-        if (device)
-                device_log_refused(sender, device, error);
-        return r;
+        return device_change_begun(server, m, r, &findings, sender, error);
 }
 
 static int bind_read(sd_bus_message *m, BrokerBind *ret, sd_bus_error *error) {

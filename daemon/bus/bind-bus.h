@@ -13,11 +13,16 @@
 #include "broker.h"
 #include "bus/sender.h"
 
+typedef struct Server Server;
+
 /* Options of Bind and of Acquire. */
 int companions_parse(const char *name, BrokerCompanions *ret, sd_bus_error *error);
 int on_host_use_parse(const char *name, bool *ret_steal, sd_bus_error *error);
 
-void device_log_refused(const Sender *sender, const Device *device, const sd_bus_error *error);
+/* What the handler returns once the broker has been told to change the device of @m: @r is what it said, and if that is
+ * no, the answer is the first of @findings, which are done with here, and a line in the journal. */
+int device_change_begun(Server *server, sd_bus_message *m, int r, Findings *findings, const Sender *sender,
+                        sd_bus_error *error);
 
 int device_method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int device_method_restore(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -93,17 +93,9 @@ static int sriov_start(Server *server, sd_bus_message *m, const Device *device, 
                 return r;
 
         r = broker_set_functions(server_broker(server), device, wish, &findings, sriov_on_done, operation);
-        if (r == 0) {
+        if (r == 0)
                 TAKE_PTR(operation);
-                return 1;
-        }
-
-        r = bus_refuse_finding(error, r, findings_first_error(&findings));
-        findings_done(&findings);
-        device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
-        if (device)
-                device_log_refused(sender, device, error);
-        return r;
+        return device_change_begun(server, m, r, &findings, sender, error);
 }
 
 static int sriov_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error) {
