@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,17 +83,18 @@ static void read_routes4(HostView *view) {
         }
 }
 
-/* A route without a next hop is of the kernel's own, which refuses. */
+/* The kernel has one of its own, which refuses. */
 static void read_routes6(HostView *view) {
         static const char any[] = "00000000000000000000000000000000";
         _cleanup_(filep) FILE *file = hostview_open(view, "self/net/ipv6_route");
-        char line[512], destination[64], prefix[8], next_hop[64], interface[HOSTUSE_NAME_MAX];
+        char line[512], destination[64], prefix[8], interface[HOSTUSE_NAME_MAX];
+        unsigned flags;
         size_t total = 0;
 
         while (file && read_line(view, file, line, sizeof(line), &total))
-                if (sscanf(line, "%63s %7s %*s %*s %63s %*s %*s %*s %*s %63s", destination, prefix, next_hop,
+                if (sscanf(line, "%63s %7s %*s %*s %*s %*s %*s %*s %x %63s", destination, prefix, &flags,
                            interface) == 4 &&
-                    strcmp(destination, any) == 0 && strcmp(prefix, "00") == 0 && strcmp(next_hop, any) != 0)
+                    strcmp(destination, any) == 0 && strcmp(prefix, "00") == 0 && !(flags & RTF_REJECT))
                         add_default(view, interface);
 }
 

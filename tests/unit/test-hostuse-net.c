@@ -50,6 +50,11 @@ START_TEST(default_route_of_ipv6_counts_as_well) {
         ck_assert_str_eq(host_uses(HOST_NIC), "");
         host_put("proc/self/net/ipv6_route", ANY " 00 " ANY " 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth7\n");
         ck_assert_str_eq(host_uses(HOST_NIC), "network: the default route goes by eth7");
+        /* one that refuses on this very interface, and one whose neighbours are everybody */
+        host_put("proc/self/net/ipv6_route", ANY " 00 " ANY " 00 " ANY " 00000400 00000001 00000000 00200200     eth7\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_put("proc/self/net/ipv6_route", ANY " 00 " ANY " 00 " ANY " 00000400 00000001 00000000 00000001     eth7\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "network: the default route goes by eth7");
 }
 END_TEST
 
