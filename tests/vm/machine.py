@@ -117,9 +117,10 @@ class Lines:
 
 
 class Machine:
-    def __init__(self, suite, shares=None, say=lambda text: None):
-        """@shares: name to folder on the host; the guest sees it, read-only, as SHARES/name."""
+    def __init__(self, suite, shares=None, say=lambda text: None, kernel=''):
+        """@shares: name to folder on the host; the guest sees it, read-only, as SHARES/name. @kernel: more arguments for it."""
         self.suite = suite
+        self.kernel = kernel
         self.shares = {'tests': HERE, **(shares or {})}
         self.say = say
         self.process = None
@@ -182,7 +183,7 @@ class Machine:
         command = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-no-reboot',
                    '-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=single,tb-size=512',
                    '-cpu', 'Nehalem', '-smp', '1', '-m', '1024',
-                   '-kernel', f'{image}/vmlinux', '-initrd', f'{image}/initrd', '-append', ' '.join(KERNEL_ARGUMENTS)]
+                   '-kernel', f'{image}/vmlinux', '-initrd', f'{image}/initrd', '-append', ' '.join([*KERNEL_ARGUMENTS, self.kernel])]
         command += topology.qemu_arguments(f'{image}/root.ext4')
         command += ['-drive', f'if=none,id=root,file={image}/root.ext4,format=raw,snapshot=on,cache=unsafe',
                     '-device', 'virtio-blk-pci,drive=root,bus=pcie.0,addr=02.0',

@@ -100,6 +100,17 @@ def driver_of(address):
         return None
 
 
+def group_members(address):
+    try:
+        return sorted(os.listdir(f'{SYSFS}/{address}/iommu_group/devices'))
+    except FileNotFoundError:
+        return []
+
+
+def has_iommu():
+    return bool(os.listdir('/sys/class/iommu'))
+
+
 def differences():
     """What the guest has, other than declared, as sentences."""
     found = []
@@ -110,7 +121,7 @@ def differences():
             continue
         facts = [('driver', driver_of(device.address), device.driver),
                  ('reset_method', read(device.address, 'reset_method'), device.reset),
-                 ('group', sorted(os.listdir(f'{path}/iommu_group/devices')), companions(device.address))]
+                 ('group', group_members(device.address), companions(device.address) if has_iommu() else [])]
         found += [f'{device.address} ({device.model}): {what} is {is_!r}, not {expected!r}'
                   for what, is_, expected in facts if is_ != expected]
     if os.path.exists(f'{SYSFS}/{HOTPLUG_ADDRESS}'):
