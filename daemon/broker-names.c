@@ -16,8 +16,8 @@ static void learn_serial(Broker *broker, Device *device) {
         unsigned class = device->facts.class >> 16;
 
         _Static_assert(DEVICE_SERIAL_MAX == NAMES_SERIAL_MAX, "one of them has grown");
-        if ((class != 0x01 && class != 0x02) || broker_device_is_vf(broker, device) ||
-            broker_device_is_locked(broker, device) || !device->facts.driver[0] || device->facts.vfio_driver)
+        if ((class != 0x01 && class != 0x02) || !device->facts.driver[0] || device->facts.vfio_driver ||
+            broker_device_is_vf(broker, device) || broker_device_is_locked(broker, device))
                 return;
 
         (void) names_serial(broker->sys_fd, device_id(device), device->names.serial);
@@ -39,22 +39,27 @@ static void learn_path(Broker *broker, Device *device) {
 bool broker_learn_names(Broker *broker, Device *device) {
         DeviceNames before = device->names;
 
-        learn_path(broker, device);
+        /* It stays what it is, so it is looked for once somebody asks: the start of a large machine is long enough. */
+        if (device->names.path[0])
+                learn_path(broker, device);
         learn_serial(broker, device);
         return strcmp(before.path, device->names.path) != 0 || strcmp(before.serial, device->names.serial) != 0;
 }
 
 /* A disk says who it is only some time after its driver has it, and no event of its own tells. */
 static void find_out_names(Broker *broker, Device *device) {
-        bool news;
-
-        if (device->names.serial[0]) {
-                learn_path(broker, device);
-                return;
-        }
-        news = broker_learn_names(broker, device);
-        if (news)
+        learn_path(broker, device);
+        if (!device->names.serial[0] && broker_learn_names(broker, device))
                 NOTIFY(broker, device_changed, device);
+}
+
+static void find_out_functions(Broker *broker, Device *device) {
+        Device *pf;
+
+        (void) broker_device_vf_index(broker, device);
+        pf = (Device *) broker_device_pf(broker, device);
+        if (pf)
+                learn_path(broker, pf);
 }
 
 static void prepare_interface(Broker *broker, Selector *selector) {
@@ -92,7 +97,7 @@ bool broker_matches(Broker *broker, const Matcher *matcher, Device *device) {
             matcher->alias.path[0])
                 find_out_names(broker, device);
         if (wants_vf(&matcher->selector) || (matcher->has_alias && wants_vf(&matcher->alias)))
-                (void) broker_device_vf_index(broker, device);
+                find_out_functions(broker, device);
 
         return !matcher->none && selector_matches(&matcher->selector, device) &&
                (!matcher->has_alias || selector_matches(&matcher->alias, device)) &&
