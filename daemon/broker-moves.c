@@ -300,7 +300,7 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         const BindingDevice *item = &binding->devices[binding->at];
         const Origin *origin = device->origin;
 
-        *plan = (BindPlan){ .sys = binding->broker->sys_fd };
+        *plan = (BindPlan){ .sys = binding->broker->sys_fd, .instance = device->facts.instance };
         snprintf(plan->address, sizeof(plan->address), "%.*s", (int) sizeof(plan->address) - 1, item->id);
         if (binding->phase == BINDING_LOOK)
                 return;

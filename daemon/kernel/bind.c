@@ -3,15 +3,18 @@
 /* Bind */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bind.h"
+#include "cleanup.h"
 #include "sysfs.h"
 
 typedef struct Move {
         const BindPlan *plan;
         BindResult *result;
+        int device; /* its folder: of a device that goes nothing is there any more, whoever comes in its place */
 } Move;
 
 static int move_fail(Move *move, BindStep step, int r) {
@@ -20,15 +23,28 @@ static int move_fail(Move *move, BindStep step, int r) {
         return r;
 }
 
-static void device_path(const BindPlan *plan, const char *attribute, char ret[128]) {
-        snprintf(ret, 128, "bus/pci/devices/%s/%s", plan->address, attribute);
+/* First the folder and then the question whose it is: then it is the one's that is meant, or nobody's. */
+static int move_open(Move *move) {
+        const BindPlan *plan = move->plan;
+        char path[64];
+        uint64_t instance;
+        int r;
+
+        snprintf(path, sizeof(path), "bus/pci/devices/%s", plan->address);
+        move->device = openat(plan->sys, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (move->device < 0)
+                return move_fail(move, BIND_STEP_LOOK, errno == ENOENT ? -ENODEV : -errno);
+        if (plan->instance == 0)
+                return 0;
+
+        r = scan_pci_instance(plan->sys, plan->address, &instance);
+        if (r == 0 && instance != plan->instance)
+                r = -ENODEV;
+        return r < 0 ? move_fail(move, BIND_STEP_LOOK, r) : 0;
 }
 
-static int write_device(const BindPlan *plan, const char *attribute, const char *text) {
-        char path[128];
-
-        device_path(plan, attribute, path);
-        return sysfs_write(plan->sys, path, text);
+static void move_done(Move *move) {
+        closep(&move->device);
 }
 
 static int write_driver(const BindPlan *plan, const char *driver, const char *attribute) {
@@ -38,28 +54,26 @@ static int write_driver(const BindPlan *plan, const char *driver, const char *at
         return sysfs_write(plan->sys, path, plan->address);
 }
 
-static int read_driver(const BindPlan *plan, BindState *ret) {
-        char path[128];
+/* -ENODEV: it has gone, which is not the same as to have no driver. */
+static int read_driver(const Move *move, BindState *ret) {
         int r;
 
         ret->driver[0] = '\0';
         ret->vfio = false;
-        device_path(plan, "driver", path);
-        r = sysfs_readlink_name(plan->sys, path, ret->driver, sizeof(ret->driver));
-        if (r < 0 && r != -ENOENT)
+        r = sysfs_readlink_name(move->device, "driver", ret->driver, sizeof(ret->driver));
+        if (r == -ENOENT)
+                return sysfs_exists(move->device, "uevent") ? 0 : -ENODEV;
+        if (r < 0)
                 return r;
 
-        device_path(plan, "vfio-dev", path);
-        ret->vfio = ret->driver[0] && sysfs_exists(plan->sys, path);
+        ret->vfio = sysfs_exists(move->device, "vfio-dev");
         return 0;
 }
 
-static int read_override(const BindPlan *plan, char ret[BIND_OVERRIDE_MAX]) {
-        char path[128];
+static int read_override(const Move *move, char ret[BIND_OVERRIDE_MAX]) {
         int r;
 
-        device_path(plan, "driver_override", path);
-        r = sysfs_read(plan->sys, path, ret, BIND_OVERRIDE_MAX);
+        r = sysfs_read(move->device, "driver_override", ret, BIND_OVERRIDE_MAX);
         if (r < 0)
                 return r;
         if (strcmp(ret, "(null)") == 0)
@@ -67,36 +81,32 @@ static int read_override(const BindPlan *plan, char ret[BIND_OVERRIDE_MAX]) {
         return 0;
 }
 
-void bind_look(const void *plan_data, void *result_data, int *fds, size_t *n_fds) {
-        Move move = { .plan = plan_data, .result = result_data };
-        BindState *state = &move.result->state;
-        char path[128];
+static int move_look(Move *move) {
+        BindState *state = &move->result->state;
         int r;
 
-        r = read_override(move.plan, state->override);
+        r = read_override(move, state->override);
         if (r == 0)
-                r = read_driver(move.plan, state);
+                r = read_driver(move, state);
         if (r == 0)
-                r = sriov_look(move.plan->sys, move.plan->address, &state->sriov);
-        if (r < 0) {
-                move_fail(&move, BIND_STEP_LOOK, r);
-                return;
-        }
+                r = sriov_look(move->plan->sys, move->plan->address, &state->sriov);
+        if (r < 0)
+                return move_fail(move, BIND_STEP_LOOK, r);
 
-        device_path(move.plan, "power/control", path);
-        if (sysfs_read(move.plan->sys, path, state->power, sizeof(state->power)) < 0)
+        if (sysfs_read(move->device, "power/control", state->power, sizeof(state->power)) < 0)
                 state->power[0] = '\0';
+        return 0;
 }
 
 /* An empty line takes it away. */
-static int write_override(const BindPlan *plan, const char *text) {
-        return write_device(plan, "driver_override", text[0] ? text : "\n");
+static int write_override(const Move *move, const char *text) {
+        return sysfs_write(move->device, "driver_override", text[0] ? text : "\n");
 }
 
 static int move_override(Move *move) {
         int r;
 
-        r = write_override(move->plan, move->plan->state.override);
+        r = write_override(move, move->plan->state.override);
         return r < 0 ? move_fail(move, BIND_STEP_OVERRIDE, r) : 0;
 }
 
@@ -114,7 +124,7 @@ static int move_off(Move *move) {
         BindState *state = &move->result->state;
         int r, unbound = 0;
 
-        r = read_driver(move->plan, state);
+        r = read_driver(move, state);
         if (r < 0)
                 return move_fail(move, BIND_STEP_LOOK, r);
         if (!state->driver[0] || strcmp(state->driver, move->plan->state.driver) == 0)
@@ -122,8 +132,8 @@ static int move_off(Move *move) {
 
         if (move_sriov(move, &(SriovState){ .is_pf = true, .autoprobe = -1 }) < 0)
                 return -move->result->error;
-        unbound = write_driver(move->plan, state->driver, "unbind");
-        r = read_driver(move->plan, state);
+        unbound = sysfs_write(move->device, "driver/unbind", move->plan->address);
+        r = read_driver(move, state);
         if (r == 0 && state->driver[0])
                 r = unbound < 0 ? unbound : -EBUSY;
         /* Somebody else may have been first: what counts is that it is off. */
@@ -131,7 +141,7 @@ static int move_off(Move *move) {
 }
 
 static bool move_is_on(Move *move) {
-        return read_driver(move->plan, &move->result->state) == 0 &&
+        return read_driver(move, &move->result->state) == 0 &&
                strcmp(move->result->state.driver, move->plan->state.driver) == 0;
 }
 
@@ -143,25 +153,24 @@ static int move_check(Move *move, int r) {
         return 0;
 }
 
-void bind_to(const void *plan_data, void *result_data, int *fds, size_t *n_fds) {
-        Move move = { .plan = plan_data, .result = result_data };
-        const BindPlan *plan = move.plan;
+static void move_to(Move *move) {
+        const BindPlan *plan = move->plan;
         int r;
 
-        r = write_override(plan, plan->state.driver);
+        r = write_override(move, plan->state.driver);
         if (r < 0) {
-                move_fail(&move, BIND_STEP_OVERRIDE, r);
+                move_fail(move, BIND_STEP_OVERRIDE, r);
                 return;
         }
-        if (move_off(&move) < 0)
+        if (move_off(move) < 0)
                 return;
 
-        if (!move_is_on(&move))
+        if (!move_is_on(move))
                 r = sysfs_write(plan->sys, "bus/pci/drivers_probe", plan->address);
         /* Says nothing of what the driver thinks of it. Asked by its name, it says why. */
-        if (!move_is_on(&move))
+        if (!move_is_on(move))
                 r = write_driver(plan, plan->state.driver, "bind");
-        move_check(&move, r);
+        move_check(move, r);
 }
 
 /* By name, as others may want it, too. A driver that knows the device only by driver_override gets that for the
@@ -175,7 +184,7 @@ static int move_on(Move *move) {
 
         r = write_driver(plan, plan->state.driver, "bind");
         if (r < 0 && !move_is_on(move)) {
-                (void) write_override(plan, plan->state.driver);
+                (void) write_override(move, plan->state.driver);
                 (void) sysfs_write(plan->sys, "bus/pci/drivers_probe", plan->address);
                 if (move_override(move) < 0)
                         return -move->result->error;
@@ -183,26 +192,51 @@ static int move_on(Move *move) {
         return move_check(move, r);
 }
 
-void bind_back(const void *plan_data, void *result_data, int *fds, size_t *n_fds) {
-        Move move = { .plan = plan_data, .result = result_data };
-        const BindState *state = &move.plan->state;
+static void move_back(Move *move) {
+        const BindState *state = &move->plan->state;
         int r;
 
-        if (move_override(&move) < 0 || move_off(&move) < 0 || move_on(&move) < 0)
+        if (move_override(move) < 0 || move_off(move) < 0 || move_on(move) < 0)
                 return;
         if (state->power[0]) {
-                r = write_device(move.plan, "power/control", state->power);
+                r = sysfs_write(move->device, "power/control", state->power);
                 if (r < 0 && r != -ENOENT) {
-                        move_fail(&move, BIND_STEP_OVERRIDE, r);
+                        move_fail(move, BIND_STEP_OVERRIDE, r);
                         return;
                 }
         }
-        move_sriov(&move, &state->sriov);
+        move_sriov(move, &state->sriov);
 }
 
-void bind_sriov(const void *plan_data, void *result_data, int *fds, size_t *n_fds) {
-        Move move = { .plan = plan_data, .result = result_data };
+static void move_functions(Move *move) {
+        if (move_sriov(move, &move->plan->state.sriov) == 0)
+                (void) sriov_look(move->plan->sys, move->plan->address, &move->result->state.sriov);
+}
 
-        if (move_sriov(&move, &move.plan->state.sriov) == 0)
-                (void) sriov_look(move.plan->sys, move.plan->address, &move.result->state.sriov);
+void bind_look(const void *plan, void *result, int *fds, size_t *n_fds) {
+        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+
+        if (move_open(&move) == 0)
+                (void) move_look(&move);
+}
+
+void bind_to(const void *plan, void *result, int *fds, size_t *n_fds) {
+        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+
+        if (move_open(&move) == 0)
+                move_to(&move);
+}
+
+void bind_back(const void *plan, void *result, int *fds, size_t *n_fds) {
+        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+
+        if (move_open(&move) == 0)
+                move_back(&move);
+}
+
+void bind_sriov(const void *plan, void *result, int *fds, size_t *n_fds) {
+        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+
+        if (move_open(&move) == 0)
+                move_functions(&move);
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "scan.h"
 #include "sriov.h"
@@ -44,7 +45,8 @@ typedef enum BindStep {
 typedef struct BindPlan {
         int sys; /* descriptor of /sys */
         char address[PCI_ADDRESS_MAX];
-        BindState state; /* to be reached; with @vfio the driver must prove to be one of VFIO */
+        uint64_t instance; /* as scan.h has it: nothing is done to another one at its address; 0: whoever is there */
+        BindState state;   /* to be reached; with @vfio the driver must prove to be one of VFIO */
 } BindPlan;
 
 typedef struct BindResult {

@@ -97,6 +97,31 @@ START_TEST(to_vfio_and_back_is_as_before) {
 }
 END_TEST
 
+/* Its number is not that of who is meant, as of another one that has come to the same address. */
+START_TEST(nothing_is_done_to_another_one_at_the_address) {
+        void (*const functions[])(const void *, void *, int *, size_t *) = { bind_to, bind_back, bind_sriov, bind_look };
+        BindPlan plan = { .sys = sys, .address = NIC, .state = { .driver = "vfio-pci", .override = "x", .power = "on" } };
+        BindState before = look(), now;
+        uint64_t instance;
+
+        ck_assert_int_eq(scan_pci_instance(sys, NIC, &instance), 0);
+        for (int i = 0; i < 4; i++) {
+                BindResult result = {};
+
+                plan.instance = instance + 1;
+                functions[i](&plan, &result, NULL, NULL);
+                ck_assert_int_eq(result.step, BIND_STEP_LOOK);
+                ck_assert_int_eq(result.error, ENODEV);
+        }
+        now = look();
+        check_same(&now, &before);
+
+        plan.instance = instance;
+        ck_assert_int_eq(({ BindResult result = {}; bind_to(&plan, &result, NULL, NULL); result.step; }), BIND_STEP_NONE);
+        ck_assert_str_eq(look().driver, "vfio-pci");
+}
+END_TEST
+
 START_TEST(device_without_a_driver_is_without_one_again) {
         BindState before, now;
 
@@ -207,6 +232,7 @@ int main(void) {
         tcase_add_checked_fixture(tcase, make_tree, end_tree);
         tcase_add_test(tcase, to_vfio_and_back_is_as_before);
         tcase_add_test(tcase, device_without_a_driver_is_without_one_again);
+        tcase_add_test(tcase, nothing_is_done_to_another_one_at_the_address);
         tcase_add_test(tcase, probe_that_reports_success_and_has_failed_is_seen);
         tcase_add_test(tcase, driver_that_does_not_let_go_is_told_from_one_that_does_not_take_it);
         tcase_add_test(tcase, driver_counts_as_vfio_by_what_it_does);
