@@ -77,6 +77,28 @@ def back_as_before(before, what):
         raise AssertionError(f'not as before after {what}: {left}') from error
 
 
+def interfaces():
+    """Address of a NIC to its interface's name, and that to its hardware address."""
+    return {address: found for address, found in ((address, facts_of(address)['interfaces']) for address in facts()) if found}
+
+
+def name_interfaces():
+    """
+    Gives network interfaces names of their own, as Debian does out of the box. The guest boots without, and the kernel's
+    names (eth0) go by the order in which the cards come back.
+    """
+    wanted = {}
+    os.makedirs('/run/systemd/network', exist_ok=True)
+    for address, ((name, hardware),) in ((address, found.items()) for address, found in interfaces().items()):
+        wanted[address] = 'nic' + address.replace(':', '').replace('.', '')[-5:]
+        lib.write(f'/run/systemd/network/10-{wanted[address]}.link',
+                  f'[Match]\nPermanentMACAddress={hardware.decode().strip()}\n[Link]\nName={wanted[address]}\n')
+        lib.check(['udevadm', 'control', '--reload'])
+        lib.check(['udevadm', 'trigger', '--action=add', f'/sys/class/net/{name}'])  # its --settle would wait for the old name
+    lib.wait_for(lambda: {address: list(found) for address, found in interfaces().items()} ==
+                 {address: [name] for address, name in wanted.items()}, f'names of interfaces: {wanted}')
+
+
 # Asking, some hundred times
 
 
