@@ -4,11 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "broker-internal.h"
 #include "errors.h"
-#include "log.h"
 #include "names.h"
 
 /*
@@ -99,20 +97,6 @@ static void lease_take_groups(Lease *lease, int *fds) {
                 lease->group_fds[i] = TAKE_FD(fds[1 + i]);
 }
 
-static void log_acquired(const Lease *lease) {
-        char devices[BROKER_LEASE_IDS_MAX], drivers[BROKER_LEASE_IDS_MAX];
-        size_t n = 0;
-
-        broker_lease_ids(lease, devices, sizeof(devices));
-        drivers[0] = '\0';
-        for (unsigned i = 0; i < lease->n_devices && n < sizeof(drivers); i++)
-                if (lease->devices[i].device)
-                        n += (size_t) snprintf(drivers + n, sizeof(drivers) - n, "%s%s", n > 0 ? " " : "",
-                                               lease->devices[i].device->facts.driver);
-        broker_log_lease(lease, &(LogEvent){ .id = LOG_ID_ACQUIRED, .priority = LOG_INFO, .driver = drivers },
-                         "Lease %s begins: %s for uid %u", lease->id, devices, (unsigned) lease->user->uid);
-}
-
 /* It is written down before anybody hears of it: a daemon that dies in between leaves a lease whose lifeline nobody
  * has, and the next one ends that. */
 static int lease_begin(Broker *broker, Lease *lease, int *ret_fd) {
@@ -145,7 +129,7 @@ static void task_hand_over(Task *task, const VfioResult *result, const int *devi
 
         for (unsigned i = 0; i < lease->n_devices; i++)
                 device_note_reset(lease->devices[i].device, result->reset_works[i]);
-        log_acquired(lease);
+        broker_log_acquired(lease);
 
         fds_for_places(lease, task->places, task->n_places, device_fds, result->reset_works, &fds);
         r = task->done(0, NULL, lease, lifeline_fd, &fds, task->userdata);

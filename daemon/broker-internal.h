@@ -480,6 +480,7 @@ void broker_lease_ids(const Lease *lease, char *ret, size_t size);
 /* A line about the lease: its id, its devices and its holder need not be in @event. */
 void broker_log_lease(const Lease *lease, const LogEvent *event, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+void broker_log_acquired(const Lease *lease);
 
 /* What a client and the journal are told of a reset: "flr" of "flr bus", "none available". */
 void broker_reset_name(const Device *device, bool works, char *ret, size_t size);
