@@ -37,6 +37,9 @@ BOOTS = 3
 # Seconds of QEMU's processor time, of which a boot takes about 30 however busy the host is; and on the clock.
 BOOT_EFFORT = 150
 BOOT_TIMEOUT = 400
+# A guest that boots is at work all the time. One that was not for so long has lost an interrupt, and waits for good.
+IDLE_TIME = 60
+IDLE_EFFORT = 5
 # oops=panic and no reboot: an early crash ends QEMU at once and need not be waited for.
 KERNEL_ARGUMENTS = ['intel_iommu=on', 'console=ttyS0', 'panic=-1', 'oops=panic', 'loglevel=4', 'mitigations=off', 'audit=0',
                     'apparmor=0', 'net.ifnames=0', 'no_timer_check', 'random.trust_cpu=on', 'cryptomgr.notests',
@@ -207,9 +210,13 @@ class Machine:
 
     def wait_for_agent(self):
         """Asks again and again: a question from before the agent was there may be lost, or answered late."""
-        end = time.monotonic() + BOOT_TIMEOUT
-        number = 0
-        while time.monotonic() < end and self.effort() < BOOT_EFFORT:
+        begin = seen = time.monotonic()
+        number = effort = 0
+        while time.monotonic() < begin + BOOT_TIMEOUT and self.effort() < BOOT_EFFORT:
+            if time.monotonic() > seen + IDLE_TIME:
+                if self.effort() < effort + IDLE_EFFORT:
+                    return False
+                seen, effort = time.monotonic(), self.effort()
             number += 1
             try:
                 self.agent.send({'execute': 'guest-sync', 'arguments': {'id': number}})
