@@ -124,26 +124,26 @@ static int clean_serial(const char *text, char ret[NAMES_SERIAL_MAX]) {
         return strspn(ret, "0:_.-") == n ? -ENODATA : 0; /* nobody has filled it in */
 }
 
+/* What @attribute says, as long as @sign says @expected. */
+static int serial_from(int folder, const char *name, const char *sign, const char *expected, const char *attribute,
+                       char ret[NAMES_SERIAL_MAX]) {
+        char path[NAME_MAX + 24], text[256];
+
+        snprintf(path, sizeof(path), "%s/%s", name, sign);
+        if (sysfs_read(folder, path, text, sizeof(text)) < 0 || strcmp(text, expected) != 0)
+                return -ENODATA;
+        snprintf(path, sizeof(path), "%s/%s", name, attribute);
+        return sysfs_read(folder, path, text, sizeof(text)) < 0 ? -ENODATA : clean_serial(text, ret);
+}
+
 /* "nvme0": before it is live, the kernel has not asked the controller yet who it is. */
 static int serial_of_nvme(int folder, const char *name, char ret[NAMES_SERIAL_MAX]) {
-        char path[NAME_MAX + 16], text[256];
-
-        snprintf(path, sizeof(path), "%s/state", name);
-        if (sysfs_read(folder, path, text, sizeof(text)) < 0 || strcmp(text, "live") != 0)
-                return -ENODATA;
-        snprintf(path, sizeof(path), "%s/serial", name);
-        return sysfs_read(folder, path, text, sizeof(text)) < 0 ? -ENODATA : clean_serial(text, ret);
+        return serial_from(folder, name, "state", "live", "serial", ret);
 }
 
 /* NET_ADDR_PERM: it has the address that it came with. One that somebody has set, or made up, names nothing. */
 static int serial_of_interface(int folder, const char *name, char ret[NAMES_SERIAL_MAX]) {
-        char path[NAME_MAX + 24], text[256];
-
-        snprintf(path, sizeof(path), "%s/addr_assign_type", name);
-        if (sysfs_read(folder, path, text, sizeof(text)) < 0 || strcmp(text, "0") != 0)
-                return -ENODATA;
-        snprintf(path, sizeof(path), "%s/address", name);
-        return sysfs_read(folder, path, text, sizeof(text)) < 0 ? -ENODATA : clean_serial(text, ret);
+        return serial_from(folder, name, "addr_assign_type", "0", "address", ret);
 }
 
 int names_serial(int sysfs, const char *address, char ret[NAMES_SERIAL_MAX]) {
