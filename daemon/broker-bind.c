@@ -316,8 +316,8 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
         return r;
 }
 
-int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *const *scope, unsigned n,
-                             BrokerBound done, void *userdata) {
+int broker_start_binding(Broker *broker, const BindingSpec *spec, const Device *const *scope, unsigned n,
+                         BrokerBound done, void *userdata) {
         _cleanup_(binding_freep) Binding *binding = NULL;
         int r;
 
@@ -357,6 +357,6 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
         if (findings_first_error(findings))
                 return (int) findings_first_error(findings)->error;
 
-        return broker_start_back(broker, &(BindingSpec){ .goal = BINDING_GOAL_RESTORE, .uid = uid }, scope, n, done,
-                                 userdata);
+        return broker_start_binding(broker, &(BindingSpec){ .goal = BINDING_GOAL_RESTORE, .uid = uid }, scope, n, done,
+                                    userdata);
 }

@@ -413,9 +413,9 @@ void binding_on_done(Binding *binding, BrokerBound done, void *userdata);
 /* Nothing happens before the loop turns; from here on the binding is the broker's. */
 int binding_start(Binding *binding);
 
-/* A way back for these, at once. @done may be NULL. */
-int broker_start_back(Broker *broker, const BindingSpec *spec, const Device *const *devices, unsigned n,
-                      BrokerBound done, void *userdata);
+/* Of these, none of which is to get a VFIO driver: a way back, or a number of virtual functions. @done may be NULL. */
+int broker_start_binding(Broker *broker, const BindingSpec *spec, const Device *const *devices, unsigned n,
+                         BrokerBound done, void *userdata);
 
 void broker_abandon_bindings(Broker *broker, void *userdata);
 

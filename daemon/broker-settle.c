@@ -121,7 +121,7 @@ static void resume_under_way(Broker *broker, const Group *group) {
 
         if (back && back->lease[0] && back->restore == ORIGIN_NONE)
                 spec.goal = BINDING_GOAL_NONE;
-        log_not_started(broker_start_back(broker, &spec, devices, n, NULL, NULL));
+        log_not_started(broker_start_binding(broker, &spec, devices, n, NULL, NULL));
 }
 
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
@@ -145,7 +145,7 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
 
         if (restore == ORIGIN_NONE)
                 spec.goal = BINDING_GOAL_NONE;
-        log_not_started(broker_start_back(broker, &spec, devices, n, NULL, NULL));
+        log_not_started(broker_start_binding(broker, &spec, devices, n, NULL, NULL));
 }
 
 /* Leases that ended with the last daemon, or never began */
@@ -174,7 +174,7 @@ static void resume_functions(Broker *broker) {
                         continue;
 
                 spec.goal = device->origin->step == ORIGIN_SETTING ? BINDING_GOAL_UNSET : BINDING_GOAL_RESTORE;
-                log_not_started(broker_start_back(broker, &spec, (const Device *const[]){ device }, 1, NULL, NULL));
+                log_not_started(broker_start_binding(broker, &spec, (const Device *const[]){ device }, 1, NULL, NULL));
         }
 }
 

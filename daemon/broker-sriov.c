@@ -250,7 +250,6 @@ static int find_busy(const Device *device, Findings *findings) {
 
 int broker_set_functions(Broker *broker, const Device *device, const BrokerFunctions *wish, Findings *findings,
                          BrokerBound done, void *userdata) {
-        _cleanup_(binding_freep) Binding *binding = NULL;
         BrokerTarget target = { .device = device };
         BindingSpec spec = {
                 .goal = BINDING_GOAL_SRIOV,
@@ -278,15 +277,5 @@ int broker_set_functions(Broker *broker, const Device *device, const BrokerFunct
         if (findings_first_error(findings))
                 return (int) findings_first_error(findings)->error;
 
-        r = binding_new(&binding, broker, &spec);
-        if (r == 0)
-                r = binding_add(binding, device, NULL);
-        if (r != 0)
-                return r;
-
-        binding_on_done(binding, done, userdata);
-        r = binding_start(binding);
-        if (r == 0)
-                TAKE_PTR(binding);
-        return r;
+        return broker_start_binding(broker, &spec, &device, 1, done, userdata);
 }
