@@ -48,7 +48,6 @@ static const struct {
 typedef struct ConfigParse {
         Config config;
         const char *path;
-        bool wrong;
 } ConfigParse;
 
 static void filep(FILE **file) {
@@ -247,7 +246,6 @@ static int config_on_setting(void *userdata, unsigned line, const char *section,
                 log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                           "%s: %s=%s is not a number from %u to %u", parse->path, key, value,
                           settings[i].min, settings[i].max);
-                parse->wrong = true;
                 return 0;
         }
 
@@ -257,7 +255,6 @@ static int config_on_setting(void *userdata, unsigned line, const char *section,
         if (r < 0) {
                 log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                           "%s: %s=%s is not a number of bytes; K, M, G or T may follow it", parse->path, key, value);
-                parse->wrong = true;
                 return 0;
         }
 
@@ -271,7 +268,6 @@ static int config_on_setting(void *userdata, unsigned line, const char *section,
         if (r < 0) {
                 log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
                           "%s: [%s] %s=%s is not %s", parse->path, section, key, value, wants);
-                parse->wrong = true;
                 return 0;
         }
 
@@ -297,11 +293,7 @@ static int config_parse_file(ConfigParse *parse, const char *path) {
 
         parse->path = path;
         r = settings_read(file, config_on_setting, parse, &fault);
-        if (r != -EINVAL)
-                return r;
-        if (fault.too_long)
-                return config_refuse(parse, fault.line, "too long a line");
-        return config_refuse(parse, fault.line, parse->wrong ? "wrong value" : "not an INI line");
+        return r == -EINVAL ? config_refuse(parse, fault.line, fault.why) : r;
 }
 
 static int is_drop_in(const struct dirent *entry) {

@@ -41,17 +41,20 @@ static void __attribute__((format(printf, 2, 3))) hook_set_wrong(Hook *hook, con
         va_end(ap);
 }
 
-static int set_match(Hook *hook, const char *value) {
-        if (hook->has_match || selector_parse(&hook->match, value) != 0 || !selector_is_lasting(&hook->match))
-                return -EINVAL;
+/* Once it was wrong, or there were two, nobody knows what it is meant for. */
+static int set_match(void *object, const char *value) {
+        Hook *hook = object;
+        bool again = hook->says_match;
 
-        hook->has_match = true;
-        return 0;
+        hook->says_match = true;
+        hook->has_match = !again && selector_parse(&hook->match, value) == 0 && selector_is_lasting(&hook->match);
+        return hook->has_match ? 0 : -EINVAL;
 }
 
 /* As systemd will want it: absolute, and without detours. */
-static int set_exec(Hook *hook, const char *value) {
+static int set_exec(void *object, const char *value) {
         size_t n = strlen(value);
+        Hook *hook = object;
 
         if (hook->exec[0] || n >= sizeof(hook->exec) || value[0] != '/' || value[n - 1] == '/' ||
             strstr(value, "//") || strstr(value, "/./") || strstr(value, "/../") ||
@@ -62,8 +65,9 @@ static int set_exec(Hook *hook, const char *value) {
         return 0;
 }
 
-static int set_timeout(Hook *hook, const char *value) {
+static int set_timeout(void *object, const char *value) {
         unsigned long seconds;
+        Hook *hook = object;
         char *end;
 
         if (hook->timeout_sec || *value < '0' || *value > '9')
@@ -88,59 +92,23 @@ static int add_capability(Hook *hook, const char *name, size_t n) {
         return -EINVAL;
 }
 
-static int set_capabilities(Hook *hook, const char *value) {
+static int set_capabilities(void *object, const char *value) {
         int r = 0;
 
         for (size_t n; r == 0 && *(value += strspn(value, " \t")); value += n) {
                 n = strcspn(value, " \t");
-                r = add_capability(hook, value, n);
+                r = add_capability(object, value, n);
         }
         return r;
 }
 
-static const struct {
-        const char *section, *key;
-        int (*set)(Hook *hook, const char *value);
-        const char *what; /* is what it must be */
-} settings[] = {
+static const Setting settings[] = {
         { "Hook", "Match", set_match,
           "one selector of devices, without alias, pool, serial number and network interface" },
         { "Hook", "Exec", set_exec, "one absolute path of a program, without . and .. in it" },
         { "Hook", "TimeoutSec", set_timeout, "one number from 1 to 86400" },
         { "Hook", "Capabilities", set_capabilities, "of CAP_DAC_OVERRIDE, CAP_SYS_ADMIN and CAP_SYS_RAWIO" },
 };
-
-typedef struct HookParse {
-        Hook *hook;
-        char why[HOOK_WRONG_MAX]; /* the first line that is wrong is */
-        bool no_match; /* nobody knows what it is meant for */
-} HookParse;
-
-/* What a later version may know must not be passed over here: it may be what makes the hook right. */
-static int hook_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
-        HookParse *parse = userdata;
-        char why[HOOK_WRONG_MAX];
-
-        snprintf(why, sizeof(why), "unknown key %s in section [%s]", key, section);
-        for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-                if (strcmp(settings[i].section, section) != 0 || strcmp(settings[i].key, key) != 0)
-                        continue;
-                if (settings[i].set(parse->hook, value) == 0)
-                        return 1;
-                snprintf(why, sizeof(why), "%s=%s is not %s", key, value, settings[i].what);
-                parse->no_match |= settings[i].set == set_match;
-                break;
-        }
-
-        if (!parse->why[0])
-                strcpy(parse->why, why);
-        return 0;
-}
-
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
 
 static const char *kind_of(mode_t mode) {
         if (S_ISLNK(mode))
@@ -210,8 +178,6 @@ bool hook_matches(const Hook *hook, const Device *device) {
 }
 
 static void hook_parse(Hook *hook, const char *root, const char *path) {
-        _cleanup_(filep) FILE *file = NULL;
-        HookParse parse = { .hook = hook };
         char why[HOOK_WRONG_MAX], below[PATH_MAX];
         SettingsFault fault;
         int r;
@@ -222,17 +188,13 @@ static void hook_parse(Hook *hook, const char *root, const char *path) {
         }
 
         snprintf(below, sizeof(below), "%s%s", root, path);
-        file = fopen(below, "re");
-        r = file ? settings_read(file, hook_on_setting, &parse, &fault) : -errno;
-        if (r == -EINVAL && fault.too_long)
-                hook_set_wrong(hook, "%s:%u: too long a line", path, fault.line);
-        else if (r == -EINVAL)
-                hook_set_wrong(hook, "%s:%u: %s", path, fault.line, parse.why[0] ? parse.why : "not an INI line");
+        r = settings_load(below, settings, sizeof(settings) / sizeof(*settings), hook, &fault);
+        if (r < 0 && fault.line > 0)
+                hook_set_wrong(hook, "%s:%u: %s", path, fault.line, fault.why);
         else if (r < 0)
-                hook_set_wrong(hook, "%s: %s", path, strerror(-r));
+                hook_set_wrong(hook, "%s: %s", path, fault.why);
         else if (!hook->has_match || !hook->exec[0])
                 hook_set_wrong(hook, "%s: there is no %s=", path, hook->has_match ? "Exec" : "Match");
-        hook->has_match &= !parse.no_match;
 }
 
 /* A link to /dev/null says that there is none of that name, as with systemd's units. */

@@ -27,7 +27,8 @@
 typedef struct Hook {
         char name[HOOK_NAME_MAX]; /* of its file, without ".hook" */
         Selector match;
-        bool has_match;
+        bool says_match; /* has a line that should say what it is for */
+        bool has_match;  /* and that does; otherwise it is for every device */
         char exec[HOOK_EXEC_MAX];
         unsigned timeout_sec;
         uint64_t capabilities; /* 1 << CAP_X */

@@ -17,12 +17,9 @@
 #define SUFFIX      ".conf"
 #define DEVICES_MAX 100000
 
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
+static int set_description(void *object, const char *value) {
+        Pool *pool = object;
 
-static int set_description(Pool *pool, const char *value) {
         for (const char *p = value; *p; p++)
                 if (*p < ' ' || *p > '~')
                         return -EINVAL;
@@ -33,7 +30,8 @@ static int set_description(Pool *pool, const char *value) {
         return 0;
 }
 
-static int add_device(Pool *pool, const char *value) {
+static int add_device(void *object, const char *value) {
+        Pool *pool = object;
         PoolDevice *device = &pool->devices[pool->n_devices];
 
         if (pool->n_devices == POOL_DEVICES_MAX || selector_parse(&device->selector, value) != 0 ||
@@ -102,12 +100,12 @@ static int add_words(Pool *pool, const char *value, int (*add)(Pool *pool, const
         return r;
 }
 
-static int add_users(Pool *pool, const char *value) {
-        return add_words(pool, value, add_user);
+static int add_users(void *object, const char *value) {
+        return add_words(object, value, add_user);
 }
 
-static int add_groups(Pool *pool, const char *value) {
-        return add_words(pool, value, add_group);
+static int add_groups(void *object, const char *value) {
+        return add_words(object, value, add_group);
 }
 
 static int set_number(const char *value, unsigned *ret) {
@@ -120,15 +118,17 @@ static int set_number(const char *value, unsigned *ret) {
         return 0;
 }
 
-static int set_max(Pool *pool, const char *value) {
-        return set_number(value, &pool->max);
+static int set_max(void *object, const char *value) {
+        return set_number(value, &((Pool *) object)->max);
 }
 
-static int set_max_per_user(Pool *pool, const char *value) {
-        return set_number(value, &pool->max_per_user);
+static int set_max_per_user(void *object, const char *value) {
+        return set_number(value, &((Pool *) object)->max_per_user);
 }
 
-static int set_one_time(Pool *pool, const char *value) {
+static int set_one_time(void *object, const char *value) {
+        Pool *pool = object;
+
         if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
                 return -EINVAL;
 
@@ -136,11 +136,7 @@ static int set_one_time(Pool *pool, const char *value) {
         return 0;
 }
 
-static const struct {
-        const char *section, *key;
-        int (*set)(Pool *pool, const char *value);
-        const char *what; /* is what it must be */
-} settings[] = {
+static const Setting settings[] = {
         { "Pool", "Description", set_description, "one line of at most 160 plain characters" },
         { "Pool", "Device", add_device, "a selector of devices without a pool in it, nor one of 16" },
         { "Pool", "AllowUser", add_users, "names or numbers of users who are there, nor of 32" },
@@ -150,47 +146,16 @@ static const struct {
         { "Pool", "OneTime", set_one_time, "yes or no" },
 };
 
-typedef struct PoolParse {
-        Pool *pool;
-        char why[POOL_WRONG_MAX]; /* the first line that is wrong is */
-} PoolParse;
-
-/* A word that is not known may be one that was to keep somebody out. */
-static int pool_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
-        PoolParse *parse = userdata;
-        char why[POOL_WRONG_MAX];
-
-        snprintf(why, sizeof(why), "unknown key %s in section [%s]", key, section);
-        for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-                if (strcmp(settings[i].section, section) != 0 || strcmp(settings[i].key, key) != 0)
-                        continue;
-                if (settings[i].set(parse->pool, value) == 0)
-                        return 1;
-                snprintf(why, sizeof(why), "%s=%s is not %s", key, value, settings[i].what);
-                break;
-        }
-
-        if (!parse->why[0])
-                strcpy(parse->why, why);
-        return 0;
-}
-
 /* -EINVAL, and @ret_why. */
 static int pool_parse(Pool *pool, const char *path, char ret_why[POOL_WRONG_MAX]) {
-        _cleanup_(filep) FILE *file = NULL;
-        PoolParse parse = { .pool = pool };
         SettingsFault fault;
         int r;
 
-        file = fopen(path, "re");
-        r = file ? settings_read(file, pool_on_setting, &parse, &fault) : -errno;
-        if (r == -EINVAL && fault.too_long)
-                snprintf(ret_why, POOL_WRONG_MAX, "line %u: too long a line", fault.line);
-        else if (r == -EINVAL)
-                snprintf(ret_why, POOL_WRONG_MAX, "line %u: %.400s", fault.line,
-                         parse.why[0] ? parse.why : "not an INI line");
+        r = settings_load(path, settings, sizeof(settings) / sizeof(*settings), pool, &fault);
+        if (r < 0 && fault.line > 0)
+                snprintf(ret_why, POOL_WRONG_MAX, "line %u: %.400s", fault.line, fault.why);
         else if (r < 0)
-                snprintf(ret_why, POOL_WRONG_MAX, "%s", strerror(-r));
+                snprintf(ret_why, POOL_WRONG_MAX, "%s", fault.why);
         else if (pool->n_devices == 0)
                 snprintf(ret_why, POOL_WRONG_MAX, "there is no Device=");
         else

@@ -136,6 +136,7 @@ static const struct {
         { "[Hook]\nMatch=alias:test\nExec=" PROGRAM "\n", "a.hook:2: Match=alias:test is not one selector", true },
         { "[Hook]\nMatch=\nExec=" PROGRAM "\n", "a.hook:2: Match= is not", true },
         { RIGHT "Match=class=network\n", "a.hook:4: Match=", true },
+        { "[Hook]\nMatch=\nMatch=class=nvme\nExec=" PROGRAM "\n", "a.hook:2: Match= is not", true },
         { RIGHT "Match=class=network\nMatch=class=network\n", "a.hook:4: Match=", true },
         { RIGHT "Exec=/usr/bin/other\n", "a.hook:4: Exec=", false },
         { "[Hook]\nMatch=class=nvme\nExec=clean\n", "a.hook:3: Exec=clean is not one absolute path", false },

@@ -113,6 +113,8 @@ static const struct {
         { "[Pool]\n", "there is no Device=" },
         { "Device=class=nvme\n", "line 1: unknown key Device in section []" },
         { RIGHT "rubbish\n", "line 3: not an INI line" },
+        { RIGHT "rubbish\nMax=0\n", "line 3: not an INI line" },
+        { RIGHT "Max=0\nrubbish\n", "line 3: Max=0 is not" },
         { RIGHT "AllowUsers=root\n", "line 3: unknown key AllowUsers in section [Pool]" },
         { "[pool]\nDevice=class=nvme\n", "line 2: unknown key Device in section [pool]" },
         { "[Pool]\nDevice=eth0\n", "line 2: Device=eth0 is not a selector" },
