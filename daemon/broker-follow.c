@@ -8,7 +8,6 @@
  * has armed that; where it can be seen that this has not helped, by us, and is named.
  */
 
-#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 #include <systemd/sd-event.h>
@@ -53,15 +52,6 @@ bool broker_device_is_locked(Broker *broker, const Device *device) {
         return device->moving || (device->leaving && broker_device_is_let_go(broker, device));
 }
 
-static void describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
-        size_t n = 0;
-
-        *ret = '\0';
-        for (unsigned i = 0; i < holders->n && n < size; i++)
-                n += (size_t) snprintf(ret + n, size - n, "%sprocess %d (%s)", n > 0 ? ", " : "",
-                                       (int) holders->items[i].pid, holders->items[i].name);
-}
-
 static void leaving_on_holders(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
         Device *device = userdata;
         char text[400] = "";
@@ -69,7 +59,7 @@ static void leaving_on_holders(int r, const Lease *lease, const BrokerHolders *h
         if (!broker_device_is_locked(broker_of_device(device), device))
                 return; /* they have let go meanwhile */
         if (r == 0)
-                describe_holders(holders, text, sizeof(text));
+                broker_name_keepers(holders, text, sizeof(text));
         log_event(&(LogEvent){ .id = LOG_ID_AWAITED,
                                .priority = LOG_WARNING,
                                .lease = lease ? lease->id : NULL,

@@ -64,6 +64,16 @@ static void describe(const Holder *holder, BrokerHolder *ret) {
                         add_word(ret->what, sizeof(ret->what), words[i].word);
 }
 
+void broker_name_keepers(const BrokerHolders *holders, char *ret, size_t size) {
+        size_t n = 0;
+
+        *ret = '\0';
+        for (unsigned i = 0; i < holders->n && n < size; i++)
+                if (holders->items[i].keeps)
+                        n += (size_t) snprintf(ret + n, size - n, "%sprocess %d (%s)", n > 0 ? ", " : "",
+                                               (int) holders->items[i].pid, holders->items[i].name);
+}
+
 static void search_on_done(int r, const void *data, int *fds, size_t n_fds, void *userdata) {
         const HoldersResult *result = data;
         BrokerHolders holders = {};

@@ -372,6 +372,9 @@ int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched
 /* The same for a group that need not be leased: who has something of it. @lease of @done is NULL. */
 int broker_search_group(Broker *broker, const Group *group, BrokerSearched done, void *userdata);
 
+/* For whom the kernel waits, as far as there is room; "" if for nobody that is known. */
+void broker_name_keepers(const BrokerHolders *holders, char *ret, size_t size);
+
 /* Nobody waits under @userdata any more. */
 void broker_abandon_searches(Broker *broker, void *userdata);
 Search *search_free(Search *search);

@@ -324,17 +324,6 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         }
 }
 
-static const char *describe_holders(const BrokerHolders *holders, char *ret, size_t size) {
-        size_t n = 0;
-
-        *ret = '\0';
-        for (unsigned i = 0; i < holders->n && n < size; i++)
-                if (holders->items[i].keeps)
-                        n += (size_t) snprintf(ret + n, size - n, "%s%s (process %d)", n > 0 ? ", " : "",
-                                               holders->items[i].name, (int) holders->items[i].pid);
-        return ret;
-}
-
 static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
         Binding *binding = userdata;
         char text[400] = "";
@@ -342,7 +331,9 @@ static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *h
         if (!binding->late || !binding->deadline)
                 return; /* too late for that */
         binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        binding_fail_late(binding, r == 0 ? describe_holders(holders, text, sizeof(text)) : text);
+        if (r == 0)
+                broker_name_keepers(holders, text, sizeof(text));
+        binding_fail_late(binding, text);
 }
 
 /* The search looks at the device, too, and may hang with it. */
