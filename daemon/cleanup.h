@@ -4,12 +4,13 @@
 /*
  * Cleanup
  *
- * The four ownership helpers: free or close at the brace (_cleanup_ with freep, closep or what
+ * The four ownership helpers: free or close at the brace (_cleanup_ with freep, closep, filep or what
  * DEFINE_CLEANUP makes), and the visible hand-over (TAKE_PTR, TAKE_FD). They mark owners only: what was
  * found in a list or handed in is borrowed and never carries them.
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -32,4 +33,9 @@ static inline void freep(void *p) {
 static inline void closep(int *fd) {
         if (*fd >= 0)
                 close(*fd);
+}
+
+static inline void filep(FILE **file) {
+        if (*file)
+                fclose(*file);
 }

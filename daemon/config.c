@@ -50,11 +50,6 @@ typedef struct ConfigParse {
         const char *path;
 } ConfigParse;
 
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
-
 void config_default(Config *ret) {
         *ret = (Config){
                 .leases_max = 4096,

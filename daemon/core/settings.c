@@ -10,11 +10,6 @@
 #include "cleanup.h"
 #include "core/settings.h"
 
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
-
 typedef struct Reader {
         FILE *file;
         unsigned n_lines;

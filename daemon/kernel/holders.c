@@ -42,11 +42,6 @@ typedef struct Seen {
         unsigned sure, maybe;
 } Seen;
 
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
-
 static unsigned number_of(const char *name) {
         char *end;
         unsigned long number = strtoul(name, &end, 10);

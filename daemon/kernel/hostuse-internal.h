@@ -150,11 +150,6 @@ void host_links_done(HostLinks *links);
 /* Makes room for one more: @items has @n of that @size. NULL, and the view has failed: there is none. */
 void *hostview_grow(HostView *view, void *items, unsigned n, size_t size);
 
-static inline void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
-
 void disks_read(HostView *view);
 void disks_done(Disks *disks);
 void disks_find_uses(Uses *uses);

@@ -33,11 +33,6 @@ typedef struct Named {
         bool found;
 } Named;
 
-static void filep(FILE **file) {
-        if (*file)
-                fclose(*file);
-}
-
 /* "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci" */
 static void each_match(const char *root, const char *modalias, VariantFound found, void *userdata) {
         char path[PATH_MAX], line[512], pattern[256], module[VARIANT_NAME_MAX];
