@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "suite.h"
 
 #define SLOTS 32
 
@@ -292,19 +293,13 @@ void held_end(World *world, Held *held, unsigned n_left) {
 }
 
 int bench_run(const char *name, const TTest *const *tests, size_t n, bool needs_root) {
-        TCase *tcase = tcase_create(name);
         Suite *suite = suite_create(name);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, name, NULL, NULL);
 
         if (needs_root && !world_is_root())
                 return SKIPPED;
-        suite_add_tcase(suite, tcase);
         tcase_set_timeout(tcase, 3600);
         for (size_t i = 0; i < n; i++)
                 tcase_add_test(tcase, tests[i]);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

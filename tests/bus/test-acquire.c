@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME    "0000:03:00.0"
@@ -378,20 +379,9 @@ START_TEST(further_descriptors_are_for_the_holder_only) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("acquire");
-        TCase *tcase = add_case(suite, "acquire", make_world);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "acquire", make_world, end_world);
 
         tcase_add_test(tcase, device_comes_with_its_container_and_lifeline);
         tcase_add_test(tcase, attributes_say_what_there_is);
@@ -413,10 +403,7 @@ int main(void) {
                 tcase_add_test(tcase, root_is_not_asked_for);
                 tcase_add_test(tcase, further_descriptors_are_for_the_holder_only);
         }
-        tcase = add_case(suite, "pages", make_world_of_cards);
+        tcase = suite_add_case(suite, "pages", make_world_of_cards, end_world);
         tcase_add_test(tcase, pages_hold_sixteen);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

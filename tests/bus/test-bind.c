@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NIC      "0000:02:00.0" /* on e1000e, alone in group 13 */
@@ -481,13 +482,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("bind");
-        TCase *tcase = tcase_create("bind");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "bind", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, device_goes_to_vfio_and_comes_back_as_it_was);
         tcase_add_test(tcase, group_goes_and_comes_back_as_one);
         tcase_add_loop_test(tcase, failure_at_one_of_the_group_brings_all_back, 0, 6);
@@ -507,8 +503,5 @@ int main(void) {
                 tcase_add_test(tcase, polkit_is_asked_about_each_that_would_go_along);
                 tcase_add_test(tcase, device_that_somebody_else_has_taken_is_theirs);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

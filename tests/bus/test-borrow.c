@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
@@ -297,15 +298,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("borrow");
-        TCase *tcase = tcase_create("borrow"), *without = tcase_create("without");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "borrow", make_world, end_world);
+        TCase *without = suite_add_case(suite, "without", make_world_without, end_world);
 
-        suite_add_tcase(suite, tcase);
-        suite_add_tcase(suite, without);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
-        tcase_add_checked_fixture(without, make_world_without, end_world);
         tcase_add_test(tcase, device_is_bound_for_the_lease_and_goes_back_after_it);
         tcase_add_test(tcase, companions_go_along_and_back);
         tcase_add_test(tcase, it_may_stay_with_vfio_or_without_a_driver);
@@ -320,8 +315,5 @@ int main(void) {
                 tcase_add_test(tcase, polkit_is_asked_for_the_bind_as_well);
                 tcase_add_test(tcase, device_that_went_back_while_polkit_thought_is_asked_about_again);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

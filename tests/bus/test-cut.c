@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mediated.h"
+#include "suite.h"
 #include "watch.h"
 
 static World *world;
@@ -177,32 +178,18 @@ START_TEST(revocation_maps_no_more_and_cuts_at_its_deadline) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("cut");
-        SRunner *runner = srunner_create(suite);
         TCase *tcase;
-        int n_failed;
 
-        tcase = add_case(suite, "end", make_world);
+        tcase = suite_add_case(suite, "end", make_world, end_world);
         tcase_add_test(tcase, release_cuts_the_dma_of_who_keeps_the_device);
         tcase_add_test(tcase, cut_lifeline_cuts_the_dma);
         tcase_add_test(tcase, old_kernels_are_asked_for_each_mapping);
         tcase_add_test(tcase, cut_that_fails_is_tried_again_and_holds_up_nothing);
         tcase_add_test(tcase, lease_whose_dma_cannot_be_cut_ends_with_its_last_descriptor);
         tcase_add_test(tcase, map_that_is_under_way_at_the_end_is_cut_as_well);
-        tcase = add_case(suite, "revocation", make_world_of_patience);
+        tcase = suite_add_case(suite, "revocation", make_world_of_patience, end_world);
         tcase_add_test(tcase, revocation_maps_no_more_and_cuts_at_its_deadline);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

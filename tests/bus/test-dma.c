@@ -12,6 +12,7 @@
 #include <vfio-broker.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME "0000:03:00.0"
@@ -197,21 +198,14 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("dma");
-        SRunner *runner = srunner_create(suite);
-        TCase *tcase = tcase_create("dma");
-        int n_failed, n = sizeof(modes) / sizeof(modes[0]);
+        TCase *tcase = suite_add_case(suite, "dma", make_world, end_world);
+        int n = sizeof(modes) / sizeof(modes[0]);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, memory_is_new_and_zero_and_writable, 0, n);
         tcase_add_loop_test(tcase, part_of_a_memfd_is_mapped, 0, n);
         tcase_add_loop_test(tcase, what_cannot_be_is_refused_alike, 0, n);
         tcase_add_loop_test(tcase, many_pieces_leave_no_trace_here, 0, n);
         tcase_add_test(tcase, what_the_service_refuses_comes_through);
         tcase_add_test(tcase, container_that_was_taken_is_not_used);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME "0000:03:00.0"
@@ -229,20 +230,9 @@ START_TEST(no_lease_lasts_longer_than_allowed) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("ends");
-        TCase *tcase = add_case(suite, "time", make_world);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "time", make_world, end_world);
 
         tcase_add_test(tcase, lease_without_a_time_has_no_end);
         tcase_add_test(tcase, time_is_told_and_listed);
@@ -255,9 +245,7 @@ int main(void) {
         tcase_add_test(tcase, a_thousand_years_are_refused);
         if (world_is_root())
                 tcase_add_test(tcase, others_cannot_renew);
-        tcase_add_test(add_case(suite, "limit", make_world_of_short_leases), no_lease_lasts_longer_than_allowed);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        tcase_add_test(suite_add_case(suite, "limit", make_world_of_short_leases, end_world),
+                       no_lease_lasts_longer_than_allowed);
+        return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME     "0000:03:00.0"
@@ -142,20 +143,12 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("explain");
-        TCase *tcase = tcase_create("explain");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "explain", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, explain_and_acquire_agree);
         tcase_add_test(tcase, all_reasons_are_told_with_what_to_do);
         tcase_add_test(tcase, explaining_changes_nothing);
         tcase_add_test(tcase, user_is_never_asked);
         tcase_add_test(tcase, wrong_questions_are_errors);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

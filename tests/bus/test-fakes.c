@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 /* linux/iommufd.h is younger than some build machines. */
@@ -467,13 +468,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("fakes");
-        TCase *tcase = tcase_create("fakes");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "fakes", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, group_opens_once);
         tcase_add_test(tcase, group_stays_open_while_a_copy_is);
         tcase_add_test(tcase, group_stays_open_when_its_node_goes);
@@ -493,8 +489,5 @@ int main(void) {
         tcase_add_test(tcase, polkit_answers_as_told);
         tcase_add_test(tcase, polkit_keeps_silent_until_it_is_told_or_cancelled);
         tcase_add_test(tcase, polkit_takes_its_time);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

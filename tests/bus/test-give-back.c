@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
@@ -215,21 +216,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("give-back");
-        TCase *tcase = tcase_create("give-back");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "give-back", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, child_that_dies_on_the_way_back_is_followed_by_another);
         tcase_add_test(tcase, where_each_child_dies_it_is_kept_for_another_try);
         tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);
         tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
         tcase_add_loop_test(tcase, device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was, 0, 2);
         tcase_add_test(tcase, another_device_does_not_get_what_was_before);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -466,24 +467,13 @@ START_TEST(offers_are_forgotten_by_a_restart_and_claims_are_not) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("handover");
-        SRunner *runner = srunner_create(suite);
         TCase *tcase;
-        int n_failed;
 
         /* of two users, which needs root */
         if (world_is_root()) {
-                tcase = add_case(suite, "handover", make_world);
+                tcase = suite_add_case(suite, "handover", make_world, end_world);
                 tcase_add_test(tcase, lease_goes_to_whom_it_is_offered);
                 tcase_add_test(tcase, old_holder_has_no_say_any_more);
                 tcase_add_test(tcase, whatever_is_wrong_is_refused_alike);
@@ -501,11 +491,10 @@ int main(void) {
                 tcase_add_test(tcase, process_of_the_old_holder_ends_it_no_more);
                 tcase_add_test(tcase, time_goes_on_as_it_was);
                 tcase_add_test(tcase, it_can_be_handed_on_and_back);
-                tcase_add_test(add_case(suite, "restart", make_world_that_is_kept), offers_are_forgotten_by_a_restart_and_claims_are_not);
-                tcase_add_test(add_case(suite, "limits", make_world_of_one_lease_each), lease_counts_against_its_new_user);
+                tcase_add_test(suite_add_case(suite, "restart", make_world_that_is_kept, end_world),
+                               offers_are_forgotten_by_a_restart_and_claims_are_not);
+                tcase_add_test(suite_add_case(suite, "limits", make_world_of_one_lease_each, end_world),
+                               lease_counts_against_its_new_user);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

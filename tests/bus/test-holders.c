@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME "0000:03:00.0"
@@ -123,20 +124,12 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("holders");
-        TCase *tcase = tcase_create("holders");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "holders", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, holders_are_those_who_have_something_and_no_others);
         tcase_add_test(tcase, device_alone_is_told_while_no_other_is_open);
         tcase_add_test(tcase, caller_that_leaves_takes_the_question_along);
         if (world_is_root())
                 tcase_add_test(tcase, others_need_polkit_to_know);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

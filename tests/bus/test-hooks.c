@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -371,13 +372,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("hooks");
-        TCase *hooks = tcase_create("hooks"), *wrong = tcase_create("wrong");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *hooks = suite_add_case(suite, "hooks", make_world, end_world);
+        TCase *wrong = suite_add_case(suite, "wrong", make_wrong_world, end_world);
 
-        tcase_set_timeout(hooks, 60);
-        tcase_add_checked_fixture(hooks, make_world, end_world);
-        tcase_add_checked_fixture(wrong, make_wrong_world, end_world);
         tcase_add_test(hooks, device_is_free_after_all_hooks_one_after_the_other);
         tcase_add_test(hooks, device_without_hooks_does_not_wait_for_those_of_others);
         tcase_add_loop_test(hooks, failure_quarantines_until_an_administrator_says_otherwise, 0,
@@ -394,10 +391,5 @@ int main(void) {
                 tcase_add_test(hooks, device_that_leaves_a_lease_without_its_hooks_is_quarantined);
                 tcase_add_test(hooks, unplugged_device_needs_no_hooks_any_more);
         }
-        suite_add_tcase(suite, hooks);
-        suite_add_tcase(suite, wrong);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NIC      "0000:02:00.0" /* on e1000e, alone in group 13: eth7 */
@@ -297,13 +298,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("host-uses");
-        TCase *by_hand = tcase_create("by-hand"), *for_a_lease = tcase_create("for-a-lease");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *by_hand = suite_add_case(suite, "by-hand", make_world, end_world);
+        TCase *for_a_lease = suite_add_case(suite, "for-a-lease", make_world_that_binds, end_world);
 
-        suite_add_tcase(suite, by_hand);
-        tcase_set_timeout(by_hand, 60);
-        tcase_add_checked_fixture(by_hand, make_world, end_world);
         tcase_add_test(by_hand, what_the_host_needs_is_refused_and_named);
         tcase_add_test(by_hand, who_may_takes_it_all_the_same);
         tcase_add_test(by_hand, what_the_machine_stands_on_is_never_taken);
@@ -312,13 +309,7 @@ int main(void) {
                 tcase_add_test(by_hand, policy_has_a_say_of_its_own_about_that);
                 tcase_add_test(by_hand, policy_is_told_what_the_host_needs_it_for);
                 tcase_add_test(by_hand, what_comes_into_use_meanwhile_is_not_taken);
-                suite_add_tcase(suite, for_a_lease);
-                tcase_set_timeout(for_a_lease, 60);
-                tcase_add_checked_fixture(for_a_lease, make_world_that_binds, end_world);
                 tcase_add_test(for_a_lease, lease_takes_it_only_by_the_same_option_and_action);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

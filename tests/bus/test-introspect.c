@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME      "0000:03:00.0"
@@ -339,21 +340,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("introspect");
-        TCase *tcase = tcase_create("introspect");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "introspect", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, objects_are_what_the_contract_says);
         tcase_add_test(tcase, objects_can_be_walked_to);
         tcase_add_test(tcase, public_methods_are_public);
         tcase_add_test(tcase, properties_cannot_be_written);
         if (world_is_root())
                 tcase_add_test(tcase, every_method_asks_polkit_or_is_public);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -297,20 +298,9 @@ START_TEST(systemd_is_told_when_it_is_ready) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("inventory");
-        TCase *tcase = add_case(suite, "inventory", make_world);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "inventory", make_world, end_world);
 
         tcase_add_test(tcase, list_says_what_the_tree_holds);
         tcase_add_test(tcase, selectors_choose);
@@ -320,11 +310,10 @@ int main(void) {
         tcase_add_test(tcase, manager_says_what_it_is);
         tcase_add_test(tcase, object_manager_knows_all);
         tcase_add_test(tcase, lease_comes_and_goes_in_the_object_manager);
-        tcase_add_test(add_case(suite, "oddities", make_odd_world), oddities_are_seen_for_what_they_are);
-        tcase_add_test(add_case(suite, "nothing", make_empty_world), nothing_is_fine_too);
-        tcase_add_test(add_case(suite, "systemd", make_world_of_systemd), systemd_is_told_when_it_is_ready);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        tcase_add_test(suite_add_case(suite, "oddities", make_odd_world, end_world),
+                       oddities_are_seen_for_what_they_are);
+        tcase_add_test(suite_add_case(suite, "nothing", make_empty_world, end_world), nothing_is_fine_too);
+        tcase_add_test(suite_add_case(suite, "systemd", make_world_of_systemd, end_world),
+                       systemd_is_told_when_it_is_ready);
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME  "0000:03:00.0"
@@ -160,21 +161,11 @@ START_TEST(a_group_that_comes_later_is_recognized) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("iommu");
-        TCase *refusing = add_case(suite, "refusing", make_refusing_world), *allowing = add_case(suite, "allowing", make_allowing_world),
-              *machine = add_case(suite, "machine", make_machine_world);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *refusing = suite_add_case(suite, "refusing", make_refusing_world, end_world);
+        TCase *allowing = suite_add_case(suite, "allowing", make_allowing_world, end_world);
+        TCase *machine = suite_add_case(suite, "machine", make_machine_world, end_world);
 
         tcase_add_test(machine, a_device_without_a_group_is_told_the_kernels_option);
         tcase_add_test(refusing, no_iommu_mode_is_refused);
@@ -183,8 +174,5 @@ int main(void) {
         tcase_add_test(allowing, where_it_is_allowed_it_is_marked);
         tcase_add_test(allowing, polkit_has_a_word_of_its_own_about_it);
         tcase_add_test(allowing, it_is_in_no_lease_with_others_nor_mediated);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

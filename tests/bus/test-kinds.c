@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define DMA_NAME  "fe000000.dma"
@@ -167,13 +168,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("kinds");
-        TCase *tcase = tcase_create("kinds");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "kinds", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, they_are_in_the_model);
         tcase_add_test(tcase, they_have_no_facet_of_pci);
         tcase_add_test(tcase, they_are_had_by_their_groups);
@@ -181,8 +177,5 @@ int main(void) {
         tcase_add_test(tcase, their_drivers_are_not_changed_and_they_say_what_to_do);
         if (world_is_root())
                 tcase_add_test(tcase, they_come_and_go);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

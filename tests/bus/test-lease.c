@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME     "0000:03:00.0"
@@ -459,13 +460,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("lease");
-        TCase *tcase = tcase_create("lease");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "lease", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
         tcase_set_timeout(tcase, 120);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, last_close_of_the_lifeline_ends_the_lease);
         tcase_add_test(tcase, states_are_told_as_they_pass);
         tcase_add_test(tcase, end_resets_the_devices_and_says_so);
@@ -491,8 +488,5 @@ int main(void) {
                 tcase_add_test(tcase, raw_lease_answers_for_the_companions);
                 tcase_add_test(tcase, device_with_a_reset_goes_to_anybody);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

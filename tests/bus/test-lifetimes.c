@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME "0000:03:00.0"
@@ -429,20 +430,9 @@ START_TEST(deaths_of_the_daemon_change_nothing) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("lifetimes");
-        TCase *tcase = add_case(suite, "lifetimes", make_world);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "lifetimes", make_world, end_world);
 
         tcase_add_test(tcase, leaving_the_bus_ends_a_lease_that_is_bound_to_it);
         tcase_add_test(tcase, released_it_ends_as_any_other);
@@ -461,10 +451,9 @@ int main(void) {
         tcase_add_test(tcase, systemd_that_is_slow_holds_up_nobody);
         tcase_add_test(tcase, systemd_that_comes_back_is_asked_again);
         tcase_add_test(tcase, device_that_was_replaced_meanwhile_is_not_the_one_that_was_asked_for);
-        tcase_add_test(add_case(suite, "restart", make_world_that_is_kept), deaths_of_the_daemon_change_nothing);
-        tcase_add_test(add_case(suite, "no systemd", make_world_without_systemd), without_systemd_no_lease_hangs_on_a_unit);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        tcase_add_test(suite_add_case(suite, "restart", make_world_that_is_kept, end_world),
+                       deaths_of_the_daemon_change_nothing);
+        tcase_add_test(suite_add_case(suite, "no systemd", make_world_without_systemd, end_world),
+                       without_systemd_no_lease_hangs_on_a_unit);
+        return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME       "0000:03:00.0"
@@ -264,37 +265,25 @@ START_TEST(half_of_a_wrong_configuration_is_not_used) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("limits");
-        SRunner *runner = srunner_create(suite);
         TCase *tcase;
-        int n_failed;
 
-        tcase = add_case(suite, "questions", make_world);
+        tcase = suite_add_case(suite, "questions", make_world, end_world);
         tcase_add_test(tcase, one_connection_has_so_many_questions);
         tcase_add_test(tcase, one_user_has_so_many_questions);
         tcase_add_test(tcase, client_that_never_reads_harms_nobody);
         tcase_add_test(tcase, reply_that_is_never_read_ends_with_its_connection);
         tcase_add_test(tcase, caller_that_wants_no_reply_leaves_nothing);
-        tcase = add_case(suite, "leases", make_world_for_two_each);
+        tcase = suite_add_case(suite, "leases", make_world_for_two_each, end_world);
         tcase_add_test(tcase, one_user_has_so_many_leases);
         tcase_add_test(tcase, refusals_cost_nothing);
         tcase_add_test(tcase, limit_holds_for_requests_that_wait_together);
         if (world_is_root())
                 tcase_add_test(tcase, all_users_have_so_many_leases);
-        tcase_add_test(add_case(suite, "devices", make_world_for_single_devices), lease_has_so_many_devices);
-        tcase_add_test(add_case(suite, "wrong limits", make_world_of_wrong_limits), half_of_a_wrong_configuration_is_not_used);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        tcase_add_test(suite_add_case(suite, "devices", make_world_for_single_devices, end_world),
+                       lease_has_so_many_devices);
+        tcase_add_test(suite_add_case(suite, "wrong limits", make_world_of_wrong_limits, end_world),
+                       half_of_a_wrong_configuration_is_not_used);
+        return suite_run(suite);
 }

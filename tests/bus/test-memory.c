@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mediated.h"
+#include "suite.h"
 #include "watch.h"
 
 #define SMALL "[Limits]\nMappingsPerLeaseMax=3\nMappingsPerUserMax=4\nMediatedBytesPerLeaseMax=32K\nMediatedBytesPerUserMax=40960\n"
@@ -365,22 +366,11 @@ START_TEST(hundred_maps_leave_no_trace) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("memory");
-        SRunner *runner = srunner_create(suite);
         TCase *tcase;
-        int n_failed;
 
-        tcase = add_case(suite, "memory", make_world);
+        tcase = suite_add_case(suite, "memory", make_world, end_world);
         tcase_add_test(tcase, client_gets_the_devices_and_never_the_container);
         tcase_add_test(tcase, memory_is_mapped_and_taken_back);
         tcase_add_test(tcase, wrong_ranges_and_flags_map_nothing);
@@ -396,11 +386,8 @@ int main(void) {
         tcase_add_test(tcase, hundred_maps_leave_no_trace);
         if (world_is_root())
                 tcase_add_test(tcase, only_the_holder_maps);
-        tcase = add_case(suite, "limits", make_world_of_small_limits);
+        tcase = suite_add_case(suite, "limits", make_world_of_small_limits, end_world);
         tcase_add_test(tcase, lease_and_user_have_limits);
         tcase_add_test(tcase, refused_maps_cost_nothing);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

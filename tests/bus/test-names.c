@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME     "0000:03:00.0"
@@ -354,13 +355,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("names");
-        TCase *tcase = tcase_create("names");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "names", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, selectors_name_devices);
         tcase_add_test(tcase, serial_is_remembered_for_its_device_only);
         tcase_add_test(tcase, polkit_hears_the_names);
@@ -371,8 +367,5 @@ int main(void) {
                 tcase_add_loop_test(tcase, what_waits_for_polkit_does_not_land_on_another_device, 0, sizeof(calls) / sizeof(calls[0]));
                 tcase_add_test(tcase, claim_does_not_land_on_another_device);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

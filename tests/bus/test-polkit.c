@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -235,13 +236,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("polkit");
-        TCase *tcase = tcase_create("polkit");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "polkit", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, polkit_that_says_no_is_obeyed);
         tcase_add_test(tcase, one_no_is_enough);
         tcase_add_test(tcase, polkit_that_makes_no_sense_is_no);
@@ -255,8 +251,5 @@ int main(void) {
         tcase_add_test(tcase, late_no_changes_nothing);
         if (world_is_root())
                 tcase_add_test(tcase, device_that_took_the_place_of_another_was_not_asked_for);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME     "0000:03:00.0"
@@ -349,13 +350,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("pools");
-        TCase *tcase = tcase_create("pools");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "pools", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, each_want_is_another_device_in_a_group_of_its_own);
         tcase_add_test(tcase, explain_and_acquire_mean_the_same_pool);
         tcase_add_test(tcase, one_near_the_processor_is_preferred);
@@ -373,8 +369,5 @@ int main(void) {
                 tcase_add_test(tcase, no_for_the_next_one_is_no);
                 tcase_add_test(tcase, choice_stays_as_long_as_it_is_free);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -270,13 +271,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("records");
-        TCase *tcase = tcase_create("records");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "records", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, group_that_no_record_explains_is_nobodys_before_the_kernel_says_so, 0,
                             sizeof(damages) / sizeof(*damages));
         tcase_add_test(tcase, all_groups_of_a_lost_lease_are_nobodys);
@@ -287,8 +283,5 @@ int main(void) {
         tcase_add_test(tcase, one_group_has_one_lease_whatever_the_records_say);
         tcase_add_test(tcase, damaged_record_of_a_device_is_no_way_out_of_quarantine);
         tcase_add_test(tcase, claim_that_cannot_be_written_down_changes_nothing);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

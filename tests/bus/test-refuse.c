@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -331,25 +332,12 @@ static void add_tests(TCase *tcase) {
                 tcase_add_test(tcase, device_leased_to_another_is_refused_and_stays_leased);
 }
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("refuse");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
-        add_tests(add_case(suite, "refuse", make_world));
-        tcase_add_test(add_case(suite, "limits", make_small_world), too_many_devices_are_refused);
-        tcase_add_test(add_case(suite, "no polkit", make_world_without_polkit), nothing_is_handed_out_without_polkit);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        add_tests(suite_add_case(suite, "refuse", make_world, end_world));
+        tcase_add_test(suite_add_case(suite, "limits", make_small_world, end_world), too_many_devices_are_refused);
+        tcase_add_test(suite_add_case(suite, "no polkit", make_world_without_polkit, end_world),
+                       nothing_is_handed_out_without_polkit);
+        return suite_run(suite);
 }

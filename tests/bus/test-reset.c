@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define EDU       "0000:06:0d.0"
@@ -415,16 +416,10 @@ static void add_policy_tests(TCase *plain, TCase *rules) {
 
 int main(void) {
         Suite *suite = suite_create("reset");
-        TCase *ladder = tcase_create("ladder"), *neighbour = tcase_create("neighbour"), *rules = tcase_create("rules");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *ladder = suite_add_case(suite, "ladder", make_world, end_world);
+        TCase *neighbour = suite_add_case(suite, "neighbour", make_world_with_neighbour, end_world);
+        TCase *rules = suite_add_case(suite, "rules", make_world_with_rules, end_world);
 
-        tcase_set_timeout(ladder, 60);
-        tcase_set_timeout(neighbour, 60);
-        tcase_set_timeout(rules, 60);
-        tcase_add_checked_fixture(ladder, make_world, end_world);
-        tcase_add_checked_fixture(neighbour, make_world_with_neighbour, end_world);
-        tcase_add_checked_fixture(rules, make_world_with_rules, end_world);
         tcase_add_test(ladder, reset_whose_child_is_killed_is_done_again);
         if (world_is_root()) {
                 add_policy_tests(ladder, rules);
@@ -437,11 +432,5 @@ int main(void) {
                 tcase_add_test(neighbour, device_with_a_reset_of_its_own_keeps_nobody_from_its_neighbour);
                 tcase_add_test(neighbour, idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile);
         }
-        suite_add_tcase(suite, ladder);
-        suite_add_tcase(suite, neighbour);
-        suite_add_tcase(suite, rules);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

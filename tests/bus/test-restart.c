@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME     "0000:03:00.0"
@@ -460,13 +461,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("restart");
-        TCase *tcase = tcase_create("restart");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "restart", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, lease_goes_on_over_deaths_and_restarts);
         tcase_add_test(tcase, holder_that_goes_while_nobody_looks_is_missed);
         tcase_add_test(tcase, what_is_still_open_after_a_restart_stays_reserved);
@@ -488,8 +484,5 @@ int main(void) {
         tcase_add_test(tcase, many_leases_come_back_each_as_it_was);
         if (world_is_root())
                 tcase_add_test(tcase, device_that_was_not_reset_is_remembered);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

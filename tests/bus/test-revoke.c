@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME "0000:03:00.0"
@@ -348,13 +349,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("revoke");
-        TCase *tcase = tcase_create("revoke"), *patient = tcase_create("patient");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "revoke", make_world, end_world);
+        TCase *patient = suite_add_case(suite, "patient", make_patient_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, holder_is_told_and_its_answer_ends_it);
         tcase_add_test(tcase, descriptors_on_their_way_are_not_handed_out_either);
         tcase_add_test(tcase, holder_may_let_go_in_any_way);
@@ -366,16 +363,10 @@ int main(void) {
                 tcase_add_test(tcase, who_cannot_be_told_for_certain_is_not_ended);
                 tcase_add_test(tcase, others_need_polkit_and_learn_nothing);
         }
-        suite_add_tcase(suite, patient);
-        tcase_set_timeout(patient, 60);
-        tcase_add_checked_fixture(patient, make_patient_world, end_world);
         tcase_add_test(patient, deadline_is_bounded_and_only_comes_nearer);
         if (world_is_root()) {
                 tcase_add_test(patient, deadline_holds_over_deaths_of_the_daemon);
                 tcase_add_test(patient, force_goes_on_after_a_death_of_the_daemon);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

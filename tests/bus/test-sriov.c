@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define PF "0000:03:00.0" /* on nvme */
@@ -470,13 +471,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("sriov");
-        TCase *tcase = tcase_create("sriov");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "sriov", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, functions_are_made_named_and_handed_out);
         tcase_add_test(tcase, only_a_device_that_may_have_functions_has_the_facet);
         tcase_add_test(tcase, what_makes_no_sense_is_refused_and_changes_nothing);
@@ -493,8 +489,5 @@ int main(void) {
         tcase_add_test(tcase, storm_of_functions_is_followed);
         if (world_is_root())
                 tcase_add_test(tcase, polkit_has_its_own_word_about_it);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define PF     "0000:03:00.0" /* on vfio-pci, in group 14 */
@@ -297,13 +298,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("tokens");
-        TCase *tcase = tcase_create("tokens");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "tokens", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, token_is_made_for_the_pf_and_told_to_its_holder);
         tcase_add_test(tcase, device_that_is_no_pf_has_none);
         tcase_add_test(tcase, function_is_opened_by_the_token_of_its_pf);
@@ -315,8 +311,5 @@ int main(void) {
         tcase_add_test(tcase, pf_stays_for_who_has_a_function_of_it);
         if (world_is_root())
                 tcase_add_test(tcase, family_is_not_split_between_users_who_have_not_agreed);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NVME   "0000:03:00.0"
@@ -338,13 +339,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("uevent");
-        TCase *tcase = tcase_create("uevent");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "uevent", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         if (world_is_root()) {
                 tcase_add_test(tcase, change_of_driver_is_followed);
                 tcase_add_test(tcase, news_without_news_tell_nobody);
@@ -361,8 +357,5 @@ int main(void) {
                 tcase_add_test(tcase, word_that_comes_too_early_is_not_forgotten);
                 tcase_add_test(tcase, who_lets_go_at_once_is_not_asked);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

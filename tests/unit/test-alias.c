@@ -7,6 +7,7 @@
 
 #include "core/alias.h"
 #include "errors.h"
+#include "suite.h"
 
 static Aliases aliases;
 
@@ -48,16 +49,10 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("alias");
-        TCase *tcase = tcase_create("alias");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "alias", NULL, NULL);
 
-        suite_add_tcase(suite, tcase);
         tcase_add_test(tcase, the_last_word_about_a_name_counts);
         tcase_add_test(tcase, what_is_wrong_changes_nothing);
         tcase_add_test(tcase, there_are_64_at_most);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "kernel/bind.h"
 #include "kernel/sysfs.h"
 #include "kernel/variant.h"
+#include "suite.h"
 #include "tree.h"
 
 #define NIC "0000:02:00.0" /* on e1000e */
@@ -224,12 +225,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("bind");
-        TCase *tcase = tcase_create("bind");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "bind", make_tree, end_tree);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_tree, end_tree);
         tcase_add_test(tcase, to_vfio_and_back_is_as_before);
         tcase_add_test(tcase, device_without_a_driver_is_without_one_again);
         tcase_add_test(tcase, nothing_is_done_to_another_one_at_the_address);
@@ -238,8 +235,5 @@ int main(void) {
         tcase_add_test(tcase, driver_counts_as_vfio_by_what_it_does);
         tcase_add_test(tcase, list_of_modules_says_which_driver);
         tcase_add_test(tcase, one_attribute_is_one_write);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

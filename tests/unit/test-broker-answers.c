@@ -11,6 +11,7 @@
 
 #include "broker-internal.h"
 #include "errors.h"
+#include "suite.h"
 #include "tree.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
@@ -137,17 +138,10 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("broker-answers");
-        TCase *tcase = tcase_create("broker-answers");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "broker-answers", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, the_kernels_answer_is_explained, 0, N_ELEMENTS(answers));
         tcase_add_test(tcase, the_culprit_is_looked_for_when_the_kernel_says_no);
         tcase_add_test(tcase, a_raw_lease_does_not_end_before_its_group_was_asked);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

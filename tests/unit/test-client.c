@@ -19,6 +19,7 @@
 
 #include "client-world.h"
 #include "names.h"
+#include "suite.h"
 #include "vfio-broker.h"
 
 static char events[1024];
@@ -473,13 +474,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("client");
-        TCase *tcase = tcase_create("client");
-        SRunner *runner = srunner_create(suite);
-        int failed;
+        TCase *tcase = suite_add_case(suite, "client", world_begin, world_end);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, world_begin, world_end);
-        tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_lease_has_its_descriptors_and_gives_them_away);
         tcase_add_test(tcase, a_lease_of_many_devices_comes_in_pages);
         tcase_add_test(tcase, mediated_mode_has_no_container);
@@ -497,8 +493,5 @@ int main(void) {
         tcase_add_test(tcase, a_lease_outlives_its_connection);
         tcase_add_test(tcase, a_signal_handler_does_not_cost_the_lease);
         tcase_add_test(tcase, a_lease_that_comes_too_late_leaves_nothing_open);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed != 0;
+        return suite_run(suite);
 }

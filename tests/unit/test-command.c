@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "client-world.h"
+#include "suite.h"
 
 static const struct {
         const char *arguments, *output;
@@ -146,17 +147,9 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("command");
-        TCase *tcase = tcase_create("command");
-        SRunner *runner = srunner_create(suite);
-        int failed;
+        TCase *tcase = suite_add_case(suite, "command", client_world_begin, client_world_end);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, client_world_begin, client_world_end);
-        tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, the_command_says_what_it_did, 0, sizeof(commands) / sizeof(*commands));
         tcase_add_test(tcase, without_the_service_the_command_says_how_to_start_it);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed != 0;
+        return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "suite.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -477,15 +478,8 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("config");
-        TCase *tcase = tcase_create("config");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "config", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         add_tests(tcase);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

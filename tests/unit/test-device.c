@@ -8,6 +8,7 @@
 
 #include "core/device.h"
 #include "core/group.h"
+#include "suite.h"
 
 static DeviceList devices;
 static GroupList groups;
@@ -175,12 +176,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("device");
-        TCase *tcase = tcase_create("device");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "device", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_new_device_is_found_and_nobodys);
         tcase_add_test(tcase, two_of_one_id_there_cannot_be);
         tcase_add_test(tcase, a_generation_is_never_used_twice);
@@ -190,8 +187,5 @@ int main(void) {
         tcase_add_test(tcase, a_quarantine_has_its_reason_until_it_is_lifted);
         tcase_add_test(tcase, a_device_that_lists_a_reset_has_one);
         tcase_add_test(tcase, thousands_are_found);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

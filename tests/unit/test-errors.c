@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "errors.h"
+#include "suite.h"
 
 START_TEST(every_refusal_has_all_its_words) {
         const VfbErrorInfo *info = vfb_error_info((VfbError) _i);
@@ -85,11 +86,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("errors");
-        TCase *tcase = tcase_create("errors");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "errors", NULL, NULL);
 
-        suite_add_tcase(suite, tcase);
         tcase_add_loop_test(tcase, every_refusal_has_all_its_words, VFB_ERROR_NONE + 1, _VFB_ERROR_MAX);
         tcase_add_loop_test(tcase, every_name_is_ours_or_the_buss, VFB_ERROR_NONE + 1, _VFB_ERROR_MAX);
         tcase_add_loop_test(tcase, no_two_refusals_share_a_name_or_a_text, VFB_ERROR_NONE + 1, _VFB_ERROR_MAX);
@@ -97,8 +95,5 @@ int main(void) {
         tcase_add_loop_test(tcase, the_code_is_the_last_word_of_the_name, VFB_ERROR_NONE + 1, _VFB_ERROR_MAX);
         tcase_add_test(tcase, what_is_no_refusal_has_no_row);
         tcase_add_test(tcase, foreign_names_are_none_of_ours);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

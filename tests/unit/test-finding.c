@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/finding.h"
+#include "suite.h"
 
 static Findings findings;
 
@@ -112,12 +113,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("finding");
-        TCase *tcase = tcase_create("finding");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "finding", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, an_error_carries_its_code_and_its_words);
         tcase_add_test(tcase, a_note_is_no_error);
         tcase_add_test(tcase, the_first_error_is_the_first_in_order);
@@ -126,8 +123,5 @@ int main(void) {
         tcase_add_test(tcase, a_device_that_is_too_long_is_cut);
         tcase_add_test(tcase, many_keep_their_order);
         tcase_add_test(tcase, severities_have_names);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/group.h"
+#include "suite.h"
 
 static DeviceList devices;
 static GroupList groups;
@@ -159,12 +160,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("group");
-        TCase *tcase = tcase_create("group");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "group", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, a_driver_that_does_dma_for_the_host_blocks, 0, sizeof(drivers) / sizeof(*drivers));
         tcase_add_test(tcase, a_group_with_a_device_on_vfio_has_vfio);
         tcase_add_test(tcase, an_empty_group_has_no_blocker);
@@ -174,8 +171,5 @@ int main(void) {
         tcase_add_test(tcase, a_group_is_empty_without_devices_and_without_a_lease);
         tcase_add_test(tcase, a_freed_group_lets_its_devices_go);
         tcase_add_test(tcase, thousands_are_found);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

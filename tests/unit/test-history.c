@@ -11,6 +11,8 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "suite.h"
+
 static const char *const *entry;
 static size_t next;
 static char *output;
@@ -108,17 +110,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("history");
-        TCase *tcase = tcase_create("history");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "history", NULL, NULL);
+        int r;
 
-        suite_add_tcase(suite, tcase);
         tcase_add_loop_test(tcase, an_entry_is_a_line, 0, sizeof(entries) / sizeof(*entries));
         tcase_add_test(tcase, an_entry_is_an_object);
         tcase_add_test(tcase, an_entry_of_a_later_version_is_an_event_too);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
+        r = suite_run(suite);
         free(output);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return r;
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kernel/holders.h"
+#include "suite.h"
 #include "tree.h"
 
 #define OURS   "0000:01:00.0"
@@ -324,13 +325,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("holders");
-        TCase *tcase = tcase_create("holders");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "holders", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, process_with_container_and_lifeline_is_found);
         tcase_add_test(tcase, another_open_file_of_the_same_inode_is_nothing);
         tcase_add_test(tcase, daemon_and_its_children_are_none);
@@ -342,8 +338,5 @@ int main(void) {
         tcase_add_test(tcase, fixed_file_of_a_ring_is_found);
         tcase_add_test(tcase, mapping_is_found);
         tcase_add_test(tcase, child_of_the_daemon_is_none);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/hook.h"
+#include "suite.h"
 #include "tree.h"
 
 #define OURS    (&(HOOK_FOLDER "/")[1])
@@ -271,11 +272,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("hook");
-        TCase *tcase = tcase_create("hook");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "hook", make_world, end_world);
 
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, without_folders_there_are_none);
         tcase_add_test(tcase, hook_is_as_its_file_says);
         tcase_add_test(tcase, order_is_by_name_and_the_administrators_go_before_the_vendors);
@@ -287,9 +285,5 @@ int main(void) {
         tcase_add_test(tcase, program_that_is_a_link_or_gone_is_not_run);
         if (geteuid() == 0)
                 tcase_add_loop_test(tcase, what_is_not_roots_is_not_run, 0, sizeof(modes) / sizeof(*modes));
-        suite_add_tcase(suite, tcase);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

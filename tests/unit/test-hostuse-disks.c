@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "suite.h"
 
 #define P1 HOST_BLOCK "/nvme0n1p1"
 #define P2 HOST_BLOCK "/nvme0n1p2"
@@ -230,12 +231,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("hostuse-disks");
-        TCase *tcase = tcase_create("hostuse-disks");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "hostuse-disks", host_start, host_end);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, host_start, host_end);
         tcase_add_test(tcase, mounted_disk_is_in_use);
         tcase_add_test(tcase, what_the_machine_stands_on_is_never_taken);
         tcase_add_test(tcase, what_is_never_taken_is_found_among_many);
@@ -248,8 +245,5 @@ int main(void) {
         tcase_add_test(tcase, disk_of_several_paths_is_found_by_its_subsystem);
         tcase_add_test(tcase, member_of_a_zfs_pool_is_in_use_while_that_is_imported);
         tcase_add_test(tcase, torn_and_hostile_tables_do_no_harm);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

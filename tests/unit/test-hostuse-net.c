@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "suite.h"
 
 #define ROUTES "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 #define ANY    "00000000000000000000000000000000"
@@ -224,12 +225,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("hostuse-net");
-        TCase *tcase = tcase_create("hostuse-net");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "hostuse-net", host_start, host_end);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, host_start, host_end);
         tcase_add_test(tcase, interface_of_the_default_route_is_in_use);
         tcase_add_test(tcase, default_route_of_ipv6_counts_as_well);
         tcase_add_test(tcase, interface_with_an_address_is_in_use);
@@ -243,8 +240,5 @@ int main(void) {
         tcase_add_test(tcase, table_without_an_end_is_not_read_to_its_end);
         tcase_add_test(tcase, torn_and_hostile_tables_do_no_harm);
         tcase_add_loop_test(tcase, table_that_cannot_be_read_is_an_error, 0, 4);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "suite.h"
 
 START_TEST(what_nobody_uses_is_free) {
         ck_assert_str_eq(host_uses(HOST_NVME), "");
@@ -146,12 +147,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("hostuse");
-        TCase *tcase = tcase_create("hostuse");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "hostuse", host_start, host_end);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, host_start, host_end);
         tcase_add_test(tcase, what_nobody_uses_is_free);
         tcase_add_test(tcase, functions_on_host_drivers_would_go_with_the_driver);
         tcase_add_test(tcase, picture_of_the_firmware_is_in_the_memory_of_its_device);
@@ -161,8 +158,5 @@ int main(void) {
         tcase_add_test(tcase, stick_in_a_usb_port_is_a_use_of_its_controller);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
         tcase_add_test(tcase, view_of_nothing_is_an_error);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

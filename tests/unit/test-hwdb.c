@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "kernel/hwdb.h"
+#include "suite.h"
 
 #define DATABASE "/etc/udev/hwdb.bin"
 #define EDU      "pci:v00001234d000011E8sv00001AF4sd00001100bc00scFFi00"
@@ -160,23 +161,15 @@ static bool enter_namespace(void) {
 
 int main(void) {
         Suite *suite = suite_create("hwdb");
-        TCase *tcase = tcase_create("hwdb");
-        SRunner *runner;
-        int n;
+        TCase *tcase = suite_add_case(suite, "hwdb", make_world, end_world);
 
         if (!enter_namespace()) {
                 puts("1..0 # SKIP no mount namespace to keep a database in");
                 return EXIT_SUCCESS;
         }
-        runner = srunner_create(suite);
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, without_a_database_everything_is_unknown);
         tcase_add_test(tcase, what_is_in_the_database_is_known);
         tcase_add_test(tcase, the_database_is_opened_at_the_first_question);
         tcase_add_test(tcase, a_name_is_cut_between_characters);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernel/iommu-state.h"
+#include "suite.h"
 #include "tree.h"
 
 static Tree *tree;
@@ -115,17 +116,10 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("iommu-state");
-        TCase *tcase = tcase_create("iommu-state");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "iommu-state", make_tree, remove_tree);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_tree, remove_tree);
         tcase_add_loop_test(tcase, each_machine_is_told_what_to_do, 0, sizeof(cases) / sizeof(*cases));
         tcase_add_test(tcase, an_override_of_acs_is_seen);
         tcase_add_test(tcase, what_cannot_be_read_is_not_so);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "kernel/job.h"
+#include "suite.h"
 
 #define DEADLINE_MSEC 10000
 
@@ -317,13 +318,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("job-end");
-        TCase *tcase = tcase_create("job-end");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "job-end", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_child_that_hangs_does_not_hold_up_another);
         tcase_add_test(tcase, a_forgotten_job_is_silent_and_leaves_nothing);
         tcase_add_test(tcase, a_job_forgotten_with_its_answer_waiting_leaves_nothing);
@@ -331,8 +327,5 @@ int main(void) {
         tcase_add_test(tcase, the_last_close_is_the_childs);
         tcase_add_test(tcase, twenty_in_a_row_leave_nothing);
         tcase_add_test(tcase, twenty_at_once_leave_nothing);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

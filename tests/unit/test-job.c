@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "kernel/job.h"
+#include "suite.h"
 
 #define DEADLINE_MSEC 10000
 
@@ -364,13 +365,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("job");
-        TCase *tcase = tcase_create("job");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "job", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, result_and_descriptors_arrive);
         tcase_add_test(tcase, as_many_descriptors_as_promised_arrive);
         tcase_add_test(tcase, what_is_not_taken_is_closed);
@@ -381,8 +377,5 @@ int main(void) {
         tcase_add_test(tcase, passing_on_what_is_not_open_is_an_error_and_no_silence);
         tcase_add_test(tcase, a_result_may_be_empty_or_as_large_as_promised);
         tcase_add_test(tcase, without_sigchld_blocked_nothing_is_started);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

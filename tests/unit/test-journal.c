@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/journal.h"
+#include "suite.h"
 
 #define TEXT "{\"id\":\"l-7f3k2m\",\"state\":\"active\"}"
 
@@ -205,12 +206,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("journal");
-        TCase *tcase = tcase_create("journal");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "journal", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, what_was_written_is_read);
         tcase_add_test(tcase, a_file_that_ends_early_is_noticed_wherever_it_ends);
         tcase_add_test(tcase, every_flipped_bit_is_noticed);
@@ -219,8 +216,5 @@ int main(void) {
         tcase_add_test(tcase, a_write_that_fails_leaves_what_was_there);
         tcase_add_test(tcase, entries_are_listed_in_order_and_leftovers_go);
         tcase_add_test(tcase, without_a_folder_nothing_is_kept_and_nothing_found);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "core/group.h"
 #include "core/lease.h"
 #include "errors.h"
+#include "suite.h"
 
 static DeviceList devices;
 static GroupList groups;
@@ -301,13 +302,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("lease");
-        TCase *tcase = tcase_create("lease");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "lease", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_new_lease_has_nothing_yet);
         tcase_add_test(tcase, an_id_is_short_and_without_traps);
         tcase_add_test(tcase, five_thousand_have_ids_of_their_own);
@@ -323,8 +319,5 @@ int main(void) {
         tcase_add_test_raise_signal(tcase, a_group_that_another_lease_has_aborts, SIGABRT);
 #endif
         tcase_add_test(tcase, everything_has_a_name);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/lifeline.h"
+#include "suite.h"
 
 #define DEADLINE_USEC (10 * 1000 * 1000)
 
@@ -184,13 +185,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("lifeline");
-        TCase *tcase = tcase_create("lifeline");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "lifeline", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, while_it_is_held_nothing_happens);
         tcase_add_test(tcase, the_last_close_cuts_it_once);
         tcase_add_test(tcase, the_last_close_may_be_another_processs);
@@ -199,8 +195,5 @@ int main(void) {
         tcase_add_test(tcase, a_forgotten_lifeline_says_nothing);
         tcase_add_test(tcase, it_may_be_freed_in_the_callback);
         tcase_add_test(tcase, many_hang_on_threads_of_their_own);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

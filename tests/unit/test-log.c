@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "suite.h"
 
 static char fields[1 << 15]; /* what went to the journal, one "NAME=value" a line */
 static int n_fields, n_sent, log_fd;
@@ -193,12 +194,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("log");
-        TCase *tcase = tcase_create("log");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "log", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, without_a_journal_an_event_is_one_line_on_stderr);
         tcase_add_test(tcase, a_line_has_no_fields);
         tcase_add_test(tcase, an_event_without_fields_is_a_line);
@@ -209,8 +206,5 @@ int main(void) {
         tcase_add_test(tcase, hundreds_of_words_are_bounded);
         tcase_add_test(tcase, what_is_hostile_stays_text);
         tcase_add_test(tcase, no_two_events_share_an_id);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "core/mapping.h"
 #include "errors.h"
+#include "suite.h"
 
 #define PAGE UINT64_C(4096)
 
@@ -120,20 +121,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("mapping");
-        TCase *tcase = tcase_create("mapping");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "mapping", NULL, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, NULL, end_world);
         tcase_add_test(tcase, ranges_that_touch_are_apart);
         tcase_add_test(tcase, ranges_that_overlap_are_refused);
         tcase_add_test(tcase, first_and_last_addresses_are_addresses);
         tcase_add_test(tcase, only_the_very_range_is_found);
         tcase_add_test(tcase, states_are_counted);
         tcase_add_test(tcase, many_come_and_go_in_any_order);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

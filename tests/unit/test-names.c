@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/names.h"
+#include "suite.h"
 #include "tree.h"
 
 #define N_ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
@@ -231,12 +232,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("names");
-        TCase *tcase = tcase_create("names");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "names", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_path_is_the_slots_below_the_root_bus);
         tcase_add_test(tcase, a_path_is_the_same_when_the_buses_are_numbered_anew);
         tcase_add_test(tcase, virtual_functions_on_further_buses_are_counted_from_their_physical_one);
@@ -246,8 +243,5 @@ int main(void) {
         tcase_add_loop_test(tcase, a_serial_is_one_word_of_plain_letters, 0, N_ELEMENTS(serials));
         tcase_add_test(tcase, an_interface_belongs_to_its_function);
         tcase_add_test(tcase, a_processor_is_on_its_node);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

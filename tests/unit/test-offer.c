@@ -11,6 +11,7 @@
 
 #include "core/lifeline.h"
 #include "core/offer.h"
+#include "suite.h"
 
 #define MSEC UINT64_C(1000)
 
@@ -128,19 +129,12 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("offer");
-        TCase *tcase = tcase_create("offer");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "offer", make_event, end_event);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_event, end_event);
         tcase_add_test(tcase, a_token_is_for_its_user_and_no_other);
         tcase_add_test(tcase, no_two_tokens_are_the_same);
         tcase_add_test(tcase, a_token_is_for_its_process_while_that_lives);
         tcase_add_test(tcase, what_is_no_pidfd_is_seen);
         tcase_add_test(tcase, an_offer_is_over_once);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

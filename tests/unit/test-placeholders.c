@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "ctl-placeholders.h"
+#include "suite.h"
 
 /* In the order in which the service may well name them. */
 static const Handover handovers[] = {
@@ -107,19 +108,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("placeholders");
-        TCase *tcase = tcase_create("placeholders");
-        SRunner *runner = srunner_create(suite);
-        int failed;
+        TCase *tcase = suite_add_case(suite, "placeholders", NULL, NULL);
 
-        suite_add_tcase(suite, tcase);
         tcase_add_loop_test(tcase, known_placeholders_are_replaced_and_others_left_alone, 0,
                             sizeof(expansions) / sizeof(*expansions));
         tcase_add_loop_test(tcase, a_placeholder_beyond_the_lease_is_named, 0,
                             sizeof(beyond) / sizeof(*beyond));
         tcase_add_test(tcase, without_a_lifeline_there_is_none_to_name);
         tcase_add_test(tcase, names_follow_the_order_of_the_descriptors);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed != 0;
+        return suite_run(suite);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "core/pool.h"
+#include "suite.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 #define RIGHT         "[Pool]\nDevice=class=nvme\n"
@@ -195,20 +196,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("pool");
-        TCase *tcase = tcase_create("pool");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "pool", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, without_a_folder_there_are_none);
         tcase_add_test(tcase, a_pool_is_as_its_file_says);
         tcase_add_test(tcase, who_is_not_named_is_kept_out);
         tcase_add_loop_test(tcase, a_wrong_file_is_no_pool_and_harms_no_other, 0, N_ELEMENTS(wrong));
         tcase_add_test(tcase, names_are_plain_words);
         tcase_add_test(tcase, there_are_limits);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

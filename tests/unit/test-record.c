@@ -8,6 +8,7 @@
 #include "core/group.h"
 #include "core/lease.h"
 #include "core/record.h"
+#include "suite.h"
 
 #define TOKEN "12345678-9abc-def0-1234-56789abcdef0"
 
@@ -374,12 +375,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("record");
-        TCase *tcase = tcase_create("record");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "record", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_lease_is_read_as_it_was_written);
         tcase_add_test(tcase, a_revocation_is_kept_with_what_was_done);
         tcase_add_test(tcase, every_state_end_and_loss_comes_back);
@@ -390,8 +387,5 @@ int main(void) {
         tcase_add_test(tcase, a_serial_is_kept_as_long_as_nobody_could_read_it_again);
         tcase_add_test(tcase, a_device_is_read_as_it_was_written);
         tcase_add_test(tcase, an_origin_is_read_as_it_was_written_or_not_at_all);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "core/reset-policy.h"
 #include "errors.h"
+#include "suite.h"
 
 static DeviceList devices;
 static Device *nvme, *nic;
@@ -120,12 +121,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("reset-policy");
-        TCase *tcase = tcase_create("reset-policy");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "reset-policy", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, without_rules_it_is_preferred);
         tcase_add_test(tcase, a_selector_counts_for_more_than_all);
         tcase_add_test(tcase, the_last_that_says_something_holds);
@@ -133,8 +130,5 @@ int main(void) {
         tcase_add_test(tcase, what_is_no_selector_is_refused);
         tcase_add_test(tcase, rules_have_a_limit);
         tcase_add_test(tcase, names_stand_for_policies_and_nothing_else_does);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "fake/vfio.h"
 #include "kernel/reset.h"
+#include "suite.h"
 #include "tree.h"
 
 #define EDU "0000:06:0d.0"
@@ -295,15 +296,8 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("reset");
-        TCase *tcase = tcase_create("reset");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "reset", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         add_tests(tcase);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/scan.h"
+#include "suite.h"
 #include "tree.h"
 
 #define N_ELEMENTS(x) (sizeof(x) / sizeof((x)[0]))
@@ -483,16 +484,8 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("scan");
-        TCase *tcase = tcase_create("scan");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "scan", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         add_tests(tcase);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "core/group.h"
 #include "core/selector.h"
 #include "errors.h"
+#include "suite.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -308,12 +309,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("selector");
-        TCase *tcase = tcase_create("selector");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "selector", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_loop_test(tcase, a_selector_matches_what_it_says, 0, N_ELEMENTS(good));
         tcase_add_loop_test(tcase, what_is_no_selector_is_refused_and_nothing_written, 0, N_ELEMENTS(bad));
         tcase_add_loop_test(tcase, a_term_that_is_there_twice_is_refused, 0, N_ELEMENTS(twice));
@@ -323,8 +320,5 @@ int main(void) {
         tcase_add_loop_test(tcase, only_one_term_alone_means_a_group_or_an_address, 0, N_ELEMENTS(kinds));
         tcase_add_loop_test(tcase, what_comes_and_goes_is_known_as_such, 0, N_ELEMENTS(lastings));
         tcase_add_test(tcase, an_address_is_kept_as_the_kernel_writes_it);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "kernel/bind.h"
 #include "kernel/sriov.h"
 #include "kernel/sysfs.h"
+#include "suite.h"
 #include "tree.h"
 
 #define PF   "0000:03:00.0"
@@ -193,19 +194,12 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("sriov");
-        TCase *tcase = tcase_create("sriov");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "sriov", make_tree, end_tree);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_tree, end_tree);
         tcase_add_test(tcase, numbers_are_read_or_refused);
         tcase_add_test(tcase, functions_are_listed_in_order_and_nothing_else_is);
         tcase_add_test(tcase, number_changes_by_way_of_none);
         tcase_add_test(tcase, what_fails_is_said);
         tcase_add_test(tcase, driver_goes_after_its_functions_and_comes_before_them);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

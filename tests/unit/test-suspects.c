@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "kernel/suspects.h"
+#include "suite.h"
 #include "tree.h"
 
 #define OURS   "0000:01:00.0"
@@ -162,12 +163,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("suspects");
-        TCase *tcase = tcase_create("suspects");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "suspects", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, only_open_device_is_the_one);
         tcase_add_test(tcase, with_another_open_it_may_be_that);
         tcase_add_test(tcase, closed_device_is_none);
@@ -177,8 +174,5 @@ int main(void) {
         tcase_add_test(tcase, mapping_is_told_by_its_place);
         tcase_add_test(tcase, two_meanings_of_one_place_are_no_proof);
         tcase_add_test(tcase, who_gives_up_is_sure_of_nothing);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

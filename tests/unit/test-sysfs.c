@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kernel/sysfs.h"
+#include "suite.h"
 #include "tree.h"
 
 static Tree *tree;
@@ -131,12 +132,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("sysfs");
-        TCase *tcase = tcase_create("sysfs");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "sysfs", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_value_comes_without_its_newline);
         tcase_add_test(tcase, only_the_last_newline_goes);
         tcase_add_test(tcase, an_empty_value_is_an_empty_string);
@@ -146,8 +143,5 @@ int main(void) {
         tcase_add_test(tcase, a_link_gives_its_last_component);
         tcase_add_test(tcase, a_link_to_a_name_that_is_too_long_is_refused);
         tcase_add_test(tcase, reading_leaves_no_descriptor_behind);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

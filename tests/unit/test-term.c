@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/term.h"
+#include "suite.h"
 
 #define MSEC UINT64_C(1000)
 
@@ -133,13 +134,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("term");
-        TCase *tcase = tcase_create("term");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "term", make_event, end_event);
 
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 30);
-        tcase_add_checked_fixture(tcase, make_event, end_event);
         tcase_add_test(tcase, a_term_warns_and_then_is_over_once);
         tcase_add_test(tcase, a_term_that_is_freed_says_nothing);
         tcase_add_test(tcase, a_term_in_the_past_is_over_without_a_warning);
@@ -147,8 +143,5 @@ int main(void) {
         tcase_add_test(tcase, the_longest_term_can_be_made);
         tcase_add_test(tcase, warnings_come_a_quarter_before_and_a_minute_at_most);
         tcase_add_test(tcase, the_clock_on_the_wall_is_the_machines);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

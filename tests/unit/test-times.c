@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "ctl-time.h"
+#include "suite.h"
 
 #define SEC UINT64_C(1000000)
 #define HOUR (3600 * SEC)
@@ -129,11 +130,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("times");
-        TCase *tcase = tcase_create("times");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *tcase = suite_add_case(suite, "times", NULL, NULL);
 
-        suite_add_tcase(suite, tcase);
         tcase_add_loop_test(tcase, spans_are_understood, 0, sizeof(spans) / sizeof(*spans));
         tcase_add_loop_test(tcase, what_is_no_span_is_refused, 0, sizeof(wrong) / sizeof(*wrong));
         tcase_add_loop_test(tcase, spans_are_written_with_two_units, 0, sizeof(written) / sizeof(*written));
@@ -141,8 +139,5 @@ int main(void) {
         tcase_add_test(tcase, dates_are_written);
         tcase_add_test(tcase, points_in_the_past_are_understood);
         tcase_add_loop_test(tcase, what_is_no_point_in_the_past_is_refused, 0, sizeof(no_past) / sizeof(*no_past));
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

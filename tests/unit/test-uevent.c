@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "kernel/uevent.h"
+#include "suite.h"
 
 #define DEADLINE_MSEC 10000
 
@@ -245,25 +246,16 @@ static bool enter_namespaces(void) {
 
 int main(void) {
         Suite *suite = suite_create("uevent");
-        TCase *tcase = tcase_create("uevent");
-        SRunner *runner;
-        int n;
+        TCase *tcase = suite_add_case(suite, "uevent", make_world, end_world);
 
         if (!enter_namespaces()) {
                 puts("1..0 # SKIP no namespaces to play udev in");
                 return EXIT_SUCCESS;
         }
-        runner = srunner_create(suite);
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, actions_and_addresses_arrive_in_order);
         tcase_add_test(tcase, what_is_no_pci_function_is_not_for_us);
         tcase_add_test(tcase, a_vfio_device_that_goes_is_its_functions_news);
         tcase_add_test(tcase, losses_are_told);
         tcase_add_test(tcase, coming_and_going_leaves_no_descriptor);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

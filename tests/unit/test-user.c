@@ -5,6 +5,7 @@
 
 #include "core/user.h"
 #include "errors.h"
+#include "suite.h"
 
 static struct UserList users;
 
@@ -106,20 +107,13 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("user");
-        TCase *tcase = tcase_create("user");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "user", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, the_same_uid_is_the_same_user);
         tcase_add_test(tcase, who_has_as_much_as_they_may_gets_no_more);
         tcase_add_test(tcase, a_refused_user_who_holds_nothing_is_forgotten);
         tcase_add_test(tcase, with_the_last_lease_goes_the_user);
         tcase_add_test(tcase, memory_is_charged_up_to_both_limits);
         tcase_add_test(tcase, nobody_is_freed_twice);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kernel/reset.h"
+#include "suite.h"
 #include "tree.h"
 
 #define TOKEN "5a7b5e4c-8f16-4d3c-8f0a-16a4b3dd8e4c"
@@ -485,15 +486,8 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("vfio-order");
-        TCase *tcase = tcase_create("vfio-order");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "vfio-order", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         add_tests(tcase);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }

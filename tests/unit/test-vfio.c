@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "kernel/reset.h"
+#include "suite.h"
 #include "tree.h"
 
 
@@ -184,12 +185,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("vfio");
-        TCase *tcase = tcase_create("vfio");
-        SRunner *runner = srunner_create(suite);
-        int n;
+        TCase *tcase = suite_add_case(suite, "vfio", make_world, end_world);
 
-        suite_add_tcase(suite, tcase);
-        tcase_add_checked_fixture(tcase, make_world, end_world);
         tcase_add_test(tcase, a_container_that_is_none_is_refused);
         tcase_add_test(tcase, a_container_that_is_not_there_is_told);
         tcase_add_test(tcase, a_failed_cleaning_leaves_the_daemons_group_open);
@@ -199,8 +196,5 @@ int main(void) {
         tcase_add_test(tcase, groups_that_came_back_are_passed_in_order);
         tcase_add_test(tcase, a_group_that_has_gone_is_named_and_nothing_is_passed);
         tcase_add_test(tcase, models_have_names);
-        srunner_run_all(runner, CK_ENV);
-        n = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }
