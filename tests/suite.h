@@ -4,7 +4,7 @@
 /*
  * Suite
  *
- * What the main() of each test program is made of. A test may take a minute before it counts as hung: the machine may
+ * What the main() of each test program is made of. A test may take five minutes before it counts as hung: the machine may
  * be slow and have much else to do, and whoever waits in vain says so by itself long before.
  */
 
@@ -15,7 +15,7 @@
 static inline TCase *suite_add_case(Suite *suite, const char *name, void (*begin)(void), void (*end)(void)) {
         TCase *tcase = tcase_create(name);
 
-        tcase_set_timeout(tcase, 60);
+        tcase_set_timeout(tcase, 300);
         tcase_add_checked_fixture(tcase, begin, end);
         suite_add_tcase(suite, tcase);
         return tcase;

@@ -94,8 +94,3 @@ void send_map(Call *call, sd_bus *bus, const char *lease, int fd, uint64_t iova)
                          0);
         ck_assert_int_ge(sd_bus_flush(bus), 0);
 }
-
-void start_map(World *world, Call *call, sd_bus *bus, const char *lease, int fd, uint64_t iova) {
-        settled_fds(world);
-        send_map(call, bus, lease, fd, iova);
-}

@@ -43,8 +43,6 @@ const char *unmap(World *world, const Grant *grant, uint64_t iova, uint64_t size
 const char *map_page(World *world, const Grant *grant, uint64_t iova);
 
 void send_map(Call *call, sd_bus *bus, const char *lease, int fd, uint64_t iova);
-/* The daemon's next child is the one that maps. */
-void start_map(World *world, Call *call, sd_bus *bus, const char *lease, int fd, uint64_t iova);
 
 /* What the fake kernel has mapped now, in all containers; good until the next call. */
 const char *mapped(World *world);

@@ -40,7 +40,11 @@ static int build(Tree *tree) {
 }
 
 static void make_world(void) {
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=1\n" });
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true });
+}
+
+static void make_world_of_little_patience(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=3\n" });
 }
 
 static void end_world(void) {
@@ -273,16 +277,14 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         vfio_fail(world, SECOND, "unbind-hangs", "");
         begin = world_now();
         start(&call, FIRST, true);
-        WAIT_FOR(world, vfio_called(world, FIRST " probe 0") == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert(is(FIRST, "held") && is(SECOND, "held"));
 
         /* 100 others */
         for (int i = 0; i < 50; i++) {
-                uint64_t before = world_now();
-
                 ck_assert(is(NIC, "host"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
-                ck_assert_uint_lt(world_now() - before, 500000);
+                ck_assert(i > 0 || !call.answered); /* as it would be, had they waited for the limit */
         }
         grant_free(must_acquire(world->bus, NVME));
         ck_assert_str_eq(do_bind(NIC), "");
@@ -294,7 +296,7 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         end = world_now();
         ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
         ck_assert_msg(strstr(call.text, SECOND) && strstr(call.text, "e1000"), "%s", call.text);
-        ck_assert_uint_ge(end - begin, 1000000);
+        ck_assert_uint_ge(end - begin, 3 * UINT64_C(1000000));
         ck_assert(is(FIRST, "held"));
 
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
@@ -327,13 +329,14 @@ START_TEST(caller_that_goes_leaves_no_half) {
         sd_bus *other = world_connect(world, world_user());
         sd_bus_message *m = NULL;
 
-        vfio_fail(world, FIRST, "unbind-delay-ms", "300");
+        vfio_fail(world, FIRST, "unbind-hangs", "");
         ck_assert_int_ge(sd_bus_message_new_method_call(other, &m, VFB_BUS_NAME, device_path(FIRST), VFB_INTERFACE_DEVICE, "Bind"), 0);
         ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", "", 0, NOTHING), 0);
         ck_assert_int_ge(sd_bus_send(other, m, NULL), 0);
         sd_bus_message_unref(m);
-        WAIT_FOR(world, sd_bus_process(other, NULL) >= 0 && is(FIRST, "held"));
-        sd_bus_flush_close_unref(other);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        world_leave(world, other);
+        vfio_fail(world, FIRST, "unbind-hangs", NULL);
         WAIT_FOR(world, is(FIRST, "available"));
         ck_assert_str_eq(state(SECOND), ON_VFIO);
         ck_assert_str_eq(do_restore(FIRST), "");
@@ -349,7 +352,7 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
                 vfio_fail(world, at[times % 2], "unbind-hangs", "");
                 vfio_forget(world);
                 start(&call, FIRST, true);
-                WAIT_FOR(world, strstr(state(at[times % 2]), " vfio-pci\n "));
+                WAIT_FOR(world, vfio_delayed(world) > 0);
                 ck_assert_uint_eq(count_origins(world), 2);
                 world_end_daemon(world);
                 vfio_fail(world, at[times % 2], "unbind-hangs", NULL);
@@ -368,7 +371,7 @@ START_TEST(sudden_death_in_the_middle_of_a_bind_brings_all_back) {
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
         start(&call, FIRST, true);
-        WAIT_FOR(world, strstr(state(SECOND), " vfio-pci\n "));
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
         WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
@@ -382,7 +385,8 @@ START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
         ck_assert_str_eq(do_bind(FIRST), "");
         vfio_fail(world, FIRST, "unbind-hangs", "");
         start(&call, FIRST, false);
-        WAIT_FOR(world, strcmp(state(SECOND), SECOND_BEFORE) == 0 && strncmp(state(FIRST), "vfio-pci (null)", 15) == 0);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        ck_assert_str_eq(state(SECOND), SECOND_BEFORE);
         world_crash_daemon(world);
         ck_assert(!is(FIRST, "available"));
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
@@ -483,14 +487,15 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("bind");
         TCase *tcase = suite_add_case(suite, "bind", make_world, end_world);
+        TCase *limit = suite_add_case(suite, "limit", make_world_of_little_patience, end_world);
 
+        tcase_add_test(limit, unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns);
+        tcase_add_test(limit, restore_that_hangs_is_finished_when_it_returns);
         tcase_add_test(tcase, device_goes_to_vfio_and_comes_back_as_it_was);
         tcase_add_test(tcase, group_goes_and_comes_back_as_one);
         tcase_add_loop_test(tcase, failure_at_one_of_the_group_brings_all_back, 0, 6);
         tcase_add_test(tcase, what_cannot_be_is_refused_and_changes_nothing);
         tcase_add_test(tcase, driver_that_is_not_loaded_is_named);
-        tcase_add_test(tcase, unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns);
-        tcase_add_test(tcase, restore_that_hangs_is_finished_when_it_returns);
         tcase_add_test(tcase, caller_that_goes_leaves_no_half);
         tcase_add_test(tcase, death_in_the_middle_of_a_bind_brings_all_back);
         tcase_add_test(tcase, sudden_death_in_the_middle_of_a_bind_brings_all_back);

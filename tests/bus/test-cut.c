@@ -132,14 +132,15 @@ START_TEST(map_that_is_under_way_at_the_end_is_cut_as_well) {
         Call call;
 
         ck_assert_str_eq(map_page(world, grant, IOVA), "");
-        vfio_fail(world, "container", "map-dma-delay-ms", "500");
+        vfio_fail(world, "container", "map-dma-hangs", "");
         vfio_forget(world);
-        start_map(world, &call, world->bus, grant->lease, fd, IOVA + PAGE);
-        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        send_map(&call, world->bus, grant->lease, fd, IOVA + PAGE);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         release(world, grant);
         WAIT_FOR(world, vfio_called(world, "unmap-dma 0") == 1); /* at once */
         ck_assert_uint_eq(vfio_called(world, "map-dma 0"), 1);
         ck_assert(!call.answered);
+        vfio_fail(world, "container", "map-dma-hangs", NULL);
         WAIT_FOR(world, call.answered);
         ck_assert_str_eq(call.answer, REFUSED("NoSuchLease"));
         check_cut(grant->lease, "container map-dma 0\ncontainer check-extension 0\ncontainer unmap-dma 0\n");

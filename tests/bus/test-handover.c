@@ -331,15 +331,14 @@ START_TEST(claimer_that_leaves_leaves_it_to_the_old_holder) {
         Grant *grant = must_acquire(world->bus, NVME);
         const char *token = must_offer(grant, OTHER);
 
-        settled_fds(world); /* the next child is the claim's */
-        vfio_fail(world, NVME, "open-delay-ms", "2000");
+        vfio_fail(world, NVME, "open-hangs", "");
         ck_assert_int_ge(sd_bus_message_new_method_call(leaving, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim"), 0);
         ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0)), 0);
         ck_assert(sd_bus_send(leaving, m, NULL) >= 0 && sd_bus_flush(leaving) >= 0);
-        WAIT_FOR(world, count_children(world->daemon_pid) > 0);
-        sd_bus_flush_close_unref(leaving);
-        WAIT_FOR(world, count_children(world->daemon_pid) == 0);
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        world_leave(world, leaving);
+        vfio_fail(world, NVME, "open-hangs", NULL);
+        settled_fds(world);
         check_is_of(grant, world_user());
         ck_assert_str_eq(claim_refusal(other, token), DENIED);
         await_end(grant);
@@ -372,32 +371,37 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 START_TEST(nothing_of_the_old_holder_is_under_way_when_it_changes_hands) {
         Grant *grant = must_acquire(world->bus, NVME);
         char old[128] = "", new[128] = "", token[64];
+        pid_t claim;
         size_t before = settled_fds(world);
 
         snprintf(token, sizeof(token), "%s", must_offer(grant, OTHER));
-        vfio_fail(world, NVME, "open-delay-ms", "2000");
+        vfio_fail(world, NVME, "open-hangs", "");
         ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
                                                   "ast", 1, "device:" NVME, UINT64_C(0)), 0);
         ck_assert_int_ge(sd_bus_flush(world->bus), 0);
-        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(claim_refusal(other, token), REFUSED("RateLimited"));
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, *old);
         ck_assert_str_eq(old, "answered");
 
         /* The token is still good. Now it is the claim that comes first. */
-        settled_fds(world);
-        vfio_fail(world, NVME, "open-delay-ms", "4000");
+        vfio_fail(world, NVME, "open-hangs", "");
         ck_assert_int_ge(sd_bus_call_method_async(other, NULL, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", on_reply, new, "sa{sv}t",
                                                   token, 0, UINT64_C(0)), 0);
         ck_assert_int_ge(sd_bus_flush(other), 0);
-        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        WAIT_FOR(world, (claim = vfio_delayed(world)) > 0);
         *old = '\0';
         ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
                                                   "ast", 1, "device:" NVME, UINT64_C(0)), 0);
-        WAIT_FOR(world, ({ sd_bus_process(other, NULL); *old && *new; }));
-        ck_assert_msg(strcmp(new, "org.vfiobroker1.Error.RateLimited") == 0, "%s, and GetFds: %s\n%s", new, old, vfio_calls(world));
+        WAIT_FOR(world, vfio_delayed_beside(world, claim) > 0);
+        vfio_let_go_on(world, claim);
+        WAIT_FOR(world, ({ sd_bus_process(other, NULL); *new; }));
+        ck_assert_str_eq(new, "org.vfiobroker1.Error.RateLimited");
+        ck_assert_str_eq(old, "");
+        vfio_fail(world, NVME, "open-hangs", NULL);
+        WAIT_FOR(world, *old);
         ck_assert_str_eq(old, "answered");
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
         check_is_of(grant, world_user());
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == before);
         await_end(grant);

@@ -196,14 +196,14 @@ START_TEST(process_that_ends_before_the_lease_begins_gets_none) {
         pid_t pid = spawn(&pidfd);
         Pending slow;
 
-        vfio_fail(world, NVME, "open-delay-ms", "500");
+        vfio_fail(world, NVME, "open-hangs", "");
         pending_start(&slow, world->bus, &(Request) { .wants = NVME, .lifetime = "pidfd", .pidfd = pidfd });
         close(pidfd);
-        WAIT_FOR(world, vfio_called(world, "group-14 open 0") == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         world_kill(pid, SIGKILL);
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, slow.answered);
         ck_assert_str_ne(slow.refusal, "");
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
         pending_end(&slow);
         check_nothing_held(world);
         ck_assert_uint_eq(world_signals(world, "LeaseNew"), 0);

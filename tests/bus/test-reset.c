@@ -165,12 +165,12 @@ START_TEST(bus_is_left_alone_if_it_has_a_device_of_the_host_or_in_quarantine) {
 END_TEST
 
 START_TEST(idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile) {
-        vfio_fail(world, NIC, "bus-reset-delay-ms", "500");
+        vfio_fail(world, NIC, "bus-reset-hangs", "");
         grant_free(must_acquire(world->bus, NIC));
-        WAIT_FOR(world, world_signals(world, "{State cleaning}") == 1); /* before, the neighbour is still to be had */
+        WAIT_FOR(world, vfio_delayed(world) > 0); /* before, the neighbour is still to be had */
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NEIGHBOUR }), REFUSED("HeldElsewhere"));
         ck_assert_ptr_nonnull(strstr(ask_message(), "is being reset"));
-        vfio_fail(world, NIC, "bus-reset-delay-ms", NULL);
+        vfio_fail(world, NIC, "bus-reset-hangs", NULL);
         WAIT_FOR(world, is_free(NIC));
         ck_assert_uint_eq(bus_resets(NEIGHBOUR), 1);
         ck_assert_uint_eq(daemon_logged(world, "reset=bus (scope: 3 devices)"), 1);
@@ -182,13 +182,13 @@ END_TEST
 START_TEST(device_with_a_reset_of_its_own_keeps_nobody_from_its_neighbour) {
         Grant *grant = must_acquire(world->bus, EDU);
 
-        vfio_fail(world, EDU, "open-delay-ms", "3000");
+        vfio_fail(world, EDU, "open-hangs", "");
         grant_free(grant);
-        WAIT_FOR(world, world_signals(world, "{State cleaning}") == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         grant_free(must_acquire(other, NEIGHBOUR));
         WAIT_FOR(world, is_free(NEIGHBOUR)); /* before the other's group is idle, and its bus may be reset */
         ck_assert(!is_free(EDU));
-        vfio_fail(world, EDU, "open-delay-ms", NULL);
+        vfio_fail(world, EDU, "open-hangs", NULL);
         WAIT_FOR(world, is_free(EDU));
         ck_assert_uint_eq(bus_resets(EDU), 0);
 }
@@ -348,12 +348,12 @@ START_TEST(one_time_may_be_configured) {
         sd_bus *leaver = world_connect(world, world_user());
         Pending slow;
 
-        vfio_fail(world, NVME, "open-delay-ms", "300");
+        vfio_fail(world, NVME, "open-hangs", "");
         pending_start(&slow, leaver, &(Request) { .wants = NVME });
-        WAIT_FOR(world, count_children(world->daemon_pid) > 0);
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         pending_end(&slow);
-        sd_bus_flush_close_unref(leaver);
+        world_leave(world, leaver);
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, is_free(NVME)); /* that was no use */
         use(world->bus, NVME);
         check_quarantined(NVME, "one-time use");
@@ -381,23 +381,21 @@ START_TEST(reset_whose_child_is_killed_is_done_again) {
         for (unsigned kills = 1; kills <= 3; kills += 2) {
                 grant = must_acquire(world->bus, NVME);
                 snprintf(lease, sizeof(lease), "%s", grant->lease);
-                vfio_fail(world, NVME, "open-delay-ms", "60000");
-                vfio_forget(world);
+                vfio_fail(world, NVME, "open-hangs", "");
                 grant_free(grant);
                 for (unsigned i = 0; i < kills; i++) {
-                        WAIT_FOR(world, vfio_called(world, "group-14 set-container 0") == 1 && count_children(world->daemon_pid) > 0);
+                        WAIT_FOR(world, vfio_delayed(world) > 0);
                         ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
-                        if (i + 1 == kills && kills < 3)
-                                vfio_fail(world, NVME, "open-delay-ms", NULL);
-                        vfio_forget(world); /* the next child's calls are counted from here */
-                        ck_assert_int_eq(kill(first_child(world->daemon_pid), SIGKILL), 0);
+                        vfio_kill_delayed(world);
                         ck_assert(!is_free(NVME));
                 }
-                if (kills < 3)
+                if (kills < 3) {
+                        vfio_fail(world, NVME, "open-hangs", NULL);
                         WAIT_FOR(world, is_free(NVME));
+                }
         }
         WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined") == 0);
-        vfio_fail(world, NVME, "open-delay-ms", NULL);
+        vfio_fail(world, NVME, "open-hangs", NULL);
         check_nothing_held(world);
 }
 END_TEST

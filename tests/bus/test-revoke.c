@@ -110,11 +110,12 @@ START_TEST(descriptors_on_their_way_are_not_handed_out_either) {
         Grant *grant = must_acquire(world->bus, NVME);
         char answer[128] = "";
 
-        vfio_fail(world, NVME, "open-delay-ms", "300");
+        vfio_fail(world, NVME, "open-hangs", "");
         ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_fds, answer,
                                                   "ast", 1, "device:" NVME, UINT64_C(0)), 0);
-        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(take_back(world->bus, grant->lease, LONG), "");
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, answer[0]);
         ck_assert_str_eq(answer, "org.vfiobroker1.Error.NoSuchLease");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "revoking");

@@ -274,7 +274,7 @@ START_TEST(pf_that_goes_while_its_functions_change_is_gone) {
         vfio_fail(world, PF, "numvfs-hangs", "");
         ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions",
                                                   on_answer, answer, "ua{sv}t", 3, 0, NOTHING), 0);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Availability"), "held") == 0);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_remove(world->tree, PF), 0);
         snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
         ck_assert_int_eq(unlink(name), 0);

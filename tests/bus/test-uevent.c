@@ -146,11 +146,13 @@ END_TEST
 START_TEST(device_that_leaves_during_a_slow_open_is_gone) {
         Pending slow;
 
-        vfio_fail(world, NVME, "open-delay-ms", "300");
+        vfio_fail(world, NVME, "open-hangs", "");
         pending_start(&slow, world->bus, &(Request) { .wants = NVME "," EDU });
-        WAIT_FOR(world, vfio_called(world, "container set-iommu 0") == 1);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
         udev_send(world, "remove", NVME);
+        WAIT_FOR(world, world_signals(world, "DeviceRemoved") == 1);
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, slow.answered);
         ck_assert_str_eq(slow.refusal, REFUSED("DeviceGone"));
         pending_end(&slow);

@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/netlink.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 
 #include "ask.h"
@@ -111,19 +113,6 @@ size_t count_inheritable_fds(pid_t pid) {
         return n;
 }
 
-pid_t first_child(pid_t pid) {
-        char path[64];
-        FILE *file;
-        int child = 0;
-
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
-        file = fopen(path, "re");
-        ck_assert_ptr_nonnull(file);
-        ck_assert_int_eq(fscanf(file, "%d", &child), 1);
-        fclose(file);
-        return child;
-}
-
 size_t memory_kb(pid_t pid) {
         return proc_number(pid, "status", "VmRSS:");
 }
@@ -200,6 +189,55 @@ unsigned vfio_called(World *world, const char *what) {
 
         free(calls);
         return n;
+}
+
+/* 0: it is not one of the daemon's children, or it is past the delay or dead. */
+static pid_t delayed_child(World *world, DIR *dir, const char *name) {
+        static const char prefix[] = "delayed-";
+        _cleanup_(closep) int fd = -EBADF;
+        pid_t pid;
+
+        if (strncmp(name, prefix, strlen(prefix)) != 0)
+                return 0;
+        pid = atoi(name + strlen(prefix));
+        if (proc_number(pid, "status", "PPid:") != (size_t) world->daemon_pid)
+                return 0;
+        fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC);
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? pid : 0;
+}
+
+pid_t vfio_delayed_beside(World *world, pid_t pid) {
+        char path[PATH_MAX];
+        struct dirent *entry;
+        pid_t other = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "%s/fake", tree_root(world->tree));
+        dir = opendir(path);
+        while (dir && (other == 0 || other == pid) && (entry = readdir(dir)))
+                other = delayed_child(world, dir, entry->d_name);
+        if (dir)
+                closedir(dir);
+        return other == pid ? 0 : other;
+}
+
+pid_t vfio_delayed(World *world) {
+        return vfio_delayed_beside(world, 0);
+}
+
+void vfio_let_go_on(World *world, pid_t pid) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/fake/delayed-%d", tree_root(world->tree), (int) pid);
+        ck_assert_int_eq(unlink(path), 0);
+}
+
+void vfio_kill_delayed(World *world) {
+        pid_t pid;
+
+        WAIT_FOR(world, (pid = vfio_delayed(world)) > 0);
+        ck_assert_int_eq(kill(pid, SIGKILL), 0);
+        WAIT_FOR(world, vfio_delayed(world) != pid);
 }
 
 void vfio_forget(World *world) {

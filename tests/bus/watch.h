@@ -21,9 +21,8 @@ unsigned polkit_cancelled(World *world);
 size_t count_fds(pid_t pid, const char *what);
 /* Those that an exec would pass on, but for the three that everybody has. */
 size_t count_inheritable_fds(pid_t pid);
-/* Its children: blocking work that goes on. */
+/* Its children: blocking work that goes on, and what has ended and is still on its way out. */
 size_t count_children(pid_t pid);
-pid_t first_child(pid_t pid);
 size_t memory_kb(pid_t pid);
 /* The daemon's descriptors once no work of its goes on: what a job needs it has for the time of the job. */
 size_t settled_fds(World *world);
@@ -42,6 +41,14 @@ void vfio_forget(World *world);
 unsigned vfio_resets(World *world, const char *address);
 /* @value: NULL for no such fault. */
 void vfio_fail(World *world, const char *object, const char *fault, const char *value);
+/* A child of the daemon in a call with a "-delay-ms" or "-hangs", which it has seen; 0 if there is none. */
+pid_t vfio_delayed(World *world);
+/* One that is not @pid */
+pid_t vfio_delayed_beside(World *world, pid_t pid);
+/* For it the call hangs no longer, while it does for others. */
+void vfio_let_go_on(World *world, pid_t pid);
+/* Waits for it and kills it. When this returns it is no longer the one. */
+void vfio_kill_delayed(World *world);
 
 /* "e1000e (null)": driver, or "-", and driver_override; good for eight calls. */
 const char *driver_state(World *world, const char *address);

@@ -163,7 +163,7 @@ static pid_t spawn(const Spawn *spec) {
 
 /* The exit status as waitpid() has it. */
 static int end(pid_t *pid, int signal) {
-        uint64_t deadline = world_now() + 20 * UINT64_C(1000000);
+        uint64_t deadline = world_now() + PATIENCE;
         int status = -1;
 
         kill(*pid, signal);
@@ -249,7 +249,7 @@ static int try_connect(World *world, uid_t uid, sd_bus **ret) {
         ck_assert_int_ge(sd_bus_set_address(bus, world->address), 0);
         ck_assert_int_ge(sd_bus_set_bus_client(bus, true), 0);
         ck_assert_int_ge(sd_bus_negotiate_fds(bus, true), 0);
-        ck_assert_int_ge(sd_bus_set_method_call_timeout(bus, 20 * UINT64_C(1000000)), 0);
+        ck_assert_int_ge(sd_bus_set_method_call_timeout(bus, PATIENCE), 0);
 
         /* who connects is the caller for as long as the connection lasts */
         was = geteuid();
@@ -292,6 +292,17 @@ static void start_bus(World *world) {
 static bool name_has_owner(World *world, const char *name) {
         return strcmp(ask_at(world->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                              "NameHasOwner", "s", name), "yes") == 0;
+}
+
+void world_leave(World *world, sd_bus *bus) {
+        const char *unique;
+        char name[64];
+
+        ck_assert_int_ge(sd_bus_get_unique_name(bus, &unique), 0);
+        snprintf(name, sizeof(name), "%s", unique);
+        sd_bus_flush_close_unref(bus);
+        WAIT_FOR(world, !name_has_owner(world, name));
+        ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Version"); /* after the bus has told the daemon */
 }
 
 static pid_t start_service(World *world, const char *path, const char *name) {

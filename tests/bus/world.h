@@ -59,15 +59,20 @@ uid_t world_user(void);
 
 /* A new connection as @uid, to be closed with sd_bus_flush_close_unref(). */
 sd_bus *world_connect(World *world, uid_t uid);
+/* Closes it, and returns when the daemon knows that who had it has gone. */
+void world_leave(World *world, sd_bus *bus);
 
 /* Lets the world's connection work for some milliseconds. */
 void world_tick(World *world);
 uint64_t world_now(void);
 
-/* Waits until @condition holds, ten seconds at most. */
+/* How long something may take that does come: far more than it needs, since the machine may be a busy one. */
+#define PATIENCE (60 * UINT64_C(1000000))
+
+/* Waits until @condition holds. */
 #define WAIT_FOR(world, condition)                                                              \
         do {                                                                                    \
-                uint64_t end_ = world_now() + 10 * UINT64_C(1000000);                           \
+                uint64_t end_ = world_now() + PATIENCE;                                         \
                 while (!(condition)) {                                                          \
                         ck_assert_msg(world_now() < end_, "Waited in vain for: %s", #condition); \
                         world_tick(world);                                                      \

@@ -155,9 +155,6 @@ static int unbind(const char *driver, const char *address) {
         bool vfio;
 
         fault_delay(address, "unbind");
-        state_path(path, "fail/%s/unbind-hangs", address);
-        while (path_exists(path))
-                usleep(1000);
 
         bind_read_link(address, "driver", current);
         if (strcmp(current, driver) != 0)

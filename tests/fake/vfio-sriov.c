@@ -251,8 +251,9 @@ static int set_count(const char *pf, unsigned count) {
         }
         write_count(pf, count);
         for (unsigned i = 0; i < count; i++) {
-                fault_delay(pf, "function");
                 function_name(&function, pf, i);
+                fault_delay(pf, "function");
+                fault_delay(function.address, "function");
                 make_function(&function);
                 offer_function(&function, driver, is_on_vfio(pf));
         }
@@ -270,9 +271,6 @@ int sriov_write(const char *path, const char *data, size_t size) {
         snprintf(address, sizeof(address), "%.63s", strrchr(copy, '/') + 1);
 
         fault_delay(address, "numvfs");
-        state_path(copy, "fail/%s/numvfs-hangs", address);
-        while (path_exists(copy))
-                usleep(1000);
         r = fault_errno(address, "numvfs");
         if (r == 0)
                 r = set_count(address, (unsigned) strtoul(value, NULL, 10));

@@ -81,18 +81,25 @@ bool text_has_word(const char *text, const char *word) {
         return false;
 }
 
-int state_lock(void) {
-        char path[PATH_MAX];
+/* Makes the folder, too. */
+static int open_and_lock(const char *path) {
+        char folder[PATH_MAX];
         int fd;
 
-        state_path(path, "fake");
-        if (mkdirat(AT_FDCWD, path, 0777) == 0)
-                (void) fchmodat(AT_FDCWD, path, 0777, 0);
-        state_path(path, "fake/lock");
+        state_path(folder, "fake");
+        if (mkdirat(AT_FDCWD, folder, 0777) == 0)
+                (void) fchmodat(AT_FDCWD, folder, 0777, 0);
         fd = state_open(path, O_RDWR | O_CREAT);
         while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
                 ;
         return fd;
+}
+
+int state_lock(void) {
+        char path[PATH_MAX];
+
+        state_path(path, "fake/lock");
+        return open_and_lock(path);
 }
 
 bool state_is_open(const char *path) {
@@ -133,16 +140,26 @@ int fault_errno(const char *object, const char *call) {
 }
 
 void fault_delay(const char *object, const char *call) {
-        char path[PATH_MAX], text[STATE_MAX];
+        char hangs[PATH_MAX], told[PATH_MAX], path[PATH_MAX], text[STATE_MAX];
+        _cleanup_(closep) int fd = -EBADF;
         struct timespec left;
         long ms;
 
         state_path(path, "fail/%s/%s-delay-ms", object, call);
         text_read(path, text);
         ms = atol(text);
+        state_path(hangs, "fail/%s/%s-hangs", object, call);
+        if (ms <= 0 && !path_exists(hangs))
+                return;
+
+        /* The lock says that it goes on: a file alone outlives a process that is killed. */
+        state_path(told, "fake/delayed-%d", (int) getpid());
+        fd = open_and_lock(told);
         left = (struct timespec) { ms / 1000, ms % 1000 * 1000000 };
         while (ms > 0 && nanosleep(&left, &left) < 0 && errno == EINTR)
                 ;
+        while (path_exists(hangs) && path_exists(told))
+                usleep(1000);
 }
 
 bool state_below_root(int dirfd, const char *path, char ret[PATH_MAX]) {

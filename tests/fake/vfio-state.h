@@ -41,6 +41,7 @@ bool state_is_open(const char *path);
 
 /* 0, or the negative errno that the test wants to see here */
 int fault_errno(const char *object, const char *call);
+/* Must be called without state_lock(), or nobody else gets on. */
 void fault_delay(const char *object, const char *call);
 
 void call_log(const char *object, const char *call, int r);

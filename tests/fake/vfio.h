@@ -17,6 +17,7 @@
  *   fake/device-ADDRESS   a device: its registers, 4096 bytes, which are region 0. Open: locked shared.
  *   fake/resets-ADDRESS   how often it was reset, and whether the reset at its last first open worked.
  *   fake/bus-resets-ADDRESS  how often it was reset with its bus.
+ *   fake/delayed-PID      locked exclusively while that process is in a delay or hangs, see below.
  *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",
  *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of
  *                         them, and the device for VFIO_GROUP_GET_DEVICE_FD, whose CALL is "open".
@@ -28,17 +29,17 @@
  * It is also the kernel of driver_override, bind, unbind and drivers_probe in the tree's /sys: what is written there moves
  * the device, "driver", "vfio-dev", "uevent" and the group's node with it. A probe without driver_override takes the
  * driver that it was on before VFIO. CALL is "unbind", "probe" or "bind" then, and in the log also "override".
- * fail/ADDRESS/unbind-hangs: the unbind waits until that file has gone, as it does while the device is open.
  * fail/ADDRESS/probe-errno: no driver takes it, and only "bind" says so.
  *
- * A write to sriov_numvfs of a PF makes and removes functions, as "numvfs" in the log: the VF of index N is N + 1 places
- * behind its PF, in a group of its own, 1000 + 256 * BUS + 8 * SLOT + FUNCTION. fail/ADDRESS/numvfs-hangs: as above.
- * fail/ADDRESS/function-delay-ms: each VF takes so long. fail/ADDRESS/fewer-functions: so many are made, whatever was asked
- * for. A PF on VFIO makes some if sys/module/vfio_pci/parameters/enable_sriov says so, and guards them by a token
+ * A write to sriov_numvfs of a PF makes and removes functions, as "numvfs" in the log: the VF of index N is N + 1
+ * places behind its PF, in a group of its own, 1000 + 256 * BUS + 8 * SLOT + FUNCTION. fail/ADDRESS/function-delay-ms:
+ * each VF takes so long, or the VF at that address does. fail/ADDRESS/fewer-functions: so many are made, whatever was
+ * asked for. A PF on VFIO makes some if sys/module/vfio_pci/parameters/enable_sriov says so, and guards them by a token
  * (fake/vf-token-ADDRESS).
  *
  * Faults are files. fail/OBJECT/CALL-errno: "ERRNO" or "ERRNO TIMES"; the call fails with it, for so many times
- * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. Further
+ * and then no more. fail/OBJECT/CALL-delay-ms: the call takes so long. fail/OBJECT/CALL-hangs: it waits until that
+ * file has gone, as an unbind does while the device is open, or its fake/delayed-PID. Further
  * fail/ADDRESS/reset-fails: no reset of the device works, but for its bus's, whose call is "bus-reset". After that one
  * fail/ADDRESS/silent-after-reset, other-after-reset, master-after-reset, bars-after-reset: its "config" in /sys is all
  * ones, another device's, with the bus master on, without its first BAR. fail/ADDRESS/vf-token: the UUID that opens it.
