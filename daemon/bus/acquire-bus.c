@@ -13,6 +13,7 @@
 #include "bus/lifetimes.h"
 #include "bus/operation.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "bus/units.h"

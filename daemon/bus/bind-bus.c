@@ -6,12 +6,12 @@
 #include <syslog.h>
 
 #include "broker.h"
-#include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/bind-bus.h"
 #include "bus/details.h"
 #include "bus/operation.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "errors.h"

@@ -13,6 +13,7 @@
 #include "bus/details.h"
 #include "bus/device-bus.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/pci-bus.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
@@ -21,17 +22,9 @@
 
 #define REASON_MAX 256
 
-/* A fallback vtable is found for any path below; whether there is such an object is asked here. What the
- * getters get is the server: they find the device by the path, as it may go while a call waits. */
 static int device_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                               sd_bus_error *error) {
-        Server *server = userdata;
-
-        if (!device_of_path(server_broker(server), path))
-                return 0;
-
-        *ret_found = server;
-        return 1;
+        return path_found(device_of_path(server_broker(userdata), path), userdata, ret_found);
 }
 
 /* A facet of PCI functions alone. */
@@ -39,31 +32,21 @@ static int device_find_pci(sd_bus *bus, const char *path, const char *interface,
                            sd_bus_error *error) {
         const Device *device = device_of_path(server_broker(userdata), path);
 
-        if (!device || device->facts.kind != DEVICE_KIND_PCI)
-                return 0;
-
-        *ret_found = userdata;
-        return 1;
+        return path_found(device && device->facts.kind == DEVICE_KIND_PCI, userdata, ret_found);
 }
 
 static int device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         const DeviceList *devices = broker_devices(server_broker(userdata));
-        _cleanup_(paths_freep) Paths *paths = NULL;
         char path[PATH_MAX_BYTES];
         const Device *device;
-        int r;
+        Paths paths;
 
-        r = paths_new(&paths, devices->n);
+        paths_begin(&paths, devices->n);
         TAILQ_FOREACH(device, &devices->queue, all) {
                 path_of_device(device, path);
-                if (r >= 0)
-                        r = paths_add(paths, path);
+                paths_add(&paths, path);
         }
-        if (r < 0)
-                return r;
-
-        *ret = paths_steal(TAKE_PTR(paths));
-        return 0;
+        return paths_end(&paths, ret);
 }
 
 static int device_quarantine(sd_bus_message *m, Server *server, const char *reason, sd_bus_error *error) {
@@ -258,7 +241,6 @@ static int device_property_reset_scope(sd_bus *bus, const char *path, const char
                                        sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Device *device = device_of_path(server_broker(userdata), path);
         const Device *scope[BROKER_SCOPE_MAX];
-        char hit[PATH_MAX_BYTES];
         unsigned n;
         int r;
 
@@ -267,10 +249,8 @@ static int device_property_reset_scope(sd_bus *bus, const char *path, const char
 
         broker_device_reset_scope(server_broker(userdata), device, scope, &n);
         r = sd_bus_message_open_container(m, 'a', "o");
-        for (unsigned i = 0; r >= 0 && i < n; i++) {
-                path_of_device(scope[i], hit);
-                r = sd_bus_message_append(m, "o", hit);
-        }
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = append_device(m, scope[i]);
         if (r < 0)
                 return r;
 

@@ -8,6 +8,7 @@
 #include "broker.h"
 #include "bus/append.h"
 #include "bus/group-bus.h"
+#include "bus/paths.h"
 #include "bus/server.h"
 #include "names.h"
 
@@ -15,33 +16,21 @@
 
 static int group_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                              sd_bus_error *error) {
-        Server *server = userdata;
-
-        if (!group_of_path(server_broker(server), path))
-                return 0;
-
-        *ret_found = server;
-        return 1;
+        return path_found(group_of_path(server_broker(userdata), path), userdata, ret_found);
 }
 
 static int group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         const GroupList *groups = broker_groups(server_broker(userdata));
-        _cleanup_(paths_freep) Paths *paths = NULL;
         char path[PATH_MAX_BYTES];
         const Group *group;
-        int r;
+        Paths paths;
 
-        r = paths_new(&paths, groups->n);
+        paths_begin(&paths, groups->n);
         TAILQ_FOREACH(group, &groups->queue, all) {
                 path_of_group(group, path);
-                if (r >= 0)
-                        r = paths_add(paths, path);
+                paths_add(&paths, path);
         }
-        if (r < 0)
-                return r;
-
-        *ret = paths_steal(TAKE_PTR(paths));
-        return 0;
+        return paths_end(&paths, ret);
 }
 
 static int group_property(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -65,7 +54,6 @@ static int group_property(sd_bus *bus, const char *path, const char *interface, 
 static int group_property_devices(sd_bus *bus, const char *path, const char *interface, const char *property,
                                   sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Group *group = group_of_path(server_broker(userdata), path);
-        char device_path[PATH_MAX_BYTES];
         const Device *device;
         int r;
 
@@ -73,11 +61,9 @@ static int group_property_devices(sd_bus *bus, const char *path, const char *int
                 return -ENOENT;
 
         r = sd_bus_message_open_container(m, 'a', "o");
-        TAILQ_FOREACH(device, &group->devices, siblings) {
-                path_of_device(device, device_path);
+        TAILQ_FOREACH(device, &group->devices, siblings)
                 if (r >= 0)
-                        r = sd_bus_message_append(m, "o", device_path);
-        }
+                        r = append_device(m, device);
         if (r < 0)
                 return r;
 

@@ -3,7 +3,6 @@
 /* Holders on the bus */
 
 #include "broker.h"
-#include "bus/append.h"
 #include "bus/holders-bus.h"
 #include "bus/lease-access.h"
 #include "bus/operation.h"

@@ -3,10 +3,10 @@
 /* Lease access */
 
 #include "broker.h"
-#include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/details.h"
 #include "bus/lease-access.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "errors.h"

@@ -14,6 +14,7 @@
 #include "bus/memory-bus.h"
 #include "bus/operation.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"
@@ -25,33 +26,21 @@
 
 static int lease_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                              sd_bus_error *error) {
-        Server *server = userdata;
-
-        if (!lease_of_path(server_broker(server), path))
-                return 0;
-
-        *ret_found = server;
-        return 1;
+        return path_found(lease_of_path(server_broker(userdata), path), userdata, ret_found);
 }
 
 static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         const LeaseList *leases = broker_leases(server_broker(userdata));
-        _cleanup_(paths_freep) Paths *paths = NULL;
         char path[PATH_MAX_BYTES];
         const Lease *lease;
-        int r;
+        Paths paths;
 
-        r = paths_new(&paths, leases->n);
+        paths_begin(&paths, leases->n);
         TAILQ_FOREACH(lease, &leases->queue, all) {
                 path_of_lease(lease, path);
-                if (r >= 0)
-                        r = paths_add(paths, path);
+                paths_add(&paths, path);
         }
-        if (r < 0)
-                return r;
-
-        *ret = paths_steal(TAKE_PTR(paths));
-        return 0;
+        return paths_end(&paths, ret);
 }
 
 static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
@@ -249,19 +238,15 @@ static int lease_property(sd_bus *bus, const char *path, const char *interface, 
 static int lease_property_devices(sd_bus *bus, const char *path, const char *interface, const char *property,
                                   sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const Lease *lease = lease_of_path(server_broker(userdata), path);
-        char device[PATH_MAX_BYTES];
         int r;
 
         if (!lease)
                 return -ENOENT;
 
         r = sd_bus_message_open_container(m, 'a', "o");
-        for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++) {
-                if (!lease->devices[i].device)
-                        continue; /* it has gone, and so has its object */
-                path_of_device(lease->devices[i].device, device);
-                r = sd_bus_message_append(m, "o", device);
-        }
+        for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++)
+                if (lease->devices[i].device) /* otherwise it has gone, and so has its object */
+                        r = append_device(m, lease->devices[i].device);
         if (r < 0)
                 return r;
 

@@ -10,6 +10,7 @@
 #include "bus/claim-bus.h"
 #include "bus/manager-bus.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/pools-bus.h"
 #include "bus/refuse.h"
 #include "bus/revoke-bus.h"

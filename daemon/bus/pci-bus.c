@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "bus/append.h"
+#include "bus/paths.h"
 #include "bus/pci-bus.h"
 #include "bus/server.h"
 
@@ -46,14 +47,13 @@ static int pci_property_physfn(sd_bus *bus, const char *path, const char *interf
                                sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Broker *broker = server_broker(userdata);
         const Device *device = device_of_path(broker, path);
-        char physfn[DEVICE_ID_MAX], pf[PATH_MAX_BYTES];
+        char physfn[DEVICE_ID_MAX];
 
         if (!device)
                 return -ENOENT;
 
         broker_device_physfn(broker, device, physfn);
-        path_of_device(broker_find_device(broker, physfn), pf);
-        return sd_bus_message_append(m, "o", pf);
+        return append_device(m, broker_find_device(broker, physfn));
 }
 
 static int pci_property_vf_index(sd_bus *bus, const char *path, const char *interface, const char *property,

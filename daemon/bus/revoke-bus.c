@@ -3,11 +3,11 @@
 /* Revocation on the bus */
 
 #include "broker.h"
-#include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/details.h"
 #include "bus/lease-access.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"

@@ -6,7 +6,6 @@
 #include <systemd/sd-event.h>
 
 #include "broker.h"
-#include "bus/append.h"
 #include "bus/authorizer.h"
 #include "bus/device-bus.h"
 #include "bus/group-bus.h"
@@ -15,6 +14,7 @@
 #include "bus/lifetimes.h"
 #include "bus/manager-bus.h"
 #include "bus/operation.h"
+#include "bus/paths.h"
 #include "bus/pools-bus.h"
 #include "bus/revoke-bus.h"
 #include "bus/server.h"

@@ -12,6 +12,7 @@
 #include "bus/details.h"
 #include "bus/operation.h"
 #include "bus/options.h"
+#include "bus/paths.h"
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "bus/sriov-bus.h"
@@ -20,19 +21,14 @@
 
 static int sriov_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                              sd_bus_error *error) {
-        Server *server = userdata;
-        const Device *device = device_of_path(server_broker(server), path);
+        Broker *broker = server_broker(userdata);
+        const Device *device = device_of_path(broker, path);
 
-        if (!device || !broker_device_is_pf(server_broker(server), device))
-                return 0;
-
-        *ret_found = server;
-        return 1;
+        return path_found(device && broker_device_is_pf(broker, device), userdata, ret_found);
 }
 
 static int append_functions(sd_bus_message *m, Broker *broker, const Device *device) {
         _cleanup_(freep) const Device **functions = NULL;
-        char path[PATH_MAX_BYTES];
         int n, r;
 
         n = broker_list_functions(broker, device, &functions);
@@ -40,10 +36,8 @@ static int append_functions(sd_bus_message *m, Broker *broker, const Device *dev
                 return n;
 
         r = sd_bus_message_open_container(m, 'a', "o");
-        for (int i = 0; r >= 0 && i < n; i++) {
-                path_of_device(functions[i], path);
-                r = sd_bus_message_append(m, "o", path);
-        }
+        for (int i = 0; r >= 0 && i < n; i++)
+                r = append_device(m, functions[i]);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
