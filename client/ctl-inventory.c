@@ -5,38 +5,24 @@
 #include <errno.h>
 #include <string.h>
 
+#include "array.h"
 #include "ctl.h"
 
 static bool is_ours(const char *interface) {
         return strncmp(interface, VFB_BUS_NAME ".", strlen(VFB_BUS_NAME ".")) == 0;
 }
 
-/* Reads "a{sa{sv}}": the properties of all interfaces of one object. */
-static int read_object(sd_bus_message *m, json_object *object) {
+/* An entry of "a{sa{sv}}": the properties of one interface of an object. */
+static int read_interface(sd_bus_message *m, void *userdata) {
+        json_object *object = userdata;
         const char *interface;
         int r;
 
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sa{sv}}");
+        r = sd_bus_message_read(m, "s", &interface);
         if (r < 0)
                 return r;
 
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "sa{sv}")) > 0) {
-                r = sd_bus_message_read(m, "s", &interface);
-                if (r < 0)
-                        return r;
-
-                r = is_ours(interface) ? json_add_properties(object, m) : sd_bus_message_skip(m, "a{sv}");
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-
-        return sd_bus_message_exit_container(m);
+        return is_ours(interface) ? json_add_properties(object, m) : sd_bus_message_skip(m, "a{sv}");
 }
 
 /* Where the object at @path belongs, and its id there. NULL if it is of no kind we know. */
@@ -53,37 +39,24 @@ static json_object *find_home(const Inventory *inventory, const char *path, char
         return inventory->leases;
 }
 
-static int read_objects(Inventory *inventory, sd_bus_message *m) {
+static int read_object(sd_bus_message *m, void *userdata) {
+        _cleanup_(json_putp) json_object *object = json_object_new_object();
+        _cleanup_(freep) char *id = NULL;
+        const Inventory *inventory = userdata;
+        json_object *home;
         const char *path;
         int r;
 
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{oa{sa{sv}}}");
+        r = sd_bus_message_read(m, "o", &path);
+        if (r >= 0)
+                r = array_read(m, "{sa{sv}}", read_interface, object);
         if (r < 0)
                 return r;
 
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "oa{sa{sv}}")) > 0) {
-                _cleanup_(json_putp) json_object *object = json_object_new_object();
-                _cleanup_(freep) char *id = NULL;
-                json_object *home;
-
-                r = sd_bus_message_read(m, "o", &path);
-                if (r < 0)
-                        return r;
-
-                r = read_object(m, object);
-                if (r < 0)
-                        return r;
-
-                home = find_home(inventory, path, &id);
-                if (home)
-                        json_object_object_add(home, id, TAKE_PTR(object));
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-
-        return r;
+        home = find_home(inventory, path, &id);
+        if (home)
+                json_object_object_add(home, id, TAKE_PTR(object));
+        return 0;
 }
 
 int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error) {
@@ -104,7 +77,7 @@ int inventory_load(Inventory *ret, sd_bus *bus, vfb_error **ret_error) {
         if (r < 0)
                 return r;
 
-        r = read_objects(&inventory, reply);
+        r = array_read(reply, "{oa{sa{sv}}}", read_object, &inventory);
         if (r < 0)
                 return r;
 

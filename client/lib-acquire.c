@@ -5,82 +5,42 @@
 #include <errno.h>
 #include <string.h>
 
+#include "array.h"
 #include "lib.h"
 #include "names.h"
 
 /* Attributes that are no strings are of a later version and left out. */
-static int read_attributes(sd_bus_message *m, Descriptor *descriptor) {
-        const char *key, *value, *contents;
+static int read_attribute(sd_bus_message *m, void *userdata) {
+        const char *key, *value;
         int r;
 
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        r = sd_bus_message_read(m, "s", &key);
+        if (r >= 0)
+                r = variant_read_string(m, &value);
+        return r <= 0 ? r : descriptor_add_attribute(userdata, key, value);
+}
+
+static int read_descriptor(sd_bus_message *m, void *userdata) {
+        Descriptor *descriptor;
+        const char *role;
+        int fd, r;
+
+        r = sd_bus_message_read(m, "sh", &role, &fd);
+        if (r >= 0)
+                r = lease_add(userdata, role, fd, &descriptor);
         if (r < 0)
                 return r;
 
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_peek_type(m, NULL, &contents);
-                if (r < 0)
-                        return r;
-
-                if (strcmp(contents, "s") == 0) {
-                        r = sd_bus_message_read(m, "v", "s", &value);
-                        if (r >= 0)
-                                r = descriptor_add_attribute(descriptor, key, value);
-                } else {
-                        r = sd_bus_message_skip(m, "v");
-                }
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-
-        return sd_bus_message_exit_container(m);
+        return array_read(m, "{sv}", read_attribute, descriptor);
 }
 
 /* Reads "a(sha{sv})b". */
 static int read_descriptors(sd_bus_message *m, vfb_lease *lease, bool *ret_complete) {
-        Descriptor *descriptor;
-        const char *role;
-        int fd, r, complete;
+        int r, complete;
 
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "(sha{sv})");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_STRUCT, "sha{sv}")) > 0) {
-                r = sd_bus_message_read(m, "sh", &role, &fd);
-                if (r < 0)
-                        return r;
-
-                r = lease_add(lease, role, fd, &descriptor);
-                if (r < 0)
-                        return r;
-
-                r = read_attributes(m, descriptor);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_read(m, "b", &complete);
+        r = array_read(m, "(sha{sv})", read_descriptor, lease);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "b", &complete);
         if (r < 0)
                 return r;
 

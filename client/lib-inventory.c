@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "array.h"
 #include "lib.h"
 
 static int list_message(vfb *connection, const char *selector, sd_bus_message **ret) {
@@ -75,8 +76,9 @@ static const char **finding_string(vfb_finding *finding, const char *key) {
 }
 
 /* One entry of a finding's data; what is not known, or not of the type it should have, is left out. */
-static int read_datum(sd_bus_message *m, vfb_finding *finding) {
+static int read_datum(sd_bus_message *m, void *userdata) {
         const char *key, *contents, **string;
+        vfb_finding *finding = userdata;
         uint32_t uid;
         int r;
 
@@ -84,78 +86,37 @@ static int read_datum(sd_bus_message *m, vfb_finding *finding) {
         if (r < 0)
                 return r;
 
+        string = finding_string(finding, key);
+        if (string)
+                return variant_read_string(m, string);
+
         r = sd_bus_message_peek_type(m, NULL, &contents);
         if (r < 0)
                 return r;
+        if (strcmp(key, "uid") != 0 || strcmp(contents, "u") != 0)
+                return sd_bus_message_skip(m, "v");
 
-        string = finding_string(finding, key);
-        if (string && strcmp(contents, "s") == 0)
-                return sd_bus_message_read(m, "v", "s", string);
-
-        if (strcmp(key, "uid") == 0 && strcmp(contents, "u") == 0) {
-                r = sd_bus_message_read(m, "v", "u", &uid);
-                if (r >= 0)
-                        finding->uid = uid;
-                return r;
-        }
-
-        return sd_bus_message_skip(m, "v");
+        r = sd_bus_message_read(m, "v", "u", &uid);
+        if (r >= 0)
+                finding->uid = uid;
+        return r;
 }
 
-static int read_finding(sd_bus_message *m, vfb_finding *ret) {
+typedef struct FindingReader {
+        void (*callback)(const vfb_finding *finding, void *userdata);
+        void *userdata;
+} FindingReader;
+
+static int read_finding(sd_bus_message *m, void *userdata) {
         vfb_finding finding = { .uid = -1 };
+        FindingReader *reader = userdata;
         int r;
 
         r = sd_bus_message_read(m, "ssss", &finding.code, &finding.severity, &finding.device, &finding.text);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
-                r = read_datum(m, &finding);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-
-        *ret = finding;
-        return 0;
-}
-
-static int read_findings(sd_bus_message *m, void (*callback)(const vfb_finding *finding, void *userdata),
-                         void *userdata) {
-        vfb_finding finding;
-        int r;
-
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "(ssssa{sv})");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_STRUCT, "ssssa{sv}")) > 0) {
-                r = read_finding(m, &finding);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-
-                if (callback)
-                        callback(&finding, userdata);
-        }
-
+        if (r >= 0)
+                r = array_read(m, "{sv}", read_datum, &finding);
+        if (r >= 0 && reader->callback)
+                reader->callback(&finding, reader->userdata);
         return r;
 }
 
@@ -165,6 +126,7 @@ int vfb_explain(vfb *connection,
                 void *userdata,
                 vfb_error **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        FindingReader reader = { callback, userdata };
         int r, ok;
 
         r = sd_bus_message_new_method_call(connection->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER,
@@ -184,7 +146,7 @@ int vfb_explain(vfb *connection,
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 
-        r = read_findings(reply, callback, userdata);
+        r = array_read(reply, "(ssssa{sv})", read_finding, &reader);
         if (r < 0)
                 return error_local(ret_error, r, NULL);
 

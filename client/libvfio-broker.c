@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "array.h"
 #include "lib.h"
 #include "paths.h"
 
@@ -65,42 +66,28 @@ static vfb_lease *find_lease(const vfb *connection, const char *path) {
         return NULL;
 }
 
-/* 1 and the state if the message says one. */
-static int read_state(sd_bus_message *m, const char **ret_state) {
-        const char *interface, *key, *contents;
+/* One of the properties that have changed; *@userdata becomes the state if it is that. */
+static int read_property(sd_bus_message *m, void *userdata) {
+        const char *key, *value;
         int r;
 
-        r = sd_bus_message_read(m, "s", &interface);
-        if (r < 0)
-                return r;
-        if (strcmp(interface, VFB_INTERFACE_LEASE) != 0)
-                return 0;
-
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r < 0)
-                return r;
-
-        while ((r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_peek_type(m, NULL, &contents);
-                if (r < 0)
-                        return r;
-                if (strcmp(key, "State") == 0 && strcmp(contents, "s") == 0)
-                        return sd_bus_message_read(m, "v", "s", ret_state);
-
-                r = sd_bus_message_skip(m, "v");
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-
+        r = sd_bus_message_read(m, "s", &key);
+        if (r >= 0)
+                r = variant_read_string(m, &value);
+        if (r > 0 && strcmp(key, "State") == 0)
+                *(const char **) userdata = value;
         return r;
+}
+
+/* NULL: the message says none. */
+static const char *read_state(sd_bus_message *m) {
+        const char *interface, *state = NULL;
+
+        if (sd_bus_message_read(m, "s", &interface) < 0 || strcmp(interface, VFB_INTERFACE_LEASE) != 0 ||
+            array_read(m, "{sv}", read_property, &state) < 0)
+                return NULL;
+
+        return state;
 }
 
 /* Handlers answer 0 to signals they cannot read: those are nobody's business, and no reason to stop. */
@@ -113,7 +100,8 @@ static int connection_on_properties(sd_bus_message *m, void *userdata, sd_bus_er
                 return 0;
 
         lease = find_lease(connection, sd_bus_message_get_path(m));
-        if (lease && read_state(m, &state) > 0)
+        state = lease ? read_state(m) : NULL;
+        if (state)
                 connection->listener.lease_state(lease, state, connection->userdata);
 
         return 0;
