@@ -68,35 +68,26 @@ static int add_device(struct libscols_table *table,
         return 0;
 }
 
-/* All devices right below @parent, and so on. */
-static int add_children(struct libscols_table *table,
-                        const Inventory *inventory,
-                        json_object **devices,
-                        json_object *parent,
-                        struct libscols_line *parent_line) {
+/* A device, and all that is below it. */
+static int add_branch(struct libscols_table *table,
+                      const Inventory *inventory,
+                      json_object **devices,
+                      json_object *device,
+                      struct libscols_line *parent) {
         struct libscols_line *line;
         int r;
 
-        for (size_t i = 0; devices[i]; i++) {
-                if (find_parent(devices, devices[i]) != parent)
-                        continue;
-
-                r = add_device(table, inventory, devices[i], parent_line, &line);
-                if (r < 0)
-                        return r;
-
-                r = add_children(table, inventory, devices, devices[i], line);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
+        r = add_device(table, inventory, device, parent, &line);
+        for (size_t i = 0; r >= 0 && devices[i]; i++)
+                if (find_parent(devices, devices[i]) == device)
+                        r = add_branch(table, inventory, devices, devices[i], line);
+        return r;
 }
 
 /* Devices below nothing but a host bridge, one line for each bridge. */
 static int add_roots(struct libscols_table *table, const Inventory *inventory, json_object **devices) {
         _cleanup_(freep) char *current = NULL;
-        struct libscols_line *root = NULL, *line;
+        struct libscols_line *root = NULL;
         int r;
 
         for (size_t i = 0; devices[i]; i++) {
@@ -118,11 +109,7 @@ static int add_roots(struct libscols_table *table, const Inventory *inventory, j
                                 return r;
                 }
 
-                r = add_device(table, inventory, devices[i], root, &line);
-                if (r < 0)
-                        return r;
-
-                r = add_children(table, inventory, devices, devices[i], line);
+                r = add_branch(table, inventory, devices, devices[i], root);
                 if (r < 0)
                         return r;
         }
