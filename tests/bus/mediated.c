@@ -70,10 +70,6 @@ const char *mapped(World *world) {
         return text;
 }
 
-bool is_free(World *world, const char *address) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
-}
-
 void release(World *world, const Grant *grant) {
         ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
 }

@@ -29,7 +29,6 @@ typedef struct Call {
 
 Grant *acquire_mediated(sd_bus *bus, const char *wants);
 void release(World *world, const Grant *grant);
-bool is_free(World *world, const char *address);
 
 /* A memfd, to be closed. */
 int memory_new(uint64_t size, int seals);

@@ -139,7 +139,7 @@ START_TEST(whole_group_is_leased_and_only_what_was_wanted_is_opened) {
         }
         snprintf(leases, sizeof(leases), "[%s]", grant->lease);
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP, "Leases"), leases);
-        ck_assert_str_eq(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Lease"), "/");
+        ck_assert_str_eq(device_property(world, NVME, "Lease"), "/");
         ck_assert_uint_eq(vfio_called(world, "0000:06:0d.1 open"), 0);
 }
 END_TEST

@@ -86,14 +86,6 @@ static bool all_is_as_before(void) {
         return strcmp(state(NIC), NIC_BEFORE) == 0 && strcmp(state(FIRST), FIRST_BEFORE) == 0 && strcmp(state(SECOND), SECOND_BEFORE) == 0;
 }
 
-static const char *property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, "Availability"), availability) == 0;
-}
-
 static const char *bind_as(sd_bus *bus, const char *address, const char *driver) {
         return ask(bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", driver, 0, NOTHING);
 }
@@ -146,19 +138,19 @@ START_TEST(device_goes_to_vfio_and_comes_back_as_it_was) {
         for (int times = 0; times < 10; times++) {
                 ck_assert_str_eq(do_bind(NIC), "");
                 ck_assert_str_eq(state(NIC), ON_VFIO);
-                ck_assert_str_eq(property(NIC, "RestoreDriver"), "e1000e");
-                ck_assert_str_eq(property(NIC, "Driver"), "vfio-pci");
-                ck_assert(is(NIC, "available"));
+                ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
+                ck_assert_str_eq(device_property(world, NIC, "Driver"), "vfio-pci");
+                ck_assert(device_is(world, NIC, "available"));
                 ck_assert_uint_eq(count_origins(world), 1);
                 if (times == 0) {
                         grant_free(must_acquire(world->bus, NIC));
-                        WAIT_FOR(world, is(NIC, "available"));
+                        WAIT_FOR(world, device_is(world, NIC, "available"));
                 }
                 ck_assert_str_eq(do_bind(NIC), ""); /* twice is no error, and forgets nothing */
                 ck_assert_str_eq(do_restore(NIC), "");
                 check_all_as_before();
-                ck_assert_str_eq(property(NIC, "RestoreDriver"), "");
-                ck_assert(is(NIC, "host"));
+                ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
+                ck_assert(device_is(world, NIC, "host"));
         }
         check_nothing_held(world);
 }
@@ -171,13 +163,13 @@ START_TEST(group_goes_and_comes_back_as_one) {
         ck_assert_str_eq(state(FIRST), ON_VFIO);
         ck_assert_str_eq(state(SECOND), ON_VFIO);
         ck_assert_str_eq(state(NIC), NIC_BEFORE);
-        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "uio");
+        ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "uio");
         grant = must_acquire(world->bus, FIRST "," SECOND);
         ck_assert_str_eq(do_restore(FIRST), REFUSED("Leased"));
         ck_assert_str_eq(do_bind(FIRST), REFUSED("Leased"));
         ck_assert_str_eq(state(FIRST), ON_VFIO);
         grant_free(grant);
-        WAIT_FOR(world, is(FIRST, "available"));
+        WAIT_FOR(world, device_is(world, FIRST, "available"));
         ck_assert_str_eq(do_restore(FIRST), "");
         check_all_as_before();
 }
@@ -195,9 +187,9 @@ START_TEST(failure_at_one_of_the_group_brings_all_back) {
         ck_assert_str_eq(do_bind(FIRST), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), cases[_i].address), "%s", ask_message());
         check_all_as_before();
-        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
+        ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "");
         ck_assert_uint_eq(count_origins(world), 0);
-        ck_assert(is(FIRST, "host") && is(SECOND, "host"));
+        ck_assert(device_is(world, FIRST, "host") && device_is(world, SECOND, "host"));
 
         /* and then it works */
         ck_assert_str_eq(do_bind(FIRST), "");
@@ -278,11 +270,11 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         begin = world_now();
         start(&call, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
-        ck_assert(is(FIRST, "held") && is(SECOND, "held"));
+        ck_assert(device_is(world, FIRST, "held") && device_is(world, SECOND, "held"));
 
         /* 100 others */
         for (int i = 0; i < 50; i++) {
-                ck_assert(is(NIC, "host"));
+                ck_assert(device_is(world, NIC, "host"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
                 ck_assert(i > 0 || !call.answered); /* as it would be, had they waited for the limit */
         }
@@ -297,13 +289,13 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
         ck_assert_msg(strstr(call.text, SECOND) && strstr(call.text, "e1000"), "%s", call.text);
         ck_assert_uint_ge(end - begin, 3 * UINT64_C(1000000));
-        ck_assert(is(FIRST, "held"));
+        ck_assert(device_is(world, FIRST, "held"));
 
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, is(FIRST, "host"));
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
         check_all_as_before();
         ck_assert_uint_eq(daemon_logged(world, "has come back after all"), 1);
-        WAIT_FOR(world, is(NVME, "available"));
+        WAIT_FOR(world, device_is(world, NVME, "available"));
         check_nothing_held(world);
         finish(&call);
 }
@@ -319,7 +311,7 @@ START_TEST(restore_that_hangs_is_finished_when_it_returns) {
         ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, is(FIRST, "host"));
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
         check_all_as_before();
         finish(&call);
 }
@@ -337,7 +329,7 @@ START_TEST(caller_that_goes_leaves_no_half) {
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_leave(world, other);
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
-        WAIT_FOR(world, is(FIRST, "available"));
+        WAIT_FOR(world, device_is(world, FIRST, "available"));
         ck_assert_str_eq(state(SECOND), ON_VFIO);
         ck_assert_str_eq(do_restore(FIRST), "");
         check_all_as_before();
@@ -357,7 +349,7 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
                 world_end_daemon(world);
                 vfio_fail(world, at[times % 2], "unbind-hangs", NULL);
                 world_start_daemon(world);
-                WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
+                WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
                 ck_assert_uint_eq(count_origins(world), 0);
                 WAIT_FOR(world, call.answered);
                 ck_assert_str_ne(call.error, "");
@@ -374,7 +366,7 @@ START_TEST(sudden_death_in_the_middle_of_a_bind_brings_all_back) {
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
+        WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
         finish(&call);
 }
 END_TEST
@@ -388,9 +380,9 @@ START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(state(SECOND), SECOND_BEFORE);
         world_crash_daemon(world);
-        ck_assert(!is(FIRST, "available"));
+        ck_assert(!device_is(world, FIRST, "available"));
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
-        WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
+        WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
         finish(&call);
 }
 END_TEST
@@ -400,8 +392,8 @@ START_TEST(what_was_before_outlives_the_daemon) {
         ck_assert_str_eq(do_bind(NIC), "");
         for (int times = 0; times < 3; times++) {
                 world_crash_daemon(world);
-                ck_assert(is(FIRST, "available") && is(NIC, "available"));
-                ck_assert_str_eq(property(SECOND, "RestoreDriver"), "e1000");
+                ck_assert(device_is(world, FIRST, "available") && device_is(world, NIC, "available"));
+                ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         }
         ck_assert_str_eq(do_restore(SECOND), "");
         ck_assert_str_eq(do_restore(NIC), "");
@@ -416,7 +408,7 @@ START_TEST(restore_that_fails_can_be_tried_again) {
                 ck_assert_str_eq(do_restore(FIRST), times == 0 ? REFUSED("DriverBindFailed") : REFUSED("DriverBindFailed"));
                 ck_assert_ptr_nonnull(strstr(ask_message(), SECOND));
                 ck_assert_str_eq(state(FIRST), FIRST_BEFORE);
-                ck_assert_str_eq(property(SECOND, "RestoreDriver"), "e1000");
+                ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         }
         vfio_fail(world, SECOND, "probe-errno", NULL);
         ck_assert_str_eq(do_restore(SECOND), "");
@@ -428,8 +420,8 @@ START_TEST(device_that_somebody_else_has_taken_is_theirs) {
         ck_assert_str_eq(do_bind(NIC), "");
         ck_assert_int_ge(tree_set_driver(world->tree, NIC, "e1000e"), 0);
         udev_send(world, "bind", NIC);
-        WAIT_FOR(world, is(NIC, "host"));
-        ck_assert_str_eq(property(NIC, "RestoreDriver"), "");
+        WAIT_FOR(world, device_is(world, NIC, "host"));
+        ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
         ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
 }
 END_TEST
@@ -477,7 +469,7 @@ START_TEST(random_sequences_leave_everything_as_it_was) {
                 snprintf(name, sizeof(name), "%s/fail/%s/probe-errno", tree_root(world->tree), addresses[i]);
                 (void) unlink(name);
         }
-        WAIT_FOR(world, !is(NIC, "held") && !is(FIRST, "held"));
+        WAIT_FOR(world, !device_is(world, NIC, "held") && !device_is(world, FIRST, "held"));
         for (unsigned i = 0; i < 3; i++)
                 do_restore(addresses[i]);
         check_all_as_before();

@@ -55,12 +55,8 @@ static bool all_is_as_before(void) {
                strcmp(driver(SECOND), "e1000 (null)") == 0;
 }
 
-static bool is(const char *address, const char *availability) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), availability) == 0;
-}
-
 static void check_before(void) {
-        WAIT_FOR(world, is(NIC, "host") && is(FIRST, "host"));
+        WAIT_FOR(world, device_is(world, NIC, "host") && device_is(world, FIRST, "host"));
         ck_assert(all_is_as_before());
         check_nothing_held(world);
 }
@@ -71,7 +67,7 @@ START_TEST(device_is_bound_for_the_lease_and_goes_back_after_it) {
 
                 ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
                 ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Restore"), "previous");
-                ck_assert_str_eq(ask_property(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "RestoreDriver"), "e1000e");
+                ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
                 ck_assert_ptr_nonnull(grant_find(grant, "device:" NIC));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NIC }), REFUSED("Leased"));
                 grant_free(grant);
@@ -110,22 +106,22 @@ START_TEST(it_may_stay_with_vfio_or_without_a_driver) {
         world_crash_daemon(world);
         ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Restore"), "keep");
         grant_free(grant);
-        WAIT_FOR(world, is(NIC, "available"));
+        WAIT_FOR(world, device_is(world, NIC, "available"));
         ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
         world_crash_daemon(world);
-        ck_assert(is(NIC, "available"));
+        ck_assert(device_is(world, NIC, "available"));
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
         check_before();
 
         ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = FIRST, .restore = "none" }), "");
         grant_free(grant);
-        WAIT_FOR(world, is(FIRST, "host"));
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
         ck_assert_str_eq(driver(FIRST), "- (null)");
         ck_assert_str_eq(driver(SECOND), "- (null)");
         world_crash_daemon(world);
         grant_free(must_acquire(world->bus, FIRST)); /* what it was before is not what it was now */
-        WAIT_FOR(world, is(FIRST, "host"));
-        ck_assert_str_eq(ask_property(world->bus, device_path(SECOND), VFB_INTERFACE_DEVICE, "RestoreDriver"), "e1000");
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
+        ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         ck_assert_str_eq(ask(world->bus, device_path(SECOND), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
         ck_assert_str_eq(driver(SECOND), "e1000 (null)");
         ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "uio"), 0);
@@ -155,7 +151,7 @@ START_TEST(polkit_is_asked_for_the_bind_as_well) {
         unsigned n = polkit_asked(world);
 
         grant_free(must_acquire(world->bus, NVME));
-        WAIT_FOR(world, is(NVME, "available"));
+        WAIT_FOR(world, device_is(world, NVME, "available"));
         ck_assert_uint_eq(polkit_asked(world), n + 1);
         grant_free(must_acquire(world->bus, FIRST));
         ck_assert_uint_eq(polkit_asked(world), n + 1 + 3); /* acquire, bind, and bind of its companion */
@@ -199,7 +195,7 @@ START_TEST(hang_is_answered_and_undone) {
         pending_start(&pending, world->bus, &(Request) { .wants = FIRST });
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, REFUSED("DriverUnbindTimeout"));
-        ck_assert(is(FIRST, "held"));
+        ck_assert(device_is(world, FIRST, "held"));
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "0");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
@@ -271,11 +267,11 @@ START_TEST(what_is_quarantined_stays) {
 
         vfio_fail(world, NIC, "reset-fails", "");
         grant_free(grant);
-        WAIT_FOR(world, is(NIC, "quarantined"));
+        WAIT_FOR(world, device_is(world, NIC, "quarantined"));
         ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
         vfio_fail(world, NIC, "reset-fails", NULL);
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert(is(NIC, "available"));
+        ck_assert(device_is(world, NIC, "available"));
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
         check_before();
 }
@@ -284,7 +280,7 @@ END_TEST
 START_TEST(what_was_bound_by_hand_stays_bound) {
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
         grant_free(must_acquire(world->bus, NIC));
-        WAIT_FOR(world, is(NIC, "available"));
+        WAIT_FOR(world, device_is(world, NIC, "available"));
         ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
         check_before();

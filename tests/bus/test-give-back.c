@@ -44,14 +44,6 @@ static bool all_is_as_before(void) {
                strcmp(driver_state(world, SECOND), "e1000 (null)") == 0;
 }
 
-static const char *property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, "Availability"), availability) == 0;
-}
-
 static void must_bind(const char *address) {
         ck_assert_str_eq(ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
         ck_assert_str_eq(driver_state(world, address), "vfio-pci vfio-pci");
@@ -95,11 +87,11 @@ START_TEST(child_that_dies_on_the_way_back_is_followed_by_another) {
         vfio_fail(world, SECOND, "unbind-hangs", "");
         slot = start_restore(FIRST, answer);
         vfio_kill_delayed(world);
-        ck_assert(is(FIRST, "held"));
+        ck_assert(device_is(world, FIRST, "held"));
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
         WAIT_FOR(world, answer[0]);
         ck_assert_str_eq(answer, "done");
-        ck_assert(all_is_as_before() && is(FIRST, "host"));
+        ck_assert(all_is_as_before() && device_is(world, FIRST, "host"));
         sd_bus_slot_unref(slot);
 }
 END_TEST
@@ -113,11 +105,11 @@ START_TEST(where_each_child_dies_it_is_kept_for_another_try) {
         slot = start_restore(NIC, answer);
         for (int times = 0; times < 4; times++) {
                 vfio_kill_delayed(world);
-                ck_assert(times == 3 || is(NIC, "held"));
+                ck_assert(times == 3 || device_is(world, NIC, "held"));
         }
         WAIT_FOR(world, answer[0]);
         ck_assert_str_eq(answer, REFUSED("DriverBindFailed"));
-        ck_assert_str_eq(property(NIC, "RestoreDriver"), "e1000e");
+        ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
         sd_bus_slot_unref(slot);
         vfio_fail(world, NIC, "unbind-hangs", NULL);
         ck_assert_str_eq(do_restore(NIC), "");
@@ -140,7 +132,7 @@ START_TEST(way_back_of_a_group_that_is_half_written_down_is_gone_by_all) {
         world_crash_daemon(world);
         ck_assert_int_eq(rmdir(path), 0);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, all_is_as_before() && is(FIRST, "host"));
+        WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
         ck_assert_uint_eq(count_origins(world), 0);
         sd_bus_slot_unref(slot);
 }
@@ -157,10 +149,10 @@ START_TEST(what_is_leased_is_not_brought_back_by_the_next_daemon) {
         vfio_fail(world, NIC, "unbind-errno", NULL);
         vfio_forget(world);
         world_crash_daemon(world);
-        ck_assert(is(NIC, "leased"));
+        ck_assert(device_is(world, NIC, "leased"));
         ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "State"), "active");
         grant_free(grant);
-        WAIT_FOR(world, is(NIC, "available"));
+        WAIT_FOR(world, device_is(world, NIC, "available"));
         ck_assert_uint_eq(vfio_called(world, NIC " unbind"), 0);
         ck_assert_str_eq(do_restore(NIC), "");
         ck_assert(all_is_as_before());
@@ -183,7 +175,7 @@ START_TEST(device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was) {
         WAIT_FOR(world, answer[0]);
         ck_assert_str_eq(answer, REFUSED("DeviceGone"));
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
-        ck_assert(is(FIRST, "host"));
+        ck_assert(device_is(world, FIRST, "host"));
         sd_bus_slot_unref(slot);
 }
 END_TEST
@@ -198,9 +190,9 @@ START_TEST(another_device_does_not_get_what_was_before) {
         ck_assert_int_ge(tree_remove(world->tree, FIRST), 0);
         ck_assert_int_ge(tree_add_pci(world->tree, &(TreePci) { .address = FIRST, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = 26 }), 0);
         world_start_daemon(world);
-        ck_assert_str_eq(property(NIC, "Availability"), "host");
-        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
-        ck_assert_str_eq(property(SECOND, "RestoreDriver"), "e1000");
+        ck_assert_str_eq(device_property(world, NIC, "Availability"), "host");
+        ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "");
+        ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         ck_assert_str_eq(do_restore(SECOND), "");
         ck_assert_str_eq(driver_state(world, SECOND), "e1000 (null)");
         ck_assert_uint_eq(vfio_called(world, FIRST " probe"), 1); /* the first one */

@@ -85,14 +85,6 @@ static const char *started(void) {
         return ask_at(world->bus, "org.freedesktop.systemd1", "/test", "test.Hooks", "GetStarted", "");
 }
 
-static const char *availability(const char *address) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability");
-}
-
-static bool is_free(const char *address) {
-        return strcmp(availability(address), "available") == 0;
-}
-
 static void use(const char *wants) {
         world_forget_signals(world);
         grant_free(must_acquire(world->bus, wants));
@@ -101,7 +93,7 @@ static void use(const char *wants) {
 static void check_quarantined(const char *address, const char *why) {
         WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
         for (int times = 0; times < 3; times++) {
-                ck_assert_str_eq(availability(address), "quarantined");
+                ck_assert_str_eq(device_property(world, address, "Availability"), "quarantined");
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = address }), REFUSED("Quarantined"));
                 ck_assert_msg(strstr(ask_message(), why), "%s", ask_message());
         }
@@ -110,7 +102,7 @@ static void check_quarantined(const char *address, const char *why) {
 
 static void unquarantine(const char *address) {
         ck_assert_str_eq(ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert(is_free(address));
+        ck_assert(is_free(world, address));
 }
 
 START_TEST(device_is_free_after_all_hooks_one_after_the_other) {
@@ -134,7 +126,7 @@ START_TEST(device_is_free_after_all_hooks_one_after_the_other) {
                 ck_assert_str_eq(counts(), expected);
                 hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
         }
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         WAIT_FOR(world, strcmp(counts(), "2 0 0") == 0);
 
         text = started();
@@ -162,16 +154,16 @@ END_TEST
 START_TEST(device_without_hooks_does_not_wait_for_those_of_others) {
         use(NVME "," EDU);
         WAIT_FOR(world, strcmp(counts(), "1 1 1") == 0); /* of one lease: they end together */
-        ck_assert(!is_free(EDU));
+        ck_assert(!is_free(world, EDU));
         use(SHARED);
-        WAIT_FOR(world, is_free(SHARED));
+        WAIT_FOR(world, is_free(world, SHARED));
         hooks_set("SetEnd", "ssii", "done", "success", EXITED, 0);
         hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
-        WAIT_FOR(world, is_free(NVME) && is_free(EDU));
+        WAIT_FOR(world, is_free(world, NVME) && is_free(world, EDU));
         ck_assert_str_eq(counts(), "2 0 0");
         for (int times = 0; times < 10; times++) {
                 use(NVME);
-                WAIT_FOR(world, is_free(NVME));
+                WAIT_FOR(world, is_free(world, NVME));
         }
         ck_assert_str_eq(counts(), "22 0 0");
 }
@@ -197,18 +189,18 @@ START_TEST(failure_quarantines_until_an_administrator_says_otherwise) {
         hooks_set("SetEnd", "ssii", failures[_i].job, failures[_i].result, failures[_i].code, failures[_i].status);
         use(NVME "," EDU);
         check_quarantined(NVME, why);
-        ck_assert(is_free(EDU));
+        ck_assert(is_free(world, EDU));
         ck_assert_uint_eq(world_signals(world, " LeaseRemoved "), 1);
         ck_assert_uint_ge(world_signals(world, " failed"), 1);
         WAIT_FOR(world, strcmp(counts(), "1 0 0") == 0); /* the second has not been tried */
         ck_assert_uint_eq(daemon_logged(world, "Release hook 50-format has not cleaned " NVME), 1);
 
         world_crash_daemon(world);
-        ck_assert_str_eq(availability(NVME), "quarantined");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "quarantined");
         unquarantine(NVME);
         hooks_set("SetEnd", "ssii", "done", "success", EXITED, 0);
         use(NVME);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_str_eq(counts(), "3 0 0");
 }
 END_TEST
@@ -275,7 +267,7 @@ START_TEST(daemon_that_dies_meanwhile_lets_them_run_again) {
         WAIT_FOR(world, strcmp(counts(), "1 1 1") == 0);
         for (int times = 0; times < 2; times++) {
                 world_crash_daemon(world);
-                ck_assert(!is_free(NVME));
+                ck_assert(!is_free(world, NVME));
                 ck_assert_str_ne(refusal_of(world->bus, &(Request) { .wants = NVME }), "");
         }
         /* The old one still runs, and the new daemon's waits for it. */
@@ -284,11 +276,11 @@ START_TEST(daemon_that_dies_meanwhile_lets_them_run_again) {
         ck_assert_str_eq(counts(), "1 1 1");
         hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
         WAIT_FOR(world, strncmp(counts(), "2 1", 3) == 0);
-        ck_assert(!is_free(NVME));
+        ck_assert(!is_free(world, NVME));
         hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
         WAIT_FOR(world, strncmp(counts(), "3 1", 3) == 0);
         hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_eq(world_signals(world, "quarantine"), 0);
 }
 END_TEST
@@ -299,15 +291,15 @@ START_TEST(device_may_change_its_driver_while_its_hooks_run) {
         WAIT_FOR(world, strcmp(counts(), "1 1 1") == 0);
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "nvme"), 0);
         udev_send(world, "bind", NVME);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "nvme") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Driver"), "nvme") == 0);
         ck_assert_uint_eq(daemon_logged(world, "has left lease"), 0);
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
         udev_send(world, "bind", NVME);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci") == 0);
-        ck_assert(!is_free(NVME));
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Driver"), "vfio-pci") == 0);
+        ck_assert(!is_free(world, NVME));
         hooks_set("SetEnd", "ssii", "done", "success", EXITED, 0);
         hooks_set("EndAll", "ssii", "done", "success", EXITED, 0);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -320,7 +312,7 @@ START_TEST(daemon_that_finds_another_driver_doubts_the_device) {
         WAIT_FOR(world, strcmp(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "0") == 0);
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
         udev_send(world, "bind", NVME);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Driver"), "vfio-pci") == 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
         ck_assert_ptr_nonnull(strstr(ask_message(), "had not ended"));
         unquarantine(NVME);
@@ -336,7 +328,7 @@ START_TEST(device_that_leaves_a_lease_without_its_hooks_is_quarantined) {
         WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
         udev_send(world, "bind", NVME);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Driver"), "vfio-pci") == 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
         ck_assert_ptr_nonnull(strstr(ask_message(), "before its release hooks could run"));
         ck_assert_str_eq(counts(), "0 0 0");

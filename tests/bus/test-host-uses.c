@@ -84,19 +84,11 @@ static void mount_disk(const char *where) {
         put("proc/1/mountinfo", text);
 }
 
-static const char *property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, "Availability"), availability) == 0;
-}
-
 /* "e1000e", "" for none */
 static const char *driver(const char *address) {
         static char text[64];
 
-        snprintf(text, sizeof(text), "%s", property(address, "Driver"));
+        snprintf(text, sizeof(text), "%s", device_property(world, address, "Driver"));
         return text;
 }
 
@@ -124,7 +116,7 @@ static void check_untouched(void) {
 }
 
 START_TEST(what_the_host_needs_is_refused_and_named) {
-        ck_assert_str_eq(property(SECOND, "HostUses"), "[]");
+        ck_assert_str_eq(device_property(world, SECOND, "HostUses"), "[]");
         put("proc/self/net/route", "eth8" ROUTE);
         for (int times = 0; times < 5; times++) {
                 ck_assert_str_eq(do_bind(FIRST), REFUSED("InUseByHost"));
@@ -134,13 +126,13 @@ START_TEST(what_the_host_needs_is_refused_and_named) {
                 ck_assert_str_eq(bind_with(SECOND, "take"), REFUSED("InvalidOption"));
                 ck_assert_str_eq(bind_with(SECOND, ""), REFUSED("InvalidOption"));
         }
-        ck_assert_ptr_nonnull(strstr(property(SECOND, "HostUses"), "network"));
-        ck_assert_str_eq(property(FIRST, "HostUses"), "[]");
+        ck_assert_ptr_nonnull(strstr(device_property(world, SECOND, "HostUses"), "network"));
+        ck_assert_str_eq(device_property(world, FIRST, "HostUses"), "[]");
         check_untouched();
 
         put("proc/self/net/route", "");
         ck_assert_str_eq(do_bind(FIRST), "");
-        ck_assert_str_eq(property(SECOND, "HostUses"), "[]");
+        ck_assert_str_eq(device_property(world, SECOND, "HostUses"), "[]");
         ck_assert_str_eq(do_restore(FIRST), "");
         ck_assert_uint_eq(daemon_logged(world, "The host loses"), 0);
 }
@@ -217,7 +209,7 @@ START_TEST(what_the_machine_stands_on_is_never_taken) {
                 ck_assert_msg(strstr(ask_message(), "nvme0n1 is mounted on /boot (never taken)"), "%s", ask_message());
                 ck_assert_str_eq(do_bind(DISK), REFUSED("InUseByHost"));
         }
-        ck_assert_ptr_nonnull(strstr(property(DISK, "HostUses"), "never taken"));
+        ck_assert_ptr_nonnull(strstr(device_property(world, DISK, "HostUses"), "never taken"));
         check_untouched();
         put("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/nvme0n1 partition\t1\t0\t-2\n");
         put("proc/1/mountinfo", "23 1 254:1 / / rw - ext4 x rw\n");
@@ -228,7 +220,7 @@ START_TEST(what_the_machine_stands_on_is_never_taken) {
         put("proc/swaps", "");
         put("proc/1/mountinfo", "");
         ck_assert_str_eq(bind_with(DISK, "steal"), REFUSED("InUseByHost"));
-        ck_assert_ptr_nonnull(strstr(property(DISK, "HostUses"), "unknown"));
+        ck_assert_ptr_nonnull(strstr(device_property(world, DISK, "HostUses"), "unknown"));
         check_untouched();
         mount_disk("/data");
         ck_assert_str_eq(bind_with(DISK, "steal"), "");
@@ -279,7 +271,7 @@ START_TEST(lease_takes_it_only_by_the_same_option_and_action) {
         ck_assert_str_eq(driver(NIC), "vfio-pci");
         ck_assert_uint_eq(daemon_logged(world, "The host loses " NIC), 1);
         grant_free(grant);
-        WAIT_FOR(world, is(NIC, "host"));
+        WAIT_FOR(world, device_is(world, NIC, "host"));
         ck_assert_str_eq(driver(NIC), "e1000e");
         check_nothing_held(world);
 }
@@ -289,9 +281,9 @@ END_TEST
 START_TEST(one_look_is_for_one_call) {
         for (int times = 0; times < 20; times++) {
                 put("proc/self/net/route", "eth7" ROUTE);
-                ck_assert_ptr_nonnull(strstr(property(NIC, "HostUses"), "network"));
+                ck_assert_ptr_nonnull(strstr(device_property(world, NIC, "HostUses"), "network"));
                 put("proc/self/net/route", "");
-                ck_assert_str_eq(property(NIC, "HostUses"), "[]");
+                ck_assert_str_eq(device_property(world, NIC, "HostUses"), "[]");
         }
 }
 END_TEST

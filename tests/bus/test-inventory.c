@@ -110,8 +110,8 @@ START_TEST(oddities_are_seen_for_what_they_are) {
         ck_assert_str_eq(ask_property(world->bus, device_path("0000:81:10.0"), VFB_INTERFACE_PCI, "PhysicalFunction"), device_path("0000:81:00.0"));
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/42", VFB_INTERFACE_GROUP, "Viable"), "no");
         ck_assert_ptr_nonnull(strstr(ask_property(world->bus, VFB_PATH_GROUP "/42", VFB_INTERFACE_GROUP, "Blockers"), "NotViable"));
-        ck_assert_ptr_nonnull(strstr(ask_property(world->bus, device_path("0000:82:00.0"), VFB_INTERFACE_DEVICE, "Blockers"), "{driver mlx5_core}"));
-        ck_assert_ptr_nonnull(strstr(ask_property(world->bus, device_path("0000:82:00.0"), VFB_INTERFACE_DEVICE, "Blockers"), "{device 0000:82:00.1}"));
+        ck_assert_ptr_nonnull(strstr(device_property(world, "0000:82:00.0", "Blockers"), "{driver mlx5_core}"));
+        ck_assert_ptr_nonnull(strstr(device_property(world, "0000:82:00.0", "Blockers"), "{device 0000:82:00.1}"));
         ck_assert_ptr_null(strstr(ask_property(world->bus, VFB_PATH_GROUP "/42", VFB_INTERFACE_GROUP, "Blockers"), "0000:82:00.2"));
         ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "GetDevice", "s", "10000:e1:00.0"), device_path("10000:e1:00.0"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "0000:82:00.0" }), REFUSED("NotViable"));
@@ -226,10 +226,10 @@ START_TEST(device_says_what_sysfs_says) {
         ck_assert_ptr_nonnull(strstr(ask_property(world->bus, path, VFB_INTERFACE_DEVICE, "SysfsPath"), "/devices/pci0000:00/" NVME));
         ck_assert_str_ne(ask_property(world->bus, path, VFB_INTERFACE_DEVICE, "Generation"), "0");
         ck_assert_str_eq(ask_property(world->bus, device_path("0000:00:02.0"), VFB_INTERFACE_PCI, "BootVga"), "yes");
-        ck_assert_str_eq(ask_property(world->bus, device_path("0000:00:02.0"), VFB_INTERFACE_DEVICE, "Group"), "/");
-        ck_assert_str_eq(ask_property(world->bus, device_path("0000:00:02.0"), VFB_INTERFACE_DEVICE, "NumaNode"), "-1");
-        ck_assert_str_eq(ask_property(world->bus, device_path("0000:00:10.0"), VFB_INTERFACE_DEVICE, "ResetMethods"), "[]");
-        ck_assert_ptr_nonnull(strstr(ask_property(world->bus, device_path("0000:07:00.0"), VFB_INTERFACE_DEVICE, "Id"), "!"));
+        ck_assert_str_eq(device_property(world, "0000:00:02.0", "Group"), "/");
+        ck_assert_str_eq(device_property(world, "0000:00:02.0", "NumaNode"), "-1");
+        ck_assert_str_eq(device_property(world, "0000:00:10.0", "ResetMethods"), "[]");
+        ck_assert_ptr_nonnull(strstr(device_property(world, "0000:07:00.0", "Id"), "!"));
         ck_assert_ptr_nonnull(strstr(ask_property(world->bus, VFB_PATH_DEVICE "/nonsense", VFB_INTERFACE_DEVICE, "Id"), "!"));
 }
 END_TEST

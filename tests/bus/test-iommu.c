@@ -63,12 +63,8 @@ static const char *explain(const Request *request) {
         return ask_message_call(world->bus, m);
 }
 
-static const char *device_property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
 START_TEST(a_device_without_a_group_is_told_the_kernels_option) {
-        const char *blockers = device_property(ALONE, "Blockers");
+        const char *blockers = device_property(world, ALONE, "Blockers");
         struct utsname name;
 
         ck_assert_ptr_nonnull(strstr(blockers, "(IommuDisabled "));
@@ -77,7 +73,7 @@ START_TEST(a_device_without_a_group_is_told_the_kernels_option) {
         if (uname(&name) < 0 || strcmp(name.machine, "x86_64") != 0)
                 return; /* it has another option */
 
-        ck_assert_msg(strstr(device_property(ALONE, "Blockers"), "boot with intel_iommu=on"), "%s", blockers);
+        ck_assert_msg(strstr(device_property(world, ALONE, "Blockers"), "boot with intel_iommu=on"), "%s", blockers);
         ck_assert_msg(strstr(explain(&(Request) { .wants = ALONE }), "and iommu=pt alone does not"), "%s", blockers);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = ALONE }), REFUSED("IommuDisabled"));
         ck_assert_msg(strstr(ask_message(), "not told to use the IOMMU"), "%s", ask_message());
@@ -85,11 +81,11 @@ START_TEST(a_device_without_a_group_is_told_the_kernels_option) {
 END_TEST
 
 START_TEST(no_iommu_mode_is_refused) {
-        ck_assert_str_eq(device_property(NVME, "Availability"), "no-iommu");
-        ck_assert_str_eq(device_property(NVME, "Tainted"), "[noiommu]");
-        ck_assert_str_eq(device_property(EDU, "Tainted"), "[]");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "no-iommu");
+        ck_assert_str_eq(device_property(world, NVME, "Tainted"), "[noiommu]");
+        ck_assert_str_eq(device_property(world, EDU, "Tainted"), "[]");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Tainted"), "[noiommu]");
-        ck_assert_ptr_nonnull(strstr(device_property(NVME, "Blockers"), "AllowNoIommu=yes"));
+        ck_assert_ptr_nonnull(strstr(device_property(world, NVME, "Blockers"), "AllowNoIommu=yes"));
         for (int times = 0; times < 20; times++)
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Tainted"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .mode = "legacy-raw" }), REFUSED("Tainted"));
@@ -104,8 +100,8 @@ END_TEST
 START_TEST(where_it_is_allowed_it_is_marked) {
         Grant *grant;
 
-        ck_assert_str_eq(device_property(NVME, "Availability"), "available");
-        ck_assert_str_eq(device_property(NVME, "Blockers"), "[]");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, NVME, "Blockers"), "[]");
         ck_assert_ptr_nonnull(strstr(explain(&(Request) { .wants = NVME }), "(NoIommu warning " NVME));
         for (unsigned times = 1; times <= 3; times++) {
                 grant = must_acquire(world->bus, NVME);
@@ -114,7 +110,7 @@ START_TEST(where_it_is_allowed_it_is_marked) {
                 ck_assert_uint_ge(vfio_called(world, "group-14 open 0"), times);
                 grant_free(grant);
                 WAIT_FOR(world, world_signals(world, "LeaseRemoved") == times);
-                WAIT_FOR(world, strcmp(device_property(NVME, "Availability"), "available") == 0);
+                WAIT_FOR(world, is_free(world, NVME));
         }
         ck_assert_uint_ge(vfio_resets(world, NVME), 3);
 
@@ -142,7 +138,7 @@ START_TEST(it_is_in_no_lease_with_others_nor_mediated) {
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME "," EDU }), REFUSED("Tainted"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .mode = "mediated" }), REFUSED("Tainted"));
         ck_assert_uint_eq(vfio_called(world, "open"), 0);
-        ck_assert_str_eq(device_property(EDU, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, EDU, "Availability"), "available");
         check_nothing_held(world);
 }
 END_TEST
@@ -156,7 +152,7 @@ START_TEST(a_group_that_comes_later_is_recognized) {
         ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
         udev_send(world, "add", card.address);
         WAIT_FOR(world, world_signals(world, "DeviceNew " "0000:07:00.0") == 1);
-        ck_assert_str_eq(device_property(card.address, "Tainted"), "[noiommu]");
+        ck_assert_str_eq(device_property(world, card.address, "Tainted"), "[noiommu]");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = card.address }), REFUSED("Tainted"));
 }
 END_TEST

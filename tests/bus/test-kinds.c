@@ -42,10 +42,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *device_property(const char *id, const char *name) {
-        return ask_property(world->bus, device_path(id), VFB_INTERFACE_DEVICE, name);
-}
-
 static const char *get_device(const char *selector) {
         return ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "GetDevice", "s", selector);
 }
@@ -59,13 +55,13 @@ START_TEST(they_are_in_the_model) {
         ck_assert_msg(strstr(list, "(" LOOSE " "), "%s", list);
         ck_assert_ptr_null(strstr(list, "serial8250"));
 
-        ck_assert_str_eq(device_property(DMA, "Kind"), "platform");
-        ck_assert_str_eq(device_property(MDEV, "Kind"), "mdev");
-        ck_assert_str_eq(device_property(MDEV, "Id"), MDEV);
-        ck_assert_str_eq(device_property(MDEV, "SysfsPath"), "/sys/devices/mdev/" UUID);
-        ck_assert_str_eq(device_property(DMA, "IsVfioDriver"), "yes");
-        ck_assert_str_eq(device_property(HOST, "Availability"), "host");
-        ck_assert_str_eq(device_property(DMA, "Group"), VFB_PATH_GROUP "/60");
+        ck_assert_str_eq(device_property(world, DMA, "Kind"), "platform");
+        ck_assert_str_eq(device_property(world, MDEV, "Kind"), "mdev");
+        ck_assert_str_eq(device_property(world, MDEV, "Id"), MDEV);
+        ck_assert_str_eq(device_property(world, MDEV, "SysfsPath"), "/sys/devices/mdev/" UUID);
+        ck_assert_str_eq(device_property(world, DMA, "IsVfioDriver"), "yes");
+        ck_assert_str_eq(device_property(world, HOST, "Availability"), "host");
+        ck_assert_str_eq(device_property(world, DMA, "Group"), VFB_PATH_GROUP "/60");
         ck_assert_str_eq(get_device(MDEV), device_path(MDEV));
         ck_assert_str_eq(get_device("mdev:"), REFUSED("InvalidSelector"));
         ck_assert_str_eq(get_device("mdev:../../pci"), REFUSED("NoSuchDevice"));
@@ -76,9 +72,9 @@ END_TEST
 START_TEST(they_have_no_facet_of_pci) {
         ck_assert_int_eq(ask_property(world->bus, device_path(DMA), VFB_INTERFACE_PCI, "Address")[0], '!');
         ck_assert_int_ne(ask_property(world->bus, device_path("0000:03:00.0"), VFB_INTERFACE_PCI, "Address")[0], '!');
-        ck_assert_str_eq(device_property(DMA, "ResetScope"), "[]");
-        ck_assert_str_eq(device_property(DMA, "HostUses"), "[]");
-        ck_assert_str_eq(device_property(DMA, "ResetMethods"), "[vfio]");
+        ck_assert_str_eq(device_property(world, DMA, "ResetScope"), "[]");
+        ck_assert_str_eq(device_property(world, DMA, "HostUses"), "[]");
+        ck_assert_str_eq(device_property(world, DMA, "ResetMethods"), "[vfio]");
 }
 END_TEST
 
@@ -94,13 +90,13 @@ static void check_lease(const char *id, const char *name, unsigned group) {
                 ck_assert_uint_ge(vfio_called(world, line), 1);
                 snprintf(line, sizeof(line), "[%s]", device_path(id));
                 ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Devices"), line);
-                ck_assert_str_eq(device_property(id, "Availability"), "leased");
+                ck_assert_str_eq(device_property(world, id, "Availability"), "leased");
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = id }), REFUSED("Leased"));
                 snprintf(line, sizeof(line), "group:%u", group);
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = line }), REFUSED("Leased"));
                 ck_assert_str_eq(grant_get_fds(grant, world->bus, role), "");
                 grant_free(grant);
-                WAIT_FOR(world, strcmp(device_property(id, "Availability"), "available") == 0);
+                WAIT_FOR(world, is_free(world, id));
                 ck_assert_uint_eq(vfio_resets(world, name), 2 * times); /* before it is handed out, and afterwards */
         }
         check_nothing_held(world);
@@ -121,7 +117,7 @@ START_TEST(a_device_in_use_is_not_reset) {
                 ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" DMA), "");
         ck_assert_uint_eq(vfio_resets(world, DMA_NAME), n);
         grant_free(grant);
-        WAIT_FOR(world, strcmp(device_property(DMA, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, DMA));
 }
 END_TEST
 
@@ -134,9 +130,9 @@ START_TEST(their_drivers_are_not_changed_and_they_say_what_to_do) {
         ck_assert_msg(strstr(ask_message(), "kind platform"), "%s", ask_message());
         ck_assert_str_eq(do_bind(LOOSE), INVALID_ARGS);
         ck_assert_msg(strstr(ask_message(), "kind mdev"), "%s", ask_message());
-        ck_assert_str_eq(device_property(HOST, "Driver"), "macb");
+        ck_assert_str_eq(device_property(world, HOST, "Driver"), "macb");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = HOST }), REFUSED("NotVfio"));
-        ck_assert_ptr_nonnull(strstr(device_property(HOST, "Blockers"),
+        ck_assert_ptr_nonnull(strstr(device_property(world, HOST, "Blockers"),
                                      "echo vfio-platform >/sys/bus/platform/devices/" HOST_NAME "/driver_override"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = LOOSE }), REFUSED("IommuDisabled"));
         ck_assert_uint_eq(vfio_called(world, "open"), 0);

@@ -39,10 +39,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static bool is_free(const char *address) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
-}
-
 /* Exactly one LeaseRemoved, with that reason */
 static void await_removal(const char *lease, const char *reason) {
         char line[256];
@@ -70,8 +66,8 @@ START_TEST(last_close_of_the_lifeline_ends_the_lease) {
         grant_free(grant);
         await_removal(lease, "holder-gone");
         check_nothing_held(world);
-        ck_assert(is_free(NVME));
-        ck_assert_str_eq(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Lease"), "/");
+        ck_assert(is_free(world, NVME));
+        ck_assert_str_eq(device_property(world, NVME, "Lease"), "/");
         ck_assert_ptr_nonnull(strstr(lease_state(world->bus, lease), "!"));
 }
 END_TEST
@@ -99,7 +95,7 @@ START_TEST(end_resets_the_devices_and_says_so) {
 
         vfio_forget(world);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
         ck_assert_uint_eq(vfio_resets(world, EDU), n_other + 1);
         ck_assert_uint_ge(vfio_called(world, "group-14 unset-container 0"), 1);
@@ -266,7 +262,7 @@ static void check_quarantine(const char *fault, const char *value) {
         grant_free(grant);
         await_removal(lease, "failed");
         check_nothing_held(world);
-        ck_assert_str_eq(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "quarantined");
         ck_assert_uint_ge(daemon_logged(world, "quarantined"), 1);
         for (int times = 0; times < 20; times++)
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
@@ -278,7 +274,7 @@ static void check_quarantine(const char *fault, const char *value) {
         polkit_set(world, "SetAnswer", "s", "yes");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Quarantined"));
         ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert(is_free(NVME));
+        ck_assert(is_free(world, NVME));
         ck_assert_ptr_nonnull(strstr(ask_at(world->bus, "org.freedesktop.PolicyKit1", "/test", "test.Polkit", "GetCalls", ""),
                                      VFB_ACTION_QUARANTINE));
         grant_free(must_acquire(world->bus, NVME));
@@ -286,7 +282,7 @@ static void check_quarantine(const char *fault, const char *value) {
 
 START_TEST(failed_reset_quarantines) {
         check_quarantine("reset-fails", "");
-        ck_assert(is_free(EDU));
+        ck_assert(is_free(world, EDU));
 }
 END_TEST
 
@@ -318,13 +314,13 @@ START_TEST(device_without_a_reset_stays_with_its_user) {
 
         for (int times = 0; times < 3; times++) {
                 grant_free(must_acquire(world->bus, NO_RESET));
-                WAIT_FOR(world, is_free(NO_RESET));
+                WAIT_FOR(world, is_free(world, NO_RESET));
                 ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
         }
         ck_assert_uint_ge(daemon_logged(world, "reset=none available"), 1);
         ck_assert_str_eq(ask(world->bus, device_path(NO_RESET), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
         grant_free(must_acquire(other, NO_RESET));
-        WAIT_FOR(world, is_free(NO_RESET));
+        WAIT_FOR(world, is_free(world, NO_RESET));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
         sd_bus_flush_close_unref(other);
 }
@@ -339,7 +335,7 @@ START_TEST(raw_lease_answers_for_the_companions) {
         vfio_fail(world, "0000:06:0d.1", "bus-reset-errno", "25");
         ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = SHARED ",0000:04:00.0", .mode = "legacy-raw" }), "");
         grant_free(TAKE_PTR(grant));
-        WAIT_FOR(world, is_free(SHARED));
+        WAIT_FOR(world, is_free(world, SHARED));
         ck_assert_uint_gt(vfio_resets(world, "0000:04:00.1"), n);
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = "0000:06:0d.1" }), REFUSED("ResetFailed"));
         sd_bus_flush_close_unref(other);
@@ -350,7 +346,7 @@ START_TEST(device_with_a_reset_goes_to_anybody) {
         sd_bus *other = world_connect(world, OTHER);
 
         grant_free(must_acquire(world->bus, NVME));
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         grant_free(must_acquire(other, NVME));
         sd_bus_flush_close_unref(other);
 }
@@ -365,7 +361,7 @@ START_TEST(slow_open_holds_up_nobody) {
         grant_free(must_acquire(world->bus, EDU));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "ListDevices", "a{sv}t", 0, UINT64_C(0));
-        WAIT_FOR(world, is_free(EDU));
+        WAIT_FOR(world, is_free(world, EDU));
         ck_assert(!slow.answered);
         vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, slow.answered);
@@ -384,7 +380,7 @@ START_TEST(caller_that_leaves_during_a_slow_open_leaves_nothing) {
         pending_end(&slow);
         world_leave(world, other);
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         check_nothing_held(world);
         ck_assert_uint_eq(world_signals(world, "LeaseNew"), 0);
         grant_free(must_acquire(world->bus, NVME));
@@ -399,9 +395,9 @@ START_TEST(slow_reset_holds_up_nobody) {
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         grant_free(must_acquire(world->bus, EDU));
-        ck_assert(!is_free(NVME));
+        ck_assert(!is_free(world, NVME));
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -431,7 +427,7 @@ END_TEST
 static void cycle(unsigned times) {
         for (unsigned i = 0; i < times; i++) {
                 grant_free(must_acquire(world->bus, NVME));
-                WAIT_FOR(world, is_free(NVME));
+                WAIT_FOR(world, is_free(world, NVME));
         }
         world_forget_signals(world);
 }

@@ -253,7 +253,7 @@ START_TEST(caller_that_wants_no_reply_leaves_nothing) {
         WAIT_FOR(world, polkit_asked(world) == 1);
         WAIT_FOR(world, strcmp(n_leases(), "0") == 0 && count_children(world->daemon_pid) == 0);
         check_nothing_held(world);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, NVME));
         grant_free(must_acquire(world->bus, NVME));
 }
 END_TEST

@@ -63,10 +63,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *device_property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
 /* The address of the one device that the selector names, or the refusal. */
 static const char *device_of(const char *selector) {
         const char *path = ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "GetDevice", "s", selector);
@@ -115,9 +111,9 @@ START_TEST(selectors_name_devices) {
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 ck_assert_msg(strcmp(device_of(cases[i].selector), cases[i].answer) == 0, "%s: %s", cases[i].selector,
                               device_of(cases[i].selector));
-        ck_assert_str_eq(device_property(HOST, "PersistentIds"), "[path:pci-0000:02:00.0 serial:" MAC " alias:lab-nic]");
-        ck_assert_str_eq(device_property(NVME, "PersistentIds"), "[path:pci-0000:03:00.0 alias:disk]");
-        ck_assert_str_eq(device_property("0000:08:10.0", "PersistentIds"), "[path:pci-0000:00:1c.0/10.0+1 alias:vf-two]");
+        ck_assert_str_eq(device_property(world, HOST, "PersistentIds"), "[path:pci-0000:02:00.0 serial:" MAC " alias:lab-nic]");
+        ck_assert_str_eq(device_property(world, NVME, "PersistentIds"), "[path:pci-0000:03:00.0 alias:disk]");
+        ck_assert_str_eq(device_property(world, "0000:08:10.0", "PersistentIds"), "[path:pci-0000:00:1c.0/10.0+1 alias:vf-two]");
         grant_free(must_acquire(world->bus, "alias:disk,path:pci-0000:01:00.0"));
 }
 END_TEST
@@ -131,7 +127,7 @@ START_TEST(serial_is_remembered_for_its_device_only) {
         ck_assert_str_eq(ask(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
         snprintf(path, sizeof(path), "%s/" NIC_PATH "net/eth0/address", tree_root(world->tree));
         ck_assert_int_eq(unlink(path), 0);
-        ck_assert_str_eq(device_property(HOST, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_property(world, HOST, "Driver"), "vfio-pci");
         ck_assert_str_eq(device_of("alias:lab-nic"), HOST);
         grant_free(must_acquire(world->bus, "serial:" MAC));
 
@@ -143,9 +139,9 @@ START_TEST(serial_is_remembered_for_its_device_only) {
         ck_assert_int_ge(tree_remove(world->tree, HOST), 0);
         ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
         world_start_daemon(world);
-        ck_assert_str_eq(device_property(HOST, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_property(world, HOST, "Driver"), "vfio-pci");
         ck_assert_str_eq(device_of("serial:" MAC), REFUSED("NoSuchDevice"));
-        ck_assert_str_eq(device_property(HOST, "PersistentIds"), "[path:pci-0000:02:00.0]");
+        ck_assert_str_eq(device_property(world, HOST, "PersistentIds"), "[path:pci-0000:02:00.0]");
 }
 END_TEST
 
@@ -157,7 +153,7 @@ START_TEST(names_that_come_later_are_told) {
         udev_send(world, "bind", NVME);
         WAIT_FOR(world, world_signals(world, "serial:S3X9") > 0);
         ck_assert_str_eq(device_of("serial:s3x9"), NVME);
-        ck_assert_str_eq(device_property(NVME, "PersistentIds"), "[path:pci-0000:03:00.0 serial:S3X9 alias:disk]");
+        ck_assert_str_eq(device_property(world, NVME, "PersistentIds"), "[path:pci-0000:03:00.0 serial:S3X9 alias:disk]");
 }
 END_TEST
 
@@ -263,8 +259,8 @@ static void check_call_misses(const char *method, int (*append)(sd_bus_message *
 static void check_untouched(void) {
         check_nothing_held(world);
         ck_assert_uint_eq(vfio_called(world, " open "), 0);
-        ck_assert_str_eq(device_property(HOST, "Availability"), "available");
-        ck_assert_str_eq(device_property(HOST, "RestoreDriver"), "");
+        ck_assert_str_eq(device_property(world, HOST, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, HOST, "RestoreDriver"), "");
 }
 
 START_TEST(what_waits_for_polkit_does_not_land_on_another_device) {
@@ -325,7 +321,7 @@ START_TEST(claim_does_not_land_on_another_device) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, HOST, "vfio-pci"), 0);
         udev_send(world, "bind", HOST);
-        WAIT_FOR(world, strcmp(device_property(HOST, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, HOST));
         grant = must_acquire(world->bus, HOST "," EDU);
         token = ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Offer", "a{sv}", 1, "uid", "u", OTHER);
         ck_assert_uint_eq(strlen(token), 32);

@@ -196,7 +196,7 @@ START_TEST(device_that_took_the_place_of_another_was_not_asked_for) {
         ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
         udev_send(world, "add", NVME);
         WAIT_FOR(world, world_signals(world, "DeviceNew " NVME) == 1);
-        ck_assert_str_ne(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Generation"), old);
+        ck_assert_str_ne(device_property(world, NVME, "Generation"), old);
 
         polkit_set(world, "AnswerWaiting", "s", "yes");
         WAIT_FOR(world, pending.answered);

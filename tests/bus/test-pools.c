@@ -108,7 +108,7 @@ START_TEST(what_is_not_to_be_had_is_passed_over_and_told) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:04:00.1", "igb"), 0);
         udev_send(world, "bind", "0000:04:00.1");
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(PAIR), VFB_INTERFACE_DEVICE, "Availability"), "not-viable") == 0);
+        WAIT_FOR(world, device_is(world, PAIR, "not-viable"));
         ck_assert_str_eq(refusal(LAB), REFUSED("PoolExhausted"));
         text = ask_message();
         ck_assert_msg(strstr(text, "None of the 4 devices of pool:lab is free: ") && strstr(text, EDU " (IOMMU group 12 is leased: ") &&
@@ -225,7 +225,7 @@ END_TEST
 START_TEST(pool_for_one_use_keeps_its_devices_back) {
         grant_free(must_acquire(world->bus, "pool:once"));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
-        ck_assert_str_eq(ask_property(world->bus, device_path(EDU), VFB_INTERFACE_DEVICE, "Availability"), "quarantined");
+        ck_assert_str_eq(device_property(world, EDU, "Availability"), "quarantined");
         ck_assert_str_eq(refusal("pool:once"), REFUSED("PoolExhausted"));
 }
 END_TEST

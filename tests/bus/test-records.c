@@ -28,10 +28,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static bool is_free(const char *address) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
-}
-
 /* The file of a lease's record, as the tree names it; to be freed. */
 static char *record_of(const Grant *grant) {
         _cleanup_(freep) char *id = NULL;
@@ -99,7 +95,7 @@ START_TEST(group_that_no_record_explains_is_nobodys_before_the_kernel_says_so) {
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         n = vfio_resets(world, NVME);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
         ck_assert_uint_eq(count_kept(world, "lease-"), 0);
 }
@@ -130,7 +126,7 @@ START_TEST(one_group_has_one_lease_whatever_the_records_say) {
         text = world_read(world, "run/somebody elses");
         ck_assert_str_eq(text, "file");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -147,7 +143,7 @@ START_TEST(damaged_record_of_a_device_is_no_way_out_of_quarantine) {
                 ck_assert_uint_eq(count_kept(world, "device-"), 1);
         }
         ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
-        ck_assert(is_free(NVME));
+        ck_assert(is_free(world, NVME));
 }
 END_TEST
 
@@ -168,7 +164,7 @@ START_TEST(all_groups_of_a_lost_lease_are_nobodys) {
                         world_end_daemon(world);
         }
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME) && is_free(SHARED));
+        WAIT_FOR(world, is_free(world, NVME) && is_free(world, SHARED));
 }
 END_TEST
 
@@ -199,7 +195,7 @@ START_TEST(lost_lease_is_not_over_while_its_holder_has_a_group) {
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         ck_assert_uint_eq(vfio_called(world, NVME " open"), 0);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -211,7 +207,7 @@ START_TEST(descriptors_without_names_do_not_cost_a_lease) {
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -223,7 +219,7 @@ START_TEST(lease_is_kept_in_the_first_of_two_directories) {
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_uint_eq(daemon_logged(world, "cannot be used"), 0);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -235,10 +231,10 @@ START_TEST(place_for_records_that_is_lost_leaves_no_group_taken) {
         world_crash_daemon(world);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
         grant_free(must_acquire(world->bus, NVME));
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         world->spec.keep_no_state = false;
         world_crash_daemon(world);
 }
@@ -265,7 +261,7 @@ START_TEST(claim_that_cannot_be_written_down_changes_nothing) {
         world_crash_daemon(world);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 

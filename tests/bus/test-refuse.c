@@ -96,8 +96,8 @@ START_TEST(leased_device_is_refused_and_stays_leased) {
                 ck_assert_str_eq(refusal(NVME ",0000:06:0d.1"), REFUSED("Leased"));
         }
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
-        ck_assert_str_eq(ask_property(world->bus, device_path(SHARED), VFB_INTERFACE_DEVICE, "Lease"), grant->lease);
-        ck_assert_str_eq(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, SHARED, "Lease"), grant->lease);
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "available");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
         ck_assert_uint_eq(vfio_called(world, ""), 0);
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == n_fds);
@@ -126,7 +126,7 @@ START_TEST(group_held_outside_is_refused) {
                 ck_assert_str_eq(refusal(NVME), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(refusal(EDU "," NVME), REFUSED("HeldElsewhere"));
         check_nothing_held(world);
-        ck_assert_str_eq(ask_property(world->bus, device_path(EDU), VFB_INTERFACE_DEVICE, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, EDU, "Availability"), "available");
         close(group);
         grant_free(must_acquire(world->bus, NVME));
 }

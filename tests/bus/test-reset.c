@@ -54,14 +54,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *availability(const char *address) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability");
-}
-
-static bool is_free(const char *address) {
-        return strcmp(availability(address), "available") == 0;
-}
-
 static unsigned bus_resets(const char *address) {
         char name[64];
         char *text;
@@ -83,7 +75,7 @@ static void use(sd_bus *bus, const char *wants) {
 
 /* Nobody may have it, for a reason in which @why is said. */
 static void check_quarantined(const char *address, const char *why) {
-        ck_assert_str_eq(availability(address), "quarantined");
+        ck_assert_str_eq(device_property(world, address, "Availability"), "quarantined");
         for (int times = 0; times < 20; times++) {
                 ck_assert_str_eq(refusal_of(other, &(Request) { .wants = address }), REFUSED("Quarantined"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = address }), REFUSED("Quarantined"));
@@ -99,13 +91,13 @@ static void unquarantine(const char *address) {
 START_TEST(bus_is_reset_where_the_device_cannot_be) {
         Grant *grant;
 
-        ck_assert_str_eq(ask_property(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "ResetScope"),
+        ck_assert_str_eq(device_property(world, NIC, "ResetScope"),
                          "[/org/vfiobroker1/device/pci_30000_3a06_3a0d_2e0 /org/vfiobroker1/device/pci_30000_3a06_3a0d_2e1]");
         grant = must_acquire(world->bus, NIC);
         ck_assert_str_eq(grant_find(grant, "device:" NIC)->attributes, "{reset none available}");
         ck_assert_uint_eq(bus_resets(NIC), 0);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NIC));
+        WAIT_FOR(world, is_free(world, NIC));
         ck_assert_uint_eq(bus_resets(NIC), 1);
         ck_assert_uint_eq(bus_resets(EDU), 1);
         ck_assert_uint_eq(daemon_logged(world, "reset=" BUS), 1);
@@ -113,7 +105,7 @@ START_TEST(bus_is_reset_where_the_device_cannot_be) {
         grant = must_acquire(other, NIC);
         ck_assert_str_eq(grant_find(grant, "device:" NIC)->attributes, "{reset " BUS "}");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NIC));
+        WAIT_FOR(world, is_free(world, NIC));
 }
 END_TEST
 
@@ -123,14 +115,14 @@ START_TEST(what_the_bus_has_done_is_forgotten_with_the_driver) {
         use(world->bus, NIC);
         ck_assert_int_ge(tree_set_driver(world->tree, NIC, "e1000"), 0);
         udev_send(world, "bind", NIC);
-        WAIT_FOR(world, strcmp(availability(NIC), "host") == 0);
+        WAIT_FOR(world, device_is(world, NIC, "host"));
         ck_assert_int_ge(tree_set_driver(world->tree, NIC, "vfio-pci"), 0);
         udev_send(world, "bind", NIC);
-        WAIT_FOR(world, is_free(NIC));
+        WAIT_FOR(world, is_free(world, NIC));
         grant = must_acquire(world->bus, NIC);
         ck_assert_str_eq(grant_find(grant, "device:" NIC)->attributes, "{reset none available}");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NIC));
+        WAIT_FOR(world, is_free(world, NIC));
 }
 END_TEST
 
@@ -145,7 +137,7 @@ START_TEST(bus_is_left_alone_if_it_has_somebody_elses_device) {
         ck_assert_uint_eq(vfio_called(world, "bus-reset"), 0);
         ck_assert_str_eq(lease_state(other, grant->lease), "active");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NEIGHBOUR));
+        WAIT_FOR(world, is_free(world, NEIGHBOUR));
 }
 END_TEST
 
@@ -157,7 +149,7 @@ START_TEST(bus_is_left_alone_if_it_has_a_device_of_the_host_or_in_quarantine) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, NEIGHBOUR, "e1000"), 0);
         udev_send(world, "bind", NEIGHBOUR);
-        WAIT_FOR(world, strcmp(availability(NEIGHBOUR), "host") == 0);
+        WAIT_FOR(world, device_is(world, NEIGHBOUR, "host"));
         use(world->bus, NIC);
         ck_assert_uint_eq(vfio_called(world, "bus-reset"), 0);
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NIC }), REFUSED("ResetFailed"));
@@ -171,11 +163,11 @@ START_TEST(idle_neighbour_is_reset_as_well_and_kept_from_others_meanwhile) {
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NEIGHBOUR }), REFUSED("HeldElsewhere"));
         ck_assert_ptr_nonnull(strstr(ask_message(), "is being reset"));
         vfio_fail(world, NIC, "bus-reset-hangs", NULL);
-        WAIT_FOR(world, is_free(NIC));
+        WAIT_FOR(world, is_free(world, NIC));
         ck_assert_uint_eq(bus_resets(NEIGHBOUR), 1);
         ck_assert_uint_eq(daemon_logged(world, "reset=bus (scope: 3 devices)"), 1);
         grant_free(must_acquire(other, NEIGHBOUR));
-        WAIT_FOR(world, is_free(NEIGHBOUR));
+        WAIT_FOR(world, is_free(world, NEIGHBOUR));
 }
 END_TEST
 
@@ -186,10 +178,10 @@ START_TEST(device_with_a_reset_of_its_own_keeps_nobody_from_its_neighbour) {
         grant_free(grant);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         grant_free(must_acquire(other, NEIGHBOUR));
-        WAIT_FOR(world, is_free(NEIGHBOUR)); /* before the other's group is idle, and its bus may be reset */
-        ck_assert(!is_free(EDU));
+        WAIT_FOR(world, is_free(world, NEIGHBOUR)); /* before the other's group is idle, and its bus may be reset */
+        ck_assert(!is_free(world, EDU));
         vfio_fail(world, EDU, "open-hangs", NULL);
-        WAIT_FOR(world, is_free(EDU));
+        WAIT_FOR(world, is_free(world, EDU));
         ck_assert_uint_eq(bus_resets(EDU), 0);
 }
 END_TEST
@@ -207,7 +199,7 @@ START_TEST(device_that_is_not_as_before_is_quarantined) {
         vfio_fail(world, NIC, cases[_i].fault, "");
         use(world->bus, NIC);
         check_quarantined(NIC, cases[_i].why);
-        ck_assert(is_free(EDU));
+        ck_assert(is_free(world, EDU));
 }
 END_TEST
 
@@ -224,7 +216,7 @@ START_TEST(reset_of_the_bus_that_has_worked_must_go_on_working) {
         vfio_fail(world, NIC, "bus-reset-errno", NULL);
         unquarantine(NIC);
         use(world->bus, NIC);
-        ck_assert(is_free(NIC));
+        ck_assert(is_free(world, NIC));
 }
 END_TEST
 
@@ -244,7 +236,7 @@ START_TEST(required_and_not_proved_is_quarantined) {
         check_quarantined(NO_RESET, "required, and none of its own works");
         unquarantine(NO_RESET);
         use(world->bus, NO_RESET); /* and that was as ever */
-        ck_assert(is_free(NO_RESET));
+        ck_assert(is_free(world, NO_RESET));
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
 
         vfio_fail(world, NIC, "bus-reset-errno", "25");
@@ -255,7 +247,7 @@ END_TEST
 
 START_TEST(required_and_proved_is_free) {
         use_with(&(Request) { .wants = NVME "," NIC, .reset = "required" }, false);
-        ck_assert(is_free(NVME) && is_free(NIC));
+        ck_assert(is_free(world, NVME) && is_free(world, NIC));
         ck_assert_uint_eq(daemon_logged(world, "reset=flr"), 1);
         ck_assert_uint_eq(daemon_logged(world, "reset=" BUS), 1);
         use(other, NVME "," NIC);
@@ -273,7 +265,7 @@ START_TEST(required_and_taken_from_its_driver_is_quarantined) {
         WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
         ck_assert_int_ge(tree_set_driver(world->tree, NVME, "vfio-pci"), 0);
         udev_send(world, "bind", NVME);
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Driver"), "vfio-pci") == 0);
         check_quarantined(NVME, "left its driver");
 }
 END_TEST
@@ -322,7 +314,7 @@ START_TEST(none_is_not_reset_and_for_anybody) {
         use(world->bus, EDU);
         ck_assert_uint_eq(vfio_resets(world, EDU), n + 1); /* as it was opened for the client */
         ck_assert_uint_eq(daemon_logged(world, "reset=not wanted"), 1);
-        ck_assert(is_free(EDU));
+        ck_assert(is_free(world, EDU));
         use(other, EDU);
 
         use(world->bus, NIC);
@@ -336,11 +328,11 @@ START_TEST(one_time_stays_reserved) {
         ck_assert_uint_eq(daemon_logged(world, "reset=flr"), 1);
         check_quarantined(NVME, "one-time use");
         check_quarantined(EDU, "one-time use");
-        ck_assert(is_free(NIC)); /* of the same group, and nobody had it */
+        ck_assert(is_free(world, NIC)); /* of the same group, and nobody had it */
 
         unquarantine(NVME);
         use(other, NVME);
-        ck_assert(is_free(NVME));
+        ck_assert(is_free(world, NVME));
 }
 END_TEST
 
@@ -354,11 +346,11 @@ START_TEST(one_time_may_be_configured) {
         pending_end(&slow);
         world_leave(world, leaver);
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, is_free(NVME)); /* that was no use */
+        WAIT_FOR(world, is_free(world, NVME)); /* that was no use */
         use(world->bus, NVME);
         check_quarantined(NVME, "one-time use");
         unquarantine(NVME);
-        ck_assert(is_free(NVME));
+        ck_assert(is_free(world, NVME));
 }
 END_TEST
 
@@ -387,14 +379,14 @@ START_TEST(reset_whose_child_is_killed_is_done_again) {
                         WAIT_FOR(world, vfio_delayed(world) > 0);
                         ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
                         vfio_kill_delayed(world);
-                        ck_assert(!is_free(NVME));
+                        ck_assert(!is_free(world, NVME));
                 }
                 if (kills < 3) {
                         vfio_fail(world, NVME, "open-hangs", NULL);
-                        WAIT_FOR(world, is_free(NVME));
+                        WAIT_FOR(world, is_free(world, NVME));
                 }
         }
-        WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "quarantined") == 0);
+        WAIT_FOR(world, device_is(world, NVME, "quarantined"));
         vfio_fail(world, NVME, "open-hangs", NULL);
         check_nothing_held(world);
 }

@@ -38,10 +38,6 @@ static void restart(void) {
         world_start_daemon(world);
 }
 
-static bool is_free(const char *address) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
-}
-
 static void release(const char *lease) {
         ck_assert_str_eq(ask(world->bus, lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
 }
@@ -74,7 +70,7 @@ START_TEST(lease_goes_on_over_deaths_and_restarts) {
 
         vfio_forget(world);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME) && is_free(COMPANION));
+        WAIT_FOR(world, is_free(world, NVME) && is_free(world, COMPANION));
         ck_assert_uint_ge(vfio_called(world, "group-14 unset-container 0"), 1);
         ck_assert_uint_eq(vfio_called(world, NVME " open 0"), 1); /* the reset gate */
         check_nothing_held(world);
@@ -88,7 +84,7 @@ START_TEST(holder_that_goes_while_nobody_looks_is_missed) {
         world_end_daemon(world);
         grant_free(grant);
         world_start_daemon(world);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_eq(vfio_resets(world, NVME), n + 1);
         ck_assert_uint_eq(count_kept(world, "lease-"), 0);
 }
@@ -108,7 +104,7 @@ START_TEST(what_is_still_open_after_a_restart_stays_reserved) {
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         }
         world_kill(holder, SIGKILL);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -124,9 +120,9 @@ START_TEST(death_in_the_middle_of_a_reset_does_not_skip_it) {
         ck_assert_str_eq(lease_state(world->bus, lease), "cleaning");
         world_crash_daemon(world);
         n = vfio_resets(world, NVME);
-        ck_assert(!is_free(NVME));
+        ck_assert(!is_free(world, NVME));
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_gt(vfio_resets(world, NVME), n);
 }
 END_TEST
@@ -143,10 +139,10 @@ START_TEST(death_in_the_middle_of_an_acquire_leaves_nothing) {
                 ck_assert_str_ne(pending.refusal, "");
                 pending_end(&pending);
                 vfio_fail(world, NVME, "open-hangs", NULL);
-                WAIT_FOR(world, is_free(NVME) && keeper_count(world->keeper, "") == 0);
+                WAIT_FOR(world, is_free(world, NVME) && keeper_count(world->keeper, "") == 0);
                 ck_assert_uint_eq(count_kept(world, "l"), 0);
                 grant_free(must_acquire(world->bus, NVME));
-                WAIT_FOR(world, is_free(NVME));
+                WAIT_FOR(world, is_free(world, NVME));
         }
 }
 END_TEST
@@ -168,7 +164,7 @@ START_TEST(lease_without_its_descriptors_goes_on_for_who_has_them) {
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
         vfio_forget(world);
         grant_close_fds(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_eq(vfio_called(world, NVME " open 0"), 1);
         grant_free(grant);
 }
@@ -183,7 +179,7 @@ START_TEST(lease_whose_container_died_with_the_daemon_ends) {
                 closep(&grant->fds[i].fd);
         grant->n_fds = 0;
         world_start_daemon(world);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_ge(daemon_logged(world, "has not outlived"), 1);
         grant_free(grant);
 }
@@ -202,7 +198,7 @@ START_TEST(quarantine_outlives_the_daemon) {
         ck_assert_str_eq(ask(world->bus, path, VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
         ck_assert_uint_eq(count_kept(world, "device-"), 0);
         world_crash_daemon(world);
-        ck_assert(is_free(NVME));
+        ck_assert(is_free(world, NVME));
 }
 END_TEST
 
@@ -231,11 +227,11 @@ START_TEST(device_that_was_not_reset_is_remembered) {
 
         vfio_fail(world, NO_RESET, "reset-fails", "");
         grant_free(must_acquire(world->bus, NO_RESET));
-        WAIT_FOR(world, is_free(NO_RESET));
+        WAIT_FOR(world, is_free(world, NO_RESET));
         world_crash_daemon(world);
         ck_assert_str_eq(refusal_of(other, &(Request) { .wants = NO_RESET }), REFUSED("ResetFailed"));
         grant_free(must_acquire(world->bus, NO_RESET));
-        WAIT_FOR(world, is_free(NO_RESET));
+        WAIT_FOR(world, is_free(world, NO_RESET));
         sd_bus_flush_close_unref(other);
 }
 END_TEST
@@ -254,7 +250,7 @@ START_TEST(raw_lease_goes_on_and_is_proved_over_by_the_group) {
                 WAIT_FOR(world, keeper_count(world->keeper, "") == 0); /* it would be in the way of the question */
         }
         grant_close_fds(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         grant_free(grant);
 }
 END_TEST
@@ -288,7 +284,7 @@ START_TEST(memory_of_a_mediated_lease_is_still_the_daemons_to_take) {
         ck_assert_uint_eq(vfio_called(world, "container unmap-dma 0"), 1);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -304,7 +300,7 @@ START_TEST(memory_whose_container_is_lost_is_nobodys_to_take) {
         release(grant->lease);
         WAIT_FOR(world, daemon_logged(world, "is not cut: 1 mappings of 4096 bytes stay") == 1);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -319,11 +315,11 @@ START_TEST(time_goes_on_while_nobody_looks) {
         WAIT_FOR(world, strcmp(lease_state(world->bus, grant->lease), "active") != 0);
         ck_assert_uint_ge(daemon_logged(world, "reason=expired"), 1);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_str_eq(lease_state(world->bus, other->lease), "active");
         ck_assert_ptr_nonnull(strstr(ask_property(world->bus, other->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), expires));
         grant_free(other);
-        WAIT_FOR(world, is_free(EDU));
+        WAIT_FOR(world, is_free(world, EDU));
 }
 END_TEST
 
@@ -350,7 +346,7 @@ START_TEST(name_on_the_bus_is_looked_for_after_a_restart) {
         grant_close_fds(grant);
         sd_bus_flush_close_unref(other);
         world_start_daemon(world);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         ck_assert_uint_ge(daemon_logged(world, "reason=holder-gone"), 1);
         grant_free(grant);
 }
@@ -374,7 +370,7 @@ START_TEST(process_is_still_watched_after_a_restart) {
                         world_start_daemon(world);
                 WAIT_FOR(world, strcmp(lease_state(world->bus, lease), "active") != 0);
                 grant_close_fds(grant);
-                WAIT_FOR(world, is_free(NVME));
+                WAIT_FOR(world, is_free(world, NVME));
                 grant_free(grant);
         }
 }
@@ -417,7 +413,7 @@ START_TEST(lease_is_not_renewed_if_a_restart_would_not_know_it) {
         ck_assert_int_ne(*ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Renew", "t", UINT64_C(36000000000)), '!');
         ck_assert_int_ne(strncmp(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), before, strlen(before)), 0);
         grant_free(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
 }
 END_TEST
 
@@ -433,7 +429,7 @@ START_TEST(process_of_a_lease_that_is_over_is_no_surprise) {
         ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
         ck_assert_uint_eq(daemon_logged(world, "belongs to no lease"), 0);
         grant_close_fds(grant);
-        WAIT_FOR(world, is_free(NVME));
+        WAIT_FOR(world, is_free(world, NVME));
         grant_free(grant);
         world_kill(pid, SIGKILL);
 }
@@ -453,7 +449,7 @@ START_TEST(many_leases_come_back_each_as_it_was) {
         }
         for (unsigned i = 0; i < 4; i++)
                 grant_free(grants[i]);
-        WAIT_FOR(world, is_free(NVME) && is_free(EDU) && is_free(SHARED) && is_free(NO_RESET));
+        WAIT_FOR(world, is_free(world, NVME) && is_free(world, EDU) && is_free(world, SHARED) && is_free(world, NO_RESET));
         check_nothing_held(world);
 }
 END_TEST

@@ -74,10 +74,6 @@ static unsigned current(void) {
         return (unsigned) strtoul(property(PF, VFB_INTERFACE_SRIOV, "Current"), NULL, 10);
 }
 
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, VFB_INTERFACE_DEVICE, "Availability"), availability) == 0;
-}
-
 static const char *do_bind(const char *address) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
 }
@@ -129,10 +125,10 @@ START_TEST(functions_are_made_named_and_handed_out) {
         ck_assert_uint_eq(world_signals(world, "DeviceNew"), 4);
 
         ck_assert_str_eq(do_bind(vf(2)), "");
-        ck_assert(is(vf(2), "available") && is(vf(1), "host"));
+        ck_assert(device_is(world, vf(2), "available") && device_is(world, vf(1), "host"));
         grant_free(must_acquire(world->bus, vf(2)));
         grant_free(must_acquire(world->bus, vf(3)));
-        WAIT_FOR(world, is(vf(2), "available") && is(vf(3), "host"));
+        WAIT_FOR(world, device_is(world, vf(2), "available") && device_is(world, vf(3), "host"));
 
         ck_assert_str_eq(set_with(PF, 0, "autoprobe", "b", 1), "[]");
         check_functions(0);
@@ -215,7 +211,7 @@ START_TEST(function_that_is_leased_stays) {
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_str_ne(set(PF, 4), REFUSED("Leased")); /* nothing changes */
         grant_free(grant);
-        WAIT_FOR(world, is(vf(1), "host"));
+        WAIT_FOR(world, device_is(world, vf(1), "host"));
         ck_assert_str_eq(do_restore(PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
@@ -313,7 +309,7 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
         start(&call, 3);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         for (int i = 0; i < 50; i++) {
-                ck_assert(is(NO_PF, "host"));
+                ck_assert(device_is(world, NO_PF, "host"));
                 ck_assert_uint_eq(current(), 2);
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = vf(0) }), REFUSED("HeldElsewhere"));
                 ck_assert_str_eq(set(PF, 1), REFUSED("HeldElsewhere"));
@@ -324,7 +320,7 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
         ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
         snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
         ck_assert_int_eq(unlink(name), 0);
-        WAIT_FOR(world, !is(PF, "held"));
+        WAIT_FOR(world, !device_is(world, PF, "held"));
         check_functions(2);
         sd_bus_slot_unref(call.slot);
         ck_assert_str_eq(do_restore(PF), "");
@@ -343,7 +339,7 @@ START_TEST(death_in_the_middle_brings_back_what_there_was) {
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         vfio_fail(world, vf(4), "function-hangs", NULL);
-        WAIT_FOR(world, is(PF, "host"));
+        WAIT_FOR(world, device_is(world, PF, "host"));
         check_functions(before);
         ck_assert_str_eq(autoprobe(), before > 0 ? "0" : "1");
         ck_assert_int_eq(has_record(PF), before > 0);
@@ -415,7 +411,7 @@ START_TEST(functions_of_others_are_made_again) {
         /* for a lease, and the daemon dies meanwhile; what was set before the lease is what there is after it */
         ck_assert_int_eq(set(PF, 2)[0], '[');
         grant_free(must_acquire(world->bus, PF));
-        WAIT_FOR(world, is(PF, "host") && current() == 2);
+        WAIT_FOR(world, device_is(world, PF, "host") && current() == 2);
         check_functions(2);
         world_crash_daemon(world);
         ck_assert_str_eq(do_restore(PF), "");
@@ -454,7 +450,7 @@ START_TEST(storm_of_functions_is_followed) {
                 while (!call.answered) {
                         uint64_t before = world_now();
 
-                        ck_assert(is(NO_PF, "host"));
+                        ck_assert(device_is(world, NO_PF, "host"));
                         slowest = world_now() - before > slowest ? world_now() - before : slowest;
                         world_tick(world);
                 }

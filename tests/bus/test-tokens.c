@@ -38,15 +38,11 @@ static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
         answer = ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, NOTHING);
         ck_assert_msg(answer[0] == '[', "%s: %s", answer, ask_message());
-        ck_assert_str_eq(ask_property(world->bus, device_path(VF1), VFB_INTERFACE_DEVICE, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, VF1, "Availability"), "available");
 }
 
 static void end_world(void) {
         world = world_stop(world);
-}
-
-static bool is_free(const char *address) {
-        return strcmp(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0;
 }
 
 /* What the kernel has in force */
@@ -71,7 +67,7 @@ static const char *token_of(Grant *grant) {
 
 static void release(Grant *grant, const char *address) {
         grant_free(grant);
-        WAIT_FOR(world, is_free(address));
+        WAIT_FOR(world, is_free(world, address));
 }
 
 START_TEST(token_is_made_for_the_pf_and_told_to_its_holder) {
@@ -125,7 +121,7 @@ START_TEST(function_is_opened_by_the_token_of_its_pf) {
         pf = must_acquire(world->bus, PF);
         ck_assert_str_eq(token_of(pf), in_force());
         grant_free(must_acquire(world->bus, VF1));
-        WAIT_FOR(world, is_free(VF1));
+        WAIT_FOR(world, is_free(world, VF1));
         release(vf, VF0);
         release(pf, PF);
 
@@ -148,7 +144,7 @@ START_TEST(family_may_be_had_as_one_whatever_comes_first) {
                 grant_close_fds(grant);
                 ck_assert_str_eq(grant_get_fds(grant, world->bus, VFB_ROLE_DEVICE VF0 "," VFB_ROLE_DEVICE PF), "");
                 release(grant, PF);
-                WAIT_FOR(world, is_free(VF0) && is_free(VF1));
+                WAIT_FOR(world, is_free(world, VF0) && is_free(world, VF1));
         }
         check_nothing_held(world);
 }
@@ -181,7 +177,7 @@ START_TEST(token_that_a_client_has_chosen_holds) {
         ck_assert_str_eq(grant_acquire(&vf, world->bus, &(Request) { .wants = VF0, .token = CHOSEN }), "");
         grant_free(must_acquire(world->bus, VF1));
         release(vf, VF0);
-        WAIT_FOR(world, is_free(VF1));
+        WAIT_FOR(world, is_free(world, VF1));
 
         /* the PF's holder has told the kernel another one: only who knows that gets in */
         ck_assert_int_ge(tree_write(world->tree, "fake/vf-token-" PF, WRONG), 0);
@@ -235,7 +231,7 @@ static const char *set_functions(unsigned count) {
 }
 
 static const char *driver(void) {
-        return ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Driver");
+        return device_property(world, PF, "Driver");
 }
 
 START_TEST(pf_stays_for_who_has_a_function_of_it) {
@@ -280,7 +276,7 @@ START_TEST(pf_that_goes_while_its_functions_change_is_gone) {
         ck_assert_int_eq(unlink(name), 0);
         WAIT_FOR(world, *answer);
         ck_assert_str_eq(answer, REFUSED("DeviceGone"));
-        ck_assert_int_eq(ask_property(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Id")[0], '!');
+        ck_assert_int_eq(device_property(world, PF, "Id")[0], '!');
         ck_assert_uint_eq(count_kept(world, "device-" PF), 0);
         sd_bus_slot_unref(slot);
         check_nothing_held(world);

@@ -25,16 +25,12 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *device_property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
 START_TEST(change_of_driver_is_followed) {
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:06:0d.1", "e1000"), 0);
         udev_send(world, "bind", "0000:06:0d.1");
-        WAIT_FOR(world, strcmp(device_property("0000:06:0d.1", "Driver"), "e1000") == 0);
-        ck_assert_str_eq(device_property("0000:06:0d.1", "Availability"), "host");
-        ck_assert_str_eq(device_property(SHARED, "Availability"), "not-viable");
+        WAIT_FOR(world, strcmp(device_property(world, "0000:06:0d.1", "Driver"), "e1000") == 0);
+        ck_assert_str_eq(device_property(world, "0000:06:0d.1", "Availability"), "host");
+        ck_assert_str_eq(device_property(world, SHARED, "Availability"), "not-viable");
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/26", VFB_INTERFACE_GROUP, "Viable"), "no");
         WAIT_FOR(world, world_signals(world, "{Driver e1000}") > 0);
         WAIT_FOR(world, world_signals(world, "{Availability not-viable}") > 0);
@@ -42,11 +38,11 @@ START_TEST(change_of_driver_is_followed) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:06:0d.1", NULL), 0);
         udev_send(world, "unbind", "0000:06:0d.1");
-        WAIT_FOR(world, strcmp(device_property("0000:06:0d.1", "Driver"), "") == 0);
-        ck_assert_str_eq(device_property(SHARED, "Availability"), "available");
+        WAIT_FOR(world, strcmp(device_property(world, "0000:06:0d.1", "Driver"), "") == 0);
+        ck_assert_str_eq(device_property(world, SHARED, "Availability"), "available");
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:02:00.0", "vfio-pci"), 0);
         udev_send(world, "bind", "0000:02:00.0");
-        WAIT_FOR(world, strcmp(device_property("0000:02:00.0", "Availability"), "available") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, "0000:02:00.0", "Availability"), "available") == 0);
         grant_free(must_acquire(world->bus, "0000:02:00.0"));
 }
 END_TEST
@@ -58,7 +54,7 @@ START_TEST(news_without_news_tell_nobody) {
         udev_send(world, "change", "../../etc/passwd");
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
         udev_send(world, "unbind", EDU); /* known to come last */
-        WAIT_FOR(world, strcmp(device_property(EDU, "Driver"), "") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, EDU, "Driver"), "") == 0);
         ck_assert_uint_eq(world_signals(world, device_path(NVME)), 0);
         ck_assert_uint_eq(world_signals(world, "DeviceNew"), 0);
         ck_assert_uint_eq(world_signals(world, "DeviceRemoved"), 0);
@@ -76,8 +72,8 @@ START_TEST(device_comes_and_goes) {
                 snprintf(line, sizeof(line), VFB_PATH " DeviceNew %s %s", card.address, device_path(card.address));
                 WAIT_FOR(world, world_signals(world, line) == 1);
                 WAIT_FOR(world, world_signals(world, "InterfacesAdded " VFB_PATH_GROUP "/50") == 1);
-                ck_assert_str_ne(device_property(card.address, "Generation"), generation);
-                snprintf(generation, sizeof(generation), "%s", device_property(card.address, "Generation"));
+                ck_assert_str_ne(device_property(world, card.address, "Generation"), generation);
+                snprintf(generation, sizeof(generation), "%s", device_property(world, card.address, "Generation"));
                 ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/50", VFB_INTERFACE_GROUP, "Viable"), "yes");
 
                 ck_assert_int_ge(tree_remove(world->tree, card.address), 0);
@@ -85,7 +81,7 @@ START_TEST(device_comes_and_goes) {
                 snprintf(line, sizeof(line), VFB_PATH " DeviceRemoved %s %s", card.address, device_path(card.address));
                 WAIT_FOR(world, world_signals(world, line) == 1);
                 WAIT_FOR(world, world_signals(world, "InterfacesRemoved " VFB_PATH_GROUP "/50") == 1);
-                ck_assert_int_eq(device_property(card.address, "Id")[0], '!');
+                ck_assert_int_eq(device_property(world, card.address, "Id")[0], '!');
                 world_forget_signals(world);
         }
 }
@@ -125,8 +121,8 @@ START_TEST(lease_goes_on_with_what_is_left) {
         grant_free(grant);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
         check_nothing_held(world);
-        ck_assert_str_eq(device_property(EDU, "Availability"), "available");
-        ck_assert_str_eq(device_property(NVME, "Availability"), "host");
+        ck_assert_str_eq(device_property(world, EDU, "Availability"), "available");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "host");
 }
 END_TEST
 
@@ -156,7 +152,7 @@ START_TEST(device_that_leaves_during_a_slow_open_is_gone) {
         WAIT_FOR(world, slow.answered);
         ck_assert_str_eq(slow.refusal, REFUSED("DeviceGone"));
         pending_end(&slow);
-        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, EDU));
         check_nothing_held(world);
 }
 END_TEST
@@ -173,7 +169,7 @@ START_TEST(word_of_one_that_was_there_before_is_no_news) {
         udev_send(world, "remove", EDU "0");
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
         udev_send(world, "unbind", EDU); /* known to come last */
-        WAIT_FOR(world, strcmp(device_property(EDU, "Driver"), "") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, EDU, "Driver"), "") == 0);
         ck_assert_uint_eq(world_signals(world, "DeviceNew") + world_signals(world, "DeviceRemoved") + world_signals(world, "DeviceGone"), 0);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         grant_free(grant);
@@ -186,7 +182,7 @@ START_TEST(another_one_like_it_is_not_the_one_that_was_leased) {
         Grant *grant = must_acquire(world->bus, NVME);
         char generation[32], line[256];
 
-        snprintf(generation, sizeof(generation), "%s", device_property(NVME, "Generation"));
+        snprintf(generation, sizeof(generation), "%s", device_property(world, NVME, "Generation"));
         ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
         ck_assert_int_ge(tree_add_pci(world->tree, &nvme), 0);
         udev_send(world, "change", NVME);
@@ -194,10 +190,10 @@ START_TEST(another_one_like_it_is_not_the_one_that_was_leased) {
         WAIT_FOR(world, world_signals(world, line) == 1);
         WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew " NVME) == 1);
         ck_assert_uint_eq(world_signals(world, VFB_PATH " DeviceRemoved " NVME), 1);
-        ck_assert_str_ne(device_property(NVME, "Generation"), generation);
+        ck_assert_str_ne(device_property(world, NVME, "Generation"), generation);
         grant_free(grant);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
-        WAIT_FOR(world, strcmp(device_property(NVME, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, NVME));
         grant_free(must_acquire(world->bus, NVME));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 2);
         check_nothing_held(world);
@@ -209,7 +205,7 @@ START_TEST(nothing_is_missed_when_messages_are_lost) {
         TreePci card = { .address = "0000:07:00.0", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3, .group = 50, .numa_node = -1 };
         char generation[32];
 
-        snprintf(generation, sizeof(generation), "%s", device_property(NVME, "Generation"));
+        snprintf(generation, sizeof(generation), "%s", device_property(world, NVME, "Generation"));
         ck_assert_int_eq(kill(world->daemon_pid, SIGSTOP), 0);
         ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
         ck_assert_int_ge(tree_remove(world->tree, EDU), 0);
@@ -221,8 +217,8 @@ START_TEST(nothing_is_missed_when_messages_are_lost) {
         WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew 0000:07:00.0") == 1);
         WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceRemoved " EDU) == 1);
         WAIT_FOR(world, world_signals(world, VFB_PATH " DeviceNew " NVME) == 1);
-        ck_assert_str_ne(device_property(NVME, "Generation"), generation);
-        ck_assert_int_eq(device_property(EDU, "Id")[0], '!');
+        ck_assert_str_ne(device_property(world, NVME, "Generation"), generation);
+        ck_assert_int_eq(device_property(world, EDU, "Id")[0], '!');
         grant_free(must_acquire(world->bus, NVME));
 }
 END_TEST
@@ -245,8 +241,8 @@ START_TEST(groups_that_change_numbers_are_followed) {
         udev_send(world, "remove", NVME);
         udev_send(world, "add", EDU);
 
-        WAIT_FOR(world, strcmp(device_property(EDU, "Group"), VFB_PATH_GROUP "/14") == 0);
-        WAIT_FOR(world, strcmp(device_property(NVME, "Group"), VFB_PATH_GROUP "/12") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, EDU, "Group"), VFB_PATH_GROUP "/14") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, NVME, "Group"), VFB_PATH_GROUP "/12") == 0);
         snprintf(line, sizeof(line), "[%s]", device_path(NVME));
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH_GROUP "/12", VFB_INTERFACE_GROUP, "Devices"), line);
         grant = must_acquire(world->bus, NVME);
@@ -269,15 +265,15 @@ START_TEST(who_keeps_a_device_that_is_to_go_is_told) {
         snprintf(line, sizeof(line), "%s DeviceGone %s driver", grant->lease, device_path(NVME));
         WAIT_FOR(world, world_signals(world, line) == 1);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
-        ck_assert_str_eq(device_property(NVME, "Driver"), "vfio-pci");
-        ck_assert_str_eq(device_property(NVME, "Availability"), "leased");
+        ck_assert_str_eq(device_property(world, NVME, "Driver"), "vfio-pci");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "leased");
         WAIT_FOR(world, daemon_logged(world, "The kernel takes " NVME " from driver vfio-pci, and waits for ") == 1);
 
         for (int times = 0; times < 20; times++)
                 udev_send(world, "change", NVME);
         grant_close_fds(grant);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
-        ck_assert_str_eq(device_property(NVME, "Availability"), "held");
+        ck_assert_str_eq(device_property(world, NVME, "Availability"), "held");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("HeldElsewhere"));
         ck_assert_uint_eq(world_signals(world, "DeviceGone"), 1);
 
@@ -298,7 +294,7 @@ START_TEST(word_that_comes_too_early_is_not_forgotten) {
         udev_send(world, "change", EDU);
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
         udev_send(world, "unbind", EDU); /* known to come last */
-        WAIT_FOR(world, strcmp(device_property(EDU, "Driver"), "") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, EDU, "Driver"), "") == 0);
         ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
         snprintf(line, sizeof(line), "%s DeviceGone %s driver", grant->lease, device_path(NVME));
         WAIT_FOR(world, world_signals(world, line) == 1);
@@ -325,13 +321,13 @@ START_TEST(who_lets_go_at_once_is_not_asked) {
 
         ck_assert_int_ge(tree_begin_unbind(world->tree, EDU), 0);
         udev_send_vfio(world, "remove", EDU);
-        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "held") == 0);
+        WAIT_FOR(world, device_is(world, EDU, "held"));
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
         udev_send(world, "unbind", EDU);
-        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "host") == 0);
+        WAIT_FOR(world, device_is(world, EDU, "host"));
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, "vfio-pci"), 0);
         udev_send(world, "bind", EDU);
-        WAIT_FOR(world, strcmp(device_property(EDU, "Availability"), "available") == 0);
+        WAIT_FOR(world, is_free(world, EDU));
         ck_assert_uint_eq(daemon_logged(world, "The kernel takes "), 0);
         grant_free(must_acquire(world->bus, EDU));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 2);

@@ -20,6 +20,18 @@
 
 #define POLKIT "org.freedesktop.PolicyKit1"
 
+const char *device_property(World *world, const char *address, const char *name) {
+        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
+}
+
+bool device_is(World *world, const char *address, const char *availability) {
+        return strcmp(device_property(world, address, "Availability"), availability) == 0;
+}
+
+bool is_free(World *world, const char *address) {
+        return device_is(world, address, "available");
+}
+
 void polkit_set(World *world, const char *method, const char *types, ...) {
         va_list arguments;
         int r;

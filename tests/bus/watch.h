@@ -4,11 +4,16 @@
 /*
  * Watch
  *
- * What a test sees of the others in its world beside the bus, and how it tells the fakes what to do: polkit's
- * answers and questions, the kernel's calls and faults, udev's messages, the daemon's descriptors.
+ * What a test sees of its world, of devices and of the others beside the bus, and how it tells the fakes what to do:
+ * polkit's answers and questions, the kernel's calls and faults, udev's messages, the daemon's descriptors.
  */
 
 #include "world.h"
+
+/* As the world's connection sees it; good for 31 further calls. */
+const char *device_property(World *world, const char *address, const char *name);
+bool device_is(World *world, const char *address, const char *availability);
+bool is_free(World *world, const char *address);
 
 /* One of the methods of the fake polkit */
 void polkit_set(World *world, const char *method, const char *types, ...);
