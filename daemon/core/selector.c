@@ -149,8 +149,16 @@ static bool parse_flag(const char *text, int *ret) {
         return true;
 }
 
+/* Plain characters, and none of those. Whatever is in a selector is shown again, to others as well. */
+static bool is_word(const char *text, const char *forbidden) {
+        for (const char *p = text; *p; p++)
+                if (*p <= ' ' || *p > '~' || strchr(forbidden, *p))
+                        return false;
+        return *text;
+}
+
 static bool parse_driver(Selector *selector, const char *text) {
-        if (!*text || strlen(text) >= sizeof(selector->driver))
+        if (!is_word(text, "/") || strlen(text) >= sizeof(selector->driver))
                 return false;
 
         strcpy(selector->driver, text);
@@ -212,10 +220,7 @@ static bool parse_pf(Selector *selector, const char *text) {
                 strcpy(selector->pf, address.address);
                 return true;
         }
-        for (const char *p = text; *p; p++)
-                if (*p <= ' ' || *p > '~' || strchr("/:", *p))
-                        return false;
-        if (strlen(text) == 0 || strlen(text) > 15 || text[0] == '.')
+        if (!is_word(text, "/:") || strlen(text) > 15 || text[0] == '.')
                 return false;
 
         selector->pf_by = SELECTOR_PF_INTERFACE;
