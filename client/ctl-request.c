@@ -64,6 +64,14 @@ int request_new_from(vfb_request **ret, const Ctl *ctl, char **args) {
         return 0;
 }
 
+/* Everybody can read the arguments of a process for as long as it runs. */
+char *take_secret(char *argument) {
+        char *copy = strdup(argument);
+
+        memset(argument, 'x', strlen(argument));
+        return copy;
+}
+
 int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         pid_t agent = agent_open(ctl);

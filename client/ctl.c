@@ -207,6 +207,7 @@ typedef struct Parser {
 
 static void parser_done(Parser *parser) {
         free(parser->ctl.devices);
+        free(parser->ctl.vf_token);
 }
 
 static int add_device(Ctl *ctl, const char *selector) {
@@ -319,8 +320,9 @@ static int parse_request_option(Parser *parser, int c) {
                 ctl->restore = optarg;
                 return 0;
         case ARG_VF_TOKEN:
-                ctl->vf_token = optarg;
-                return 0;
+                free(ctl->vf_token);
+                ctl->vf_token = take_secret(optarg);
+                return ctl->vf_token ? 0 : fail(ctl, -ENOMEM, NULL);
         case ARG_LIFETIME:
                 ctl->lifetime = optarg;
                 if (strncmp(optarg, "pid:", 4) == 0 && !is_number(optarg + 4))

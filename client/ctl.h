@@ -39,7 +39,7 @@ typedef struct Ctl {
         const char *label;
         const char *reset;
         bool one_time;
-        const char *vf_token;
+        char *vf_token; /* ours */
         const char *reason;
         const char *driver;     /* VFIO driver */
         const char *restore;    /* after the lease */
@@ -169,6 +169,9 @@ char *holders_text(json_object *lease);
 
 /* ctl-request.c: what acquire, run and explain have in common. */
 int request_new_from(vfb_request **ret, const Ctl *ctl, char **args);
+
+/* A copy, to be freed, of what nobody may read in our arguments from here on. */
+char *take_secret(char *argument);
 
 /* Acquires, or claims with a token. Returns an exit status. */
 int acquire_lease(const Ctl *ctl, vfb *connection, const vfb_request *request, vfb_lease **ret);

@@ -45,6 +45,8 @@ static const struct {
         { "acquire 0000:06:0d.0 --mode mediated --label events", "lease l-1, mode mediated\n  device 0000:06:0d.0", 1 },
         { "acquire 0000:06:0d.0 --mode mediated --label events --json", "\"model\":null,", 1 },
         { "run -d 0000:06:0d.0 -- echo {dev:1}", "{dev:1}: the lease has no such", 2 },
+        { "run --vf-token=secret -d 0000:06:0d.0 --vf-token 2ab74924 -- sh -c 'tr \"\\\\0\" \" \" </proc/$PPID/cmdline'",
+          "run --vf-token=xxxxxx -d 0000:06:0d.0 --vf-token xxxxxxxx -- sh", 0 },
         { "run -d 0000:06:0d.0 -- sh -c 'exit 9'", "", 9 },
         { "run -d 0000:06:0d.0 -- sh -c 'kill -USR1 $$'", "", 138 },
         { "run -d 0000:06:0d.0 -- /", "", 126 },
