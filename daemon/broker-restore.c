@@ -343,6 +343,7 @@ static void restore_device(const char *name, void *userdata) {
                 device->last_uid = record.last_uid;
                 serial_give_back(&record.serial, device);
                 strcpy(device->vf_token, record.vf_token);
+                device->token_told = true; /* for all that is known */
                 device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
                 if (device->origin)
                         *device->origin = record.origin;

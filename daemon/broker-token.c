@@ -6,12 +6,14 @@
  * A PF on VFIO can see and alter what its VFs do, so the kernel opens a VF of it only for who knows the PF's token,
  * and, while a VF is in use, the PF as well. The first who opens the PF with one sets it. The broker makes it up: anew
  * for each lease of a PF of which no VF is leased, and for a VF where nobody has the PF, and keeps it with the PF for
- * the VFs. The PF's holder gets it as well. Between users it is the kernel's proof that they have agreed: who asks for
- * the VF of somebody else's PF, or for the PF of somebody else's VF, must bring it.
+ * the VFs. The PF's holder gets it as well, so later it is not used for others. Between users it is the proof that they
+ * have agreed: who asks for the VF of somebody else's PF, or for the PF of somebody else's VF, must bring it. For the
+ * latter the kernel's word is not enough: while nobody has a VF open, it takes any token for the new one.
  */
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <systemd/sd-id128.h>
 
 #include "broker-internal.h"
@@ -44,21 +46,41 @@ static int find_foreign(Broker *broker, const Device *device, const Device *othe
         return finding_set_fix(finding, "if you agree on it, use the VF token of the PF's holder: --vf-token");
 }
 
+/* The token that the function's lease was opened by; "" for none. */
+static const char *token_of(const Device *function) {
+        const Lease *lease = function->group->lease;
+
+        for (unsigned i = 0; i < lease->n_devices; i++)
+                if (lease->devices[i].device == function)
+                        return lease->devices[i].token;
+        return "";
+}
+
+static int find_other_token(const Device *pf, const Device *function, uid_t uid, const char *token,
+                            Findings *findings) {
+        if (!is_leased(function) || function->group->lease->user->uid == uid || !function->facts.vfio_driver ||
+            strcasecmp(token_of(function), token) == 0)
+                return 0;
+
+        return findings_add_error(findings, NULL, VFB_ERROR_VF_TOKEN_REQUIRED, device_id(pf),
+                                  "%s is guarded by a VF token, and it is not this one", device_id(pf));
+}
+
 int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings) {
         const Device *device = request->targets[target].device, *pf = broker_device_pf(broker, device);
+        const char *token = request->targets[target].token;
         _cleanup_(freep) const Device **functions = NULL;
         int n, r;
 
-        if (request->targets[target].token)
-                return 0; /* the kernel compares it */
-        if (pf)
-                return find_foreign(broker, device, pf, request->uid, findings);
+        if (pf) /* that of a VF the kernel compares, in any case */
+                return token ? 0 : find_foreign(broker, device, pf, request->uid, findings);
         if (!broker_device_is_pf(broker, device))
                 return 0;
 
         n = broker_list_functions(broker, device, &functions);
         for (int i = 0; i < n; i++) {
-                r = find_foreign(broker, device, functions[i], request->uid, findings);
+                r = token ? find_other_token(device, functions[i], request->uid, token, findings)
+                          : find_foreign(broker, device, functions[i], request->uid, findings);
                 if (r < 0)
                         return r;
         }
@@ -94,6 +116,7 @@ static int make_token(Broker *broker, Device *pf) {
 static int choose_for_pf(Broker *broker, const Lease *lease, LeaseDevice *device) {
         int r = 0;
 
+        device->device->token_told = true;
         if (device->token[0])
                 return keep_token(broker, device->device, device->token);
         if (!broker_has_leased_function(broker, device->device, lease))
@@ -104,14 +127,17 @@ static int choose_for_pf(Broker *broker, const Lease *lease, LeaseDevice *device
         return r;
 }
 
-static int choose_for_vf(Broker *broker, LeaseDevice *device) {
+static int choose_for_vf(Broker *broker, const Lease *lease, LeaseDevice *device) {
         Device *pf = (Device *) broker_device_pf(broker, device->device);
         int r = 0;
 
         if (device->token[0] || !pf || !pf->facts.vfio_driver)
                 return 0;
-        if (!pf->vf_token[0])
+        if (!pf->vf_token[0] ||
+            (pf->token_told && !is_leased(pf) && !broker_has_leased_function(broker, pf, lease))) {
+                pf->token_told = false;
                 r = make_token(broker, pf);
+        }
 
         strcpy(device->token, pf->vf_token);
         device->token_made = true;
@@ -127,7 +153,7 @@ int broker_choose_tokens(Broker *broker, Lease *lease) {
                         r = choose_for_pf(broker, lease, &lease->devices[i]);
         for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++)
                 if (lease->devices[i].device && broker_device_is_vf(broker, lease->devices[i].device))
-                        r = choose_for_vf(broker, &lease->devices[i]);
+                        r = choose_for_vf(broker, lease, &lease->devices[i]);
         return r;
 }
 
@@ -143,7 +169,9 @@ void task_plan_device(Task *task, VfioDevicePlan *planned, const LeaseDevice *de
         planned->group = device->group;
         planned->made = device->token_made;
         planned->pf = broker_device_is_pf(task->broker, device->device);
-        if (!pf || !pf->facts.vfio_driver || !pf->group || is_leased(pf) || broker_group_is_moving(pf->group))
+        /* The client's own is nothing to tell the kernel: somebody else has a VF, maybe, that goes by another. */
+        if (!device->token_made || !pf || !pf->facts.vfio_driver || !pf->group || is_leased(pf) ||
+            broker_group_is_moving(pf->group))
                 return;
 
         strcpy(planned->guard, device_id(pf));

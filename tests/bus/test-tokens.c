@@ -3,6 +3,7 @@
 /* VFs of PFs on VFIO, and their tokens: made by the broker, known to the PF's holder, and the only way into somebody else's family. */
 
 #include <check.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -226,6 +227,58 @@ START_TEST(family_is_not_split_between_users_who_have_not_agreed) {
 }
 END_TEST
 
+/* Whoever has a function need not have it open all the time, and the kernel compares nothing then. */
+START_TEST(token_of_a_function_that_is_not_open_counts_as_well) {
+        sd_bus *other = world_connect(world, OTHER);
+        Grant *vf = must_acquire(world->bus, VF0), *pf;
+        char token[64];
+
+        snprintf(token, sizeof(token), "%s", in_force());
+        grant_close_fds(vf);
+        for (int times = 0; times < 5; times++) {
+                ck_assert_str_eq(refusal_of(other, &(Request) { .wants = PF }), REFUSED("Leased"));
+                ck_assert_str_eq(refusal_of(other, &(Request) { .wants = PF, .token = WRONG }), REFUSED("VfTokenRequired"));
+                ck_assert_msg(strstr(ask_message(), PF) && !strstr(ask_message(), token), "%s", ask_message());
+                ck_assert_str_eq(refusal_of(other, &(Request) { .wants = VF1, .token = WRONG }), REFUSED("VfTokenRequired"));
+                ck_assert_str_eq(in_force(), token);
+        }
+        ck_assert_str_eq(grant_get_fds(vf, world->bus, VFB_ROLE_DEVICE VF0), "");
+        grant_close_fds(vf);
+        for (char *c = token; *c; c++)
+                *c = (char) toupper(*c);
+        ck_assert_str_eq(grant_acquire(&pf, other, &(Request) { .wants = PF, .token = token }), "");
+        release(pf, PF);
+        release(vf, VF0);
+        sd_bus_flush_close_unref(other);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* Who has had the PF knows its token, and has agreed on nothing with those who come later. */
+START_TEST(token_that_somebody_was_told_is_not_the_next_ones) {
+        sd_bus *other = world_connect(world, OTHER);
+        char told[64];
+        Grant *grant;
+
+        for (int times = 0; times < 3; times++) {
+                grant = must_acquire(world->bus, PF);
+                snprintf(told, sizeof(told), "%s", token_of(grant));
+                release(grant, PF);
+                if (times == 2)
+                        world_crash_daemon(world);
+                grant = must_acquire(other, VF0);
+                ck_assert_str_ne(in_force(), told);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF, .token = told }), REFUSED("VfTokenRequired"));
+                grant_close_fds(grant);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF, .token = told }), REFUSED("VfTokenRequired"));
+                ck_assert_str_eq(grant_get_fds(grant, other, VFB_ROLE_DEVICE VF0), "");
+                release(grant, VF0);
+        }
+        sd_bus_flush_close_unref(other);
+        check_nothing_held(world);
+}
+END_TEST
+
 static const char *set_functions(unsigned count) {
         return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
 }
@@ -305,7 +358,10 @@ int main(void) {
         tcase_add_test(tcase, pf_of_somebody_outside_guards_its_functions);
         tcase_add_test(tcase, pf_that_goes_while_its_functions_change_is_gone);
         tcase_add_test(tcase, pf_stays_for_who_has_a_function_of_it);
-        if (world_is_root())
+        if (world_is_root()) {
                 tcase_add_test(tcase, family_is_not_split_between_users_who_have_not_agreed);
+                tcase_add_test(tcase, token_of_a_function_that_is_not_open_counts_as_well);
+                tcase_add_test(tcase, token_that_somebody_was_told_is_not_the_next_ones);
+        }
         return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,7 +293,7 @@ static bool has_open_function(const char *pf) {
 }
 
 static int compare_token(const char *given, const char *token) {
-        return given && strcmp(given, token) == 0 ? 0 : -EACCES;
+        return given && strcasecmp(given, token) == 0 ? 0 : -EACCES;
 }
 
 /* The PF's first user sets it, unless a VF is in use, and whoever comes after that must know it. */
