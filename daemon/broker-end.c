@@ -164,6 +164,18 @@ static void broker_cut_at_end(Broker *broker, Lease *lease) {
                 lease_wait(broker, lease);
 }
 
+/* The number of its virtual functions is being changed, by a process that has the kernel's lock on it. */
+static bool lease_is_moving(const Lease *lease) {
+        const Device *device;
+
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings)
+                        if (device->moving)
+                                return true;
+
+        return false;
+}
+
 void broker_continue_end(Broker *broker, Lease *lease) {
         int r;
 
@@ -183,7 +195,7 @@ void broker_continue_end(Broker *broker, Lease *lease) {
         if (lease->state == LEASE_PREPARING)
                 broker_move_lease(broker, lease, LEASE_LINGERING);
 
-        if (broker->n_tasks >= ENDS_AT_ONCE_MAX) {
+        if (broker->n_tasks >= ENDS_AT_ONCE_MAX || (lease->state == LEASE_CLEANING && lease_is_moving(lease))) {
                 broker_wait_lease_usec(broker, lease, WAIT_TURN_USEC);
                 return;
         }

@@ -8,11 +8,19 @@
 #include "broker-internal.h"
 #include "errors.h"
 
+/* It may go with that. Whether it is a virtual function may not have been asked yet, when it has just come. */
+static bool pf_is_moving(const Device *device) {
+        Broker *broker = broker_of_device(device);
+        const Device *pf = broker->n_bindings > 0 ? broker_device_pf(broker, device) : NULL;
+
+        return pf && pf->moving;
+}
+
 bool broker_group_is_moving(const Group *group) {
         const Device *device;
 
         TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->moving || device->leaving || device_pf_is_moving(device))
+                if (device->moving || device->leaving || pf_is_moving(device))
                         return true;
 
         return false;

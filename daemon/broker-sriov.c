@@ -237,13 +237,15 @@ static int find_wrong_count(Broker *broker, const Device *device, unsigned count
                                   "%s can have %u virtual functions at most, not %u", device_id(device), total, count);
 }
 
-/* Who has leased the PF itself, and drives it from a program, wants to have its virtual functions, too. */
+/* Who has leased the PF itself, and drives it from a program, wants to have its virtual functions, too. Before and
+ * after that it is reset, which would hit them. */
 static int find_busy(const Device *device, Findings *findings) {
         if (device->moving)
                 return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, device_id(device),
                                           "The driver of %s, or the number of its virtual functions, is being changed",
                                           device_id(device));
-        if (!device->group || (device->group->lease && device->facts.vfio_driver))
+        if (!device->group ||
+            (device->group->lease && device->group->lease->state == LEASE_ACTIVE && device->facts.vfio_driver))
                 return 0;
         return broker_find_taken(device, findings);
 }

@@ -114,13 +114,6 @@ static inline const char *device_id(const Device *device) {
         return device->facts.id;
 }
 
-/* It may go with that. */
-static inline bool device_pf_is_moving(const Device *device) {
-        const Device *pf = device->is_vf > 0 ? device_find(device->list, device->physfn) : NULL;
-
-        return pf && pf->moving;
-}
-
 const char *device_kind_name(DeviceKind kind);
 
 /* "fsl-mc:dprc.1" and the like; a PCI function's address as it is. */
