@@ -74,19 +74,6 @@ void release(World *world, const Grant *grant) {
         ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
 }
 
-static int call_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *refusal = sd_bus_message_get_error(m);
-        Call *call = userdata;
-
-        call->answered = true;
-        snprintf(call->answer, sizeof(call->answer), "%s%s", refusal ? "!" : "", refusal ? refusal->name : "");
-        return 0;
-}
-
 void send_map(Call *call, sd_bus *bus, const char *lease, int fd, uint64_t iova) {
-        *call = (Call) {};
-        ck_assert_int_ge(sd_bus_call_method_async(bus, &call->slot, VFB_BUS_NAME, lease, VFB_INTERFACE_LEASE, "MapMemory", call_on_answer, call,
-                                                  "htttt", fd, UINT64_C(0), PAGE, iova, BOTH),
-                         0);
-        ck_assert_int_ge(sd_bus_flush(bus), 0);
+        call_start(call, bus, lease, VFB_INTERFACE_LEASE, "MapMemory", "htttt", fd, UINT64_C(0), PAGE, iova, BOTH);
 }

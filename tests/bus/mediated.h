@@ -8,6 +8,7 @@
  */
 
 #include "ask.h"
+#include "call.h"
 #include "world.h"
 
 #define NVME     "0000:03:00.0"
@@ -21,12 +22,6 @@
 #define BOTH     UINT64_C(3)
 
 /* A call that is not waited for */
-typedef struct Call {
-        bool answered;
-        char answer[128];
-        sd_bus_slot *slot;
-} Call;
-
 Grant *acquire_mediated(sd_bus *bus, const char *wants);
 void release(World *world, const Grant *grant);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -102,36 +103,11 @@ static const char *bind_with(const char *address, const char *key, const char *v
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 1, key, "s", value, NOTHING);
 }
 
-/* A call that waits for its answer */
-typedef struct Call {
-        bool answered;
-        char error[128], text[512];
-        sd_bus_slot *slot;
-} Call;
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-        Call *call = userdata;
-
-        call->answered = true;
-        snprintf(call->error, sizeof(call->error), "%s%s", e ? "!" : "", e ? e->name : "");
-        snprintf(call->text, sizeof(call->text), "%s", e && e->message ? e->message : "");
-        return 0;
-}
-
 static void start(Call *call, const char *address, bool bind) {
-        int r;
-
-        *call = (Call) {};
-        r = bind ? sd_bus_call_method_async(world->bus, &call->slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE, "Bind",
-                                            on_answer, call, "sa{sv}t", "", 0, NOTHING)
-                 : sd_bus_call_method_async(world->bus, &call->slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE, "Restore",
-                                            on_answer, call, "t", NOTHING);
-        ck_assert_int_ge(r, 0);
-}
-
-static void finish(Call *call) {
-        sd_bus_slot_unref(call->slot);
+        if (bind)
+                call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
+        else
+                call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
 }
 
 START_TEST(device_goes_to_vfio_and_comes_back_as_it_was) {
@@ -286,7 +262,7 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
 
         WAIT_FOR(world, call.answered);
         end = world_now();
-        ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
         ck_assert_msg(strstr(call.text, SECOND) && strstr(call.text, "e1000"), "%s", call.text);
         ck_assert_uint_ge(end - begin, 3 * UINT64_C(1000000));
         ck_assert(device_is(world, FIRST, "held"));
@@ -297,7 +273,7 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         ck_assert_uint_eq(daemon_logged(world, "has come back after all"), 1);
         WAIT_FOR(world, device_is(world, NVME, "available"));
         check_nothing_held(world);
-        finish(&call);
+        call_end(&call);
 }
 END_TEST
 
@@ -308,12 +284,12 @@ START_TEST(restore_that_hangs_is_finished_when_it_returns) {
         vfio_fail(world, SECOND, "unbind-hangs", "");
         start(&call, FIRST, false);
         WAIT_FOR(world, call.answered);
-        ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
         WAIT_FOR(world, device_is(world, FIRST, "host"));
         check_all_as_before();
-        finish(&call);
+        call_end(&call);
 }
 END_TEST
 
@@ -352,8 +328,8 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
                 WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
                 ck_assert_uint_eq(count_origins(world), 0);
                 WAIT_FOR(world, call.answered);
-                ck_assert_str_ne(call.error, "");
-                finish(&call);
+                ck_assert_str_ne(call.answer, "");
+                call_end(&call);
         }
 }
 END_TEST
@@ -367,7 +343,7 @@ START_TEST(sudden_death_in_the_middle_of_a_bind_brings_all_back) {
         world_crash_daemon(world);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
         WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
-        finish(&call);
+        call_end(&call);
 }
 END_TEST
 
@@ -383,7 +359,7 @@ START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
         ck_assert(!device_is(world, FIRST, "available"));
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
         WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
-        finish(&call);
+        call_end(&call);
 }
 END_TEST
 

@@ -145,7 +145,7 @@ START_TEST(map_that_is_under_way_at_the_end_is_cut_as_well) {
         ck_assert_str_eq(call.answer, REFUSED("NoSuchLease"));
         check_cut(grant->lease, "container map-dma 0\ncontainer check-extension 0\ncontainer unmap-dma 0\n");
 
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
         close(fd);
         grant_free(grant);
         WAIT_FOR(world, is_free(world, EDU));

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -362,46 +363,36 @@ START_TEST(what_the_old_holder_was_bound_to_ends_it_no_more) {
 }
 END_TEST
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        snprintf(userdata, 128, "%s", sd_bus_message_is_method_error(m, NULL) ? sd_bus_message_get_error(m)->name : "answered");
-        return 0;
-}
-
 /* What it waits for comes first, and then it is the old holder's no more; or it comes too late. */
 START_TEST(nothing_of_the_old_holder_is_under_way_when_it_changes_hands) {
         Grant *grant = must_acquire(world->bus, NVME);
-        char old[128] = "", new[128] = "", token[64];
+        char token[64];
+        Call old, new;
         pid_t claim;
         size_t before = settled_fds(world);
 
         snprintf(token, sizeof(token), "%s", must_offer(grant, OTHER));
         vfio_fail(world, NVME, "open-hangs", "");
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
-                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
-        ck_assert_int_ge(sd_bus_flush(world->bus), 0);
+        call_start(&old, world->bus, grant->lease, VFB_INTERFACE_LEASE, "GetFds", "ast", 1, "device:" NVME, UINT64_C(0));
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(claim_refusal(other, token), REFUSED("RateLimited"));
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, *old);
-        ck_assert_str_eq(old, "answered");
+        WAIT_FOR(world, old.answered);
+        ck_assert_int_eq(old.answer[0], '[');
 
         /* The token is still good. Now it is the claim that comes first. */
         vfio_fail(world, NVME, "open-hangs", "");
-        ck_assert_int_ge(sd_bus_call_method_async(other, NULL, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", on_reply, new, "sa{sv}t",
-                                                  token, 0, UINT64_C(0)), 0);
-        ck_assert_int_ge(sd_bus_flush(other), 0);
+        call_start(&new, other, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", "sa{sv}t", token, 0, UINT64_C(0));
         WAIT_FOR(world, (claim = vfio_delayed(world)) > 0);
-        *old = '\0';
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_reply, old,
-                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
+        call_start(&old, world->bus, grant->lease, VFB_INTERFACE_LEASE, "GetFds", "ast", 1, "device:" NVME, UINT64_C(0));
         WAIT_FOR(world, vfio_delayed_beside(world, claim) > 0);
         vfio_let_go_on(world, claim);
-        WAIT_FOR(world, ({ sd_bus_process(other, NULL); *new; }));
-        ck_assert_str_eq(new, "org.vfiobroker1.Error.RateLimited");
-        ck_assert_str_eq(old, "");
+        WAIT_FOR(world, ({ sd_bus_process(other, NULL); new.answered; }));
+        ck_assert_str_eq(new.answer, REFUSED("RateLimited"));
+        ck_assert(!old.answered);
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, *old);
-        ck_assert_str_eq(old, "answered");
+        WAIT_FOR(world, old.answered);
+        ck_assert_int_eq(old.answer[0], '[');
         check_is_of(grant, world_user());
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == before);
         await_end(grant);

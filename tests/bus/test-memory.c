@@ -255,7 +255,7 @@ START_TEST(child_that_dies_leaves_nothing_mapped) {
         ck_assert_uint_eq(vfio_called(world, "unmap-dma 0"), 1);
         vfio_fail(world, "container", "map-dma-hangs", NULL);
         ck_assert_str_eq(map(world, grant, fd, 0, PAGE, IOVA), "");
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
         close(fd);
 }
 END_TEST
@@ -269,7 +269,7 @@ START_TEST(caller_that_leaves_meanwhile_leaves_a_record) {
         vfio_fail(world, "container", "map-dma-hangs", "");
         send_map(&call, leaver, grant->lease, fd, IOVA);
         WAIT_FOR(world, vfio_delayed(world) > 0);
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
         world_leave(world, leaver);
         vfio_fail(world, "container", "map-dma-hangs", NULL);
         settled_fds(world); /* and the daemon knows that it is done */
@@ -296,7 +296,7 @@ START_TEST(slow_map_holds_up_nobody) {
         for (unsigned i = 0; i < 9; i++) {
                 WAIT_FOR(world, calls[i].answered);
                 ck_assert_str_eq(calls[i].answer, i < 8 ? "" : REFUSED("RateLimited"));
-                sd_bus_slot_unref(calls[i].slot);
+                call_end(&calls[i]);
         }
         close(fd);
 }

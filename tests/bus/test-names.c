@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -168,23 +169,6 @@ START_TEST(polkit_hears_the_names) {
 }
 END_TEST
 
-/* A call of any method that polkit is silent about */
-typedef struct Call {
-        bool answered;
-        char text[512];
-        sd_bus_slot *slot;
-} Call;
-
-static int call_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Call *call = userdata;
-
-        call->answered = true;
-        snprintf(call->text, sizeof(call->text), "%s%s", sd_bus_message_is_method_error(m, NULL) ? "!" : "",
-                 sd_bus_message_is_method_error(m, NULL) ? sd_bus_message_get_error(m)->name : ask_dump(m));
-        return 0;
-}
-
-
 static int append_bind(sd_bus_message *m) {
         return sd_bus_message_append(m, "sa{sv}t", "", 0, UINT64_C(0));
 }
@@ -238,21 +222,21 @@ static void replace(const char *address, bool told) {
 static void check_call_misses(const char *method, int (*append)(sd_bus_message *m), const char *answer, bool told) {
         bool manager = append == append_acquire || append == append_wants;
         sd_bus_message *m = NULL;
-        Call call = {};
+        Call call;
 
         polkit_set(world, "SetAnswer", "s", "silent");
         ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, manager ? VFB_PATH : device_path(HOST),
                                                         manager ? VFB_INTERFACE_MANAGER : VFB_INTERFACE_DEVICE, method), 0);
         ck_assert_int_ge(append(m), 0);
-        ck_assert_int_ge(sd_bus_call_async(world->bus, &call.slot, m, call_on_answer, &call, 0), 0);
+        call_send(&call, world->bus, m);
         sd_bus_message_unref(m);
         WAIT_FOR(world, polkit_waiting(world) == 1);
 
         replace(HOST, told);
         polkit_set(world, "AnswerWaiting", "s", "yes");
         WAIT_FOR(world, call.answered);
-        ck_assert_msg(strncmp(call.text, answer, strlen(answer)) == 0, "%s: %s", method, call.text);
-        sd_bus_slot_unref(call.slot);
+        ck_assert_msg(strncmp(call.answer, answer, strlen(answer)) == 0, "%s: %s", method, call.answer);
+        call_end(&call);
 }
 
 /* The one that came has nothing of what was meant for the other. */
@@ -315,9 +299,8 @@ START_TEST(claim_does_not_land_on_another_device) {
         const char *token;
         sd_bus *other = world_connect(world, OTHER);
         Grant *grant;
-        sd_bus_message *m = NULL;
         char devices[256];
-        Call call = {};
+        Call call;
 
         ck_assert_int_ge(tree_set_driver(world->tree, HOST, "vfio-pci"), 0);
         udev_send(world, "bind", HOST);
@@ -327,22 +310,18 @@ START_TEST(claim_does_not_land_on_another_device) {
         ck_assert_uint_eq(strlen(token), 32);
 
         polkit_set(world, "SetAnswer", "s", "silent");
-        ck_assert_int_ge(sd_bus_message_new_method_call(other, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim"), 0);
-        ck_assert_int_ge(sd_bus_message_append(m, "sa{sv}t", token, 0, UINT64_C(0)), 0);
-        ck_assert_int_ge(sd_bus_call_async(other, &call.slot, m, call_on_answer, &call, 0), 0);
-        sd_bus_message_unref(m);
-        sd_bus_flush(other);
+        call_start(&call, other, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", "sa{sv}t", token, 0, UINT64_C(0));
         WAIT_FOR(world, polkit_waiting(world) == 1);
         replace(HOST, true);
         polkit_set(world, "SetAnswer", "s", "yes");
         polkit_set(world, "AnswerWaiting", "s", "yes");
         WAIT_FOR(world, sd_bus_process(other, NULL) >= 0 && call.answered);
-        ck_assert_str_eq(call.text, REFUSED("DeviceGone"));
+        ck_assert_str_eq(call.answer, REFUSED("DeviceGone"));
 
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         snprintf(devices, sizeof(devices), "[%s]", device_path(EDU));
         ck_assert_str_eq(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Devices"), devices);
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
         sd_bus_flush_close_unref(other);
         grant_free(grant);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);

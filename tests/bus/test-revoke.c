@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -99,25 +100,17 @@ START_TEST(holder_is_told_and_its_answer_ends_it) {
 }
 END_TEST
 
-static int on_fds(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *refusal = sd_bus_message_get_error(m);
-
-        snprintf(userdata, 128, "%s", refusal ? refusal->name : "descriptors");
-        return 0;
-}
-
 START_TEST(descriptors_on_their_way_are_not_handed_out_either) {
         Grant *grant = must_acquire(world->bus, NVME);
-        char answer[128] = "";
+        Call call;
 
         vfio_fail(world, NVME, "open-hangs", "");
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, NULL, VFB_BUS_NAME, grant->lease, VFB_INTERFACE_LEASE, "GetFds", on_fds, answer,
-                                                  "ast", 1, "device:" NVME, UINT64_C(0)), 0);
+        call_start(&call, world->bus, grant->lease, VFB_INTERFACE_LEASE, "GetFds", "ast", 1, "device:" NVME, UINT64_C(0));
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(take_back(world->bus, grant->lease, LONG), "");
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, "org.vfiobroker1.Error.NoSuchLease");
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("NoSuchLease"));
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "revoking");
         grant_free(grant);
 }

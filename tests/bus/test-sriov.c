@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -279,26 +280,9 @@ START_TEST(pf_without_a_driver_or_on_vfio_makes_none) {
 }
 END_TEST
 
-/* A call that waits for its answer */
-typedef struct Call {
-        bool answered;
-        char error[128];
-        sd_bus_slot *slot;
-} Call;
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-        Call *call = userdata;
-
-        call->answered = true;
-        snprintf(call->error, sizeof(call->error), "%s%s", e ? "!" : "", e ? e->name : "");
-        return 0;
-}
-
 static void start(Call *call, unsigned count) {
-        *call = (Call) {};
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &call->slot, VFB_BUS_NAME, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions",
-                                                  on_answer, call, "ua{sv}t", count, 1, "autoprobe", "b", 0, NOTHING), 0);
+        call_start(call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1,
+                   "autoprobe", "b", 0, NOTHING);
 }
 
 START_TEST(kernel_that_hangs_holds_up_nobody) {
@@ -317,12 +301,12 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
                 ck_assert(i > 0 || !call.answered); /* as it would be, had they waited for the limit */
         }
         WAIT_FOR(world, call.answered);
-        ck_assert_str_eq(call.error, REFUSED("DriverUnbindTimeout"));
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
         snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
         ck_assert_int_eq(unlink(name), 0);
         WAIT_FOR(world, !device_is(world, PF, "held"));
         check_functions(2);
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
         ck_assert_str_eq(do_restore(PF), "");
         check_functions(0);
         check_nothing_held(world);
@@ -347,7 +331,7 @@ START_TEST(death_in_the_middle_brings_back_what_there_was) {
                 ck_assert_str_eq(do_restore(PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
-        sd_bus_slot_unref(call.slot);
+        call_end(&call);
 }
 END_TEST
 
@@ -454,8 +438,8 @@ START_TEST(storm_of_functions_is_followed) {
                         slowest = world_now() - before > slowest ? world_now() - before : slowest;
                         world_tick(world);
                 }
-                ck_assert_str_eq(call.error, "");
-                sd_bus_slot_unref(call.slot);
+                ck_assert_int_eq(call.answer[0], '[');
+                call_end(&call);
                 check_functions(TOTAL);
                 WAIT_FOR(world, world_signals(world, "DeviceNew") == TOTAL);
                 ck_assert_str_eq(set(PF, 0), "[]");

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Call
+ *
+ * A method call whose answer the test does not wait for. Whoever starts it ends it before it goes; once it is answered
+ * that need not be.
+ */
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+typedef struct Call {
+        bool answered;
+        char answer[512]; /* as ask() returns it */
+        char text[512];   /* the sentence that came with a refusal */
+        sd_bus_slot *slot;
+} Call;
+
+void call_start(Call *ret, sd_bus *bus, const char *path, const char *interface, const char *method, const char *types, ...);
+/* A message that the test has put together itself */
+void call_send(Call *ret, sd_bus *bus, sd_bus_message *m);
+/* Forgets the answer if it has not come. */
+void call_end(Call *call);
