@@ -107,7 +107,10 @@ static int lease_begin(Broker *broker, Lease *lease, int *ret_fd) {
                 return r;
 
         lease_advance(lease, LEASE_ACTIVE);
-        return broker_record_lease(broker, lease);
+        r = broker_record_lease(broker, lease);
+        if (r >= 0)
+                broker_note_restore(broker, lease);
+        return r;
 }
 
 /* The lease is open: let it hang on its lifeline, hand it over, and tell the others. */

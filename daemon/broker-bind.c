@@ -252,7 +252,6 @@ int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, Broker
                 .goal = BINDING_GOAL_BIND,
                 .uid = lease->user->uid,
                 .lease = lease->id,
-                .restore = lease->restore,
                 .steal = steal,
         };
         int r;

@@ -60,7 +60,6 @@ int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
         binding->broker = broker;
         binding->goal = spec->goal;
         binding->uid = spec->uid;
-        binding->restore = spec->restore;
         binding->sriov = spec->sriov;
         binding->undo = spec->undo;
         binding->steal = spec->steal;
@@ -274,7 +273,7 @@ static int binding_write_down_one(Binding *binding, unsigned i) {
         strcpy(device->origin->wanted, item->wanted);
         device->origin->step = ORIGIN_BINDING;
         strcpy(device->origin->lease, binding->lease);
-        device->origin->restore = binding->restore;
+        device->origin->restore = ORIGIN_PREVIOUS; /* until the lease begins */
         return broker_record_device(binding->broker, device);
 }
 

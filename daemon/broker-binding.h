@@ -42,7 +42,6 @@ struct Binding {
         bool steal;   /* also what the host needs */
         uid_t uid;    /* -1: nobody has asked */
         char lease[ORIGIN_LEASE_MAX];
-        OriginRestore restore;
         SriovState sriov;
         BindResult result;     /* of the job that has ended, while virtual functions are looked at */
         FunctionCursor cursor; /* how many were */

@@ -397,7 +397,6 @@ typedef struct BindingSpec {
         bool must; /* there is no limit for what only goes back */
         uid_t uid; /* -1: nobody has asked */
         const char *lease; /* NULL: for none */
-        OriginRestore restore; /* after that */
         SriovState sriov;      /* of BINDING_GOAL_SRIOV; an autoprobe of -1 stays as it is */
         bool undo;             /* of a restore: only of the last bind, which nobody has seen the end of */
 } BindingSpec;
@@ -465,6 +464,10 @@ int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *
 
 /* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
 int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata);
+
+/* The lease has begun: from now on what its holder wants to become of the drivers counts, and that is written down. One
+ * that never begins is undone. */
+void broker_note_restore(Broker *broker, const Lease *lease);
 
 /* The lease is no more: what becomes of the drivers that were changed for it. */
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease);

@@ -124,6 +124,21 @@ static void resume_under_way(Broker *broker, const Group *group) {
         log_not_started(broker_start_binding(broker, &spec, devices, n, NULL, NULL));
 }
 
+void broker_note_restore(Broker *broker, const Lease *lease) {
+        Device *device;
+
+        if (lease->restore == ORIGIN_PREVIOUS)
+                return;
+
+        for (unsigned i = 0; i < lease->n_groups; i++)
+                TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
+                        if (!device->origin || strcmp(device->origin->lease, lease->id) != 0)
+                                continue;
+                        device->origin->restore = lease->restore;
+                        broker_note_device(broker, device);
+                }
+}
+
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
         BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .uid = (uid_t) -1, .lease = lease };
         const Device *devices[BROKER_MOVES_MAX];

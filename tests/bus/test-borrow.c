@@ -128,6 +128,9 @@ START_TEST(it_may_stay_with_vfio_or_without_a_driver) {
 }
 END_TEST
 
+static const char *const restores[] = { NULL, "keep", "none" };
+
+/* Whatever is to become of it after a lease: there was none. */
 START_TEST(failure_at_the_second_leaves_the_first_as_it_was) {
         static const struct {
                 const char *object, *fault, *value, *refusal;
@@ -138,11 +141,28 @@ START_TEST(failure_at_the_second_leaves_the_first_as_it_was) {
                 { FIRST, "open-errno", "13 1", REFUSED("VfTokenRequired") },
         };
 
-        vfio_fail(world, cases[_i].object, cases[_i].fault, cases[_i].value);
-        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NIC "," FIRST }), cases[_i].refusal);
-        vfio_fail(world, cases[_i].object, cases[_i].fault, NULL);
-        check_before();
+        for (int i = 0; i < 3; i++) {
+                vfio_fail(world, cases[_i].object, cases[_i].fault, cases[_i].value);
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NIC "," FIRST, .restore = restores[i] }), cases[_i].refusal);
+                vfio_fail(world, cases[_i].object, cases[_i].fault, NULL);
+                check_before();
+        }
         grant_free(must_acquire(world->bus, NIC "," FIRST));
+        check_before();
+}
+END_TEST
+
+/* Bound, and the lease not open yet. */
+START_TEST(death_before_the_lease_leaves_everything_as_it_was) {
+        Pending pending = {};
+
+        vfio_fail(world, FIRST, "open-delay-ms", "300");
+        pending_start(&pending, world->bus, &(Request) { .wants = FIRST, .restore = restores[_i] });
+        WAIT_FOR(world, strcmp(driver(SECOND), "vfio-pci vfio-pci") == 0 && vfio_called(world, "group-26 set-container 0") > 0);
+        world_crash_daemon(world);
+        vfio_fail(world, FIRST, "open-delay-ms", NULL);
+        WAIT_FOR(world, pending.answered);
+        pending_end(&pending);
         check_before();
 }
 END_TEST
@@ -307,6 +327,7 @@ int main(void) {
         tcase_add_test(tcase, companions_go_along_and_back);
         tcase_add_test(tcase, it_may_stay_with_vfio_or_without_a_driver);
         tcase_add_loop_test(tcase, failure_at_the_second_leaves_the_first_as_it_was, 0, 4);
+        tcase_add_loop_test(tcase, death_before_the_lease_leaves_everything_as_it_was, 0, 3);
         tcase_add_test(limit, hang_is_answered_and_undone);
         tcase_add_test(tcase, holder_that_goes_while_it_is_bound_gets_nothing);
         tcase_add_test(tcase, death_at_any_time_ends_with_everything_as_it_was);
