@@ -311,6 +311,7 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
                 return;
         }
 
+        strcpy(plan->ours, origin->wanted);
         if (binding->goal == BINDING_GOAL_SRIOV || (binding->goal == BINDING_GOAL_BIND && item->was_known)) {
                 plan->state = item->before;
                 return;

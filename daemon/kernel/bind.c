@@ -15,6 +15,7 @@ typedef struct Move {
         const BindPlan *plan;
         BindResult *result;
         int device; /* its folder: of a device that goes nothing is there any more, whoever comes in its place */
+        char override[BIND_OVERRIDE_MAX]; /* to be left behind */
 } Move;
 
 static int move_fail(Move *move, BindStep step, int r) {
@@ -103,10 +104,20 @@ static int write_override(const Move *move, const char *text) {
         return sysfs_write(move->device, "driver_override", text[0] ? text : "\n");
 }
 
+static bool is_ours(const BindPlan *plan, const char *override) {
+        return strcmp(override, plan->ours) == 0 || strcmp(override, plan->state.override) == 0 ||
+               strcmp(override, plan->state.driver) == 0;
+}
+
+static void choose_override(Move *move) {
+        if (read_override(move, move->override) < 0 || is_ours(move->plan, move->override))
+                strcpy(move->override, move->plan->state.override);
+}
+
 static int move_override(Move *move) {
         int r;
 
-        r = write_override(move, move->plan->state.override);
+        r = write_override(move, move->override);
         return r < 0 ? move_fail(move, BIND_STEP_OVERRIDE, r) : 0;
 }
 
@@ -196,6 +207,7 @@ static void move_back(Move *move) {
         const BindState *state = &move->plan->state;
         int r;
 
+        choose_override(move);
         if (move_override(move) < 0 || move_off(move) < 0 || move_on(move) < 0)
                 return;
         if (state->power[0]) {
@@ -214,28 +226,28 @@ static void move_functions(Move *move) {
 }
 
 void bind_look(const void *plan, void *result, int *fds, size_t *n_fds) {
-        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+        _cleanup_(move_done) Move move = { plan, result, -EBADF, "" };
 
         if (move_open(&move) == 0)
                 (void) move_look(&move);
 }
 
 void bind_to(const void *plan, void *result, int *fds, size_t *n_fds) {
-        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+        _cleanup_(move_done) Move move = { plan, result, -EBADF, "" };
 
         if (move_open(&move) == 0)
                 move_to(&move);
 }
 
 void bind_back(const void *plan, void *result, int *fds, size_t *n_fds) {
-        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+        _cleanup_(move_done) Move move = { plan, result, -EBADF, "" };
 
         if (move_open(&move) == 0)
                 move_back(&move);
 }
 
 void bind_sriov(const void *plan, void *result, int *fds, size_t *n_fds) {
-        _cleanup_(move_done) Move move = { plan, result, -EBADF };
+        _cleanup_(move_done) Move move = { plan, result, -EBADF, "" };
 
         if (move_open(&move) == 0)
                 move_functions(&move);

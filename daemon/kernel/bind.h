@@ -46,6 +46,7 @@ typedef struct BindPlan {
         int sys; /* descriptor of /sys */
         char address[PCI_ADDRESS_MAX];
         uint64_t instance; /* as scan.h has it: nothing is done to another one at its address; 0: whoever is there */
+        char ours[BIND_DRIVER_MAX]; /* of bind_back(): what bind_to() has left in driver_override */
         BindState state;   /* to be reached; with @vfio the driver must prove to be one of VFIO */
 } BindPlan;
 
@@ -62,7 +63,8 @@ void bind_look(const void *plan, void *result, int *fds, size_t *n_fds);
 void bind_to(const void *plan, void *result, int *fds, size_t *n_fds);
 
 /* Makes the plan's state of whatever there is: driver or none, driver_override, power/control. Where one of
- * several drivers could take the device, the plan's is the one. */
+ * several drivers could take the device, the plan's is the one. A driver_override that none of these steps has left there
+ * is somebody else's, set meanwhile, and stays. */
 void bind_back(const void *plan, void *result, int *fds, size_t *n_fds);
 
 /* Makes the plan's number of virtual functions, and nothing else. */

@@ -48,7 +48,7 @@ static BindState look(void) {
 }
 
 static BindResult move(void (*function)(const void *, void *, int *, size_t *), const BindState *state) {
-        BindPlan plan = { .sys = sys, .address = NIC, .state = *state };
+        BindPlan plan = { .sys = sys, .address = NIC, .ours = "vfio-pci", .state = *state };
         BindResult result = {};
 
         function(&plan, &result, NULL, NULL);
@@ -94,6 +94,21 @@ START_TEST(to_vfio_and_back_is_as_before) {
                 now = look();
                 check_same(&now, &before);
                 ck_assert_int_eq(move(bind_back, &before).step, BIND_STEP_NONE);
+        }
+}
+END_TEST
+
+/* While it was on VFIO */
+START_TEST(override_that_somebody_else_has_set_stays) {
+        BindState before = look(), now;
+
+        ck_assert_int_eq(move(bind_to, &to_vfio).step, BIND_STEP_NONE);
+        ck_assert_int_ge(tree_write(tree, PATH "/driver_override", "theirs\n"), 0);
+        for (int times = 0; times < 2; times++) {
+                ck_assert_int_eq(move(bind_back, &before).step, BIND_STEP_NONE);
+                now = look();
+                ck_assert_str_eq(now.driver, "e1000e");
+                ck_assert_str_eq(now.override, "theirs");
         }
 }
 END_TEST
@@ -229,6 +244,7 @@ int main(void) {
 
         tcase_add_test(tcase, to_vfio_and_back_is_as_before);
         tcase_add_test(tcase, device_without_a_driver_is_without_one_again);
+        tcase_add_test(tcase, override_that_somebody_else_has_set_stays);
         tcase_add_test(tcase, nothing_is_done_to_another_one_at_the_address);
         tcase_add_test(tcase, probe_that_reports_success_and_has_failed_is_seen);
         tcase_add_test(tcase, driver_that_does_not_let_go_is_told_from_one_that_does_not_take_it);
