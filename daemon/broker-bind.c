@@ -50,6 +50,7 @@ static int choose_driver(Broker *broker, const Device *device, const char *named
         char module[VARIANT_NAME_MAX];
         int r;
 
+        *ret = '\0';
         if (*named) {
                 r = variant_check(broker->root, broker->sys_fd, device->facts.modalias, named);
                 if (r == -EINVAL)
@@ -141,12 +142,25 @@ static int find_in_the_way(const Device *device, Findings *findings) {
         return broker_find_taken(device, findings);
 }
 
+/* The word of its driver had not come yet when polkit was asked. */
+static int find_unasked(const Device *moved, const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, device_id(device),
+                               "%s has just come to host driver %s, and it was not asked whether it may be taken from it",
+                               device_id(moved), moved->facts.driver);
+        return r < 0 ? r : finding_set_fix(finding, "try again");
+}
+
 /* What stands in the way of a change of the driver of @moved, which is @device itself or goes along with it. */
 static int find_for_device(Broker *broker, const Device *moved, const Device *device, bool steal, Findings *findings) {
         int r;
 
         if (is_never_bound(moved))
                 return find_never_bound(moved, findings);
+        if (moved->came > (moved == device ? DEVICE_CAME_FROM_NONE : DEVICE_CAME_NOT))
+                return find_unasked(moved, device, findings);
 
         r = broker_find_host_uses(broker, moved, steal, device_id(device), findings);
         return r < 0 ? r : broker_find_functions(broker, moved, steal, findings);

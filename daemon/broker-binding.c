@@ -115,6 +115,9 @@ void binding_tell(Binding *binding) {
 
 void binding_end(Binding *binding) {
         binding_set_moving(binding, false);
+        /* What has become of the others while the last one was in work was not looked at. */
+        for (unsigned i = 0; binding->n > 1 && i < binding->n; i++)
+                (void) broker_refresh(binding->broker, binding->devices[i].id);
         binding_tell(binding);
         binding_free(binding);
 }
@@ -317,33 +320,27 @@ static int binding_check_functions(Binding *binding, unsigned i) {
         return r;
 }
 
-/* While polkit thought, or another device was looked at, somebody may have mounted it. */
-static int binding_check_host(Binding *binding) {
+int binding_check_host(Binding *binding, unsigned i) {
+        const Device *device = binding_device(binding, i);
         BrokerUse use;
         int r;
 
-        for (unsigned i = 0; i < binding->n; i++) {
-                const Device *device = binding_device(binding, i);
+        r = binding_check_functions(binding, i);
+        if (r != 0 || !device || binding->goal == BINDING_GOAL_SRIOV ||
+            !broker_host_keeps(binding->broker, device, binding->steal, &use))
+                return r;
 
-                r = binding_check_functions(binding, i);
-                if (r != 0)
-                        return r;
-                if (binding->goal == BINDING_GOAL_SRIOV)
-                        continue;
-                if (!device || !broker_host_keeps(binding->broker, device, binding->steal, &use))
-                        continue;
-                binding_fail(binding, VFB_ERROR_IN_USE_BY_HOST, device_id(device), device->facts.driver,
-                             "The host needs %s by now: %s", device_id(device), use.text);
-                return VFB_ERROR_IN_USE_BY_HOST;
-        }
-        return 0;
+        binding_fail(binding, VFB_ERROR_IN_USE_BY_HOST, device_id(device), device->facts.driver,
+                     "The host needs %s by now: %s", device_id(device), use.text);
+        return VFB_ERROR_IN_USE_BY_HOST;
 }
 
 int binding_write_down(Binding *binding) {
         unsigned i;
-        int r;
+        int r = 0;
 
-        r = binding_check_host(binding);
+        for (i = 0; r == 0 && i < binding->n; i++)
+                r = binding_check_host(binding, i);
         if (r != 0)
                 return r;
 
@@ -360,6 +357,27 @@ int binding_write_down(Binding *binding) {
         while (i-- > 0)
                 binding_forget(binding, i);
         return r;
+}
+
+bool binding_has_kept(Binding *binding, unsigned n) {
+        bool all = true;
+
+        for (unsigned i = 0; i < n; i++) {
+                Device *device;
+
+                (void) broker_refresh_moved(binding->broker, binding->devices[i].id); /* may free it */
+                device = binding_device(binding, i);
+                if (device && device->facts.vfio_driver)
+                        continue;
+
+                binding_fail(binding, device ? VFB_ERROR_DRIVER_BIND_FAILED : VFB_ERROR_DEVICE_GONE,
+                             binding->devices[i].id, device ? device->facts.driver : "", "%s %s meanwhile",
+                             binding->devices[i].id, device ? "was taken from its VFIO driver" : "has gone");
+                if (device && device->facts.driver[0])
+                        broker_drop_origin(binding->broker, device);
+                all = false;
+        }
+        return all;
 }
 
 void binding_forget_rest(Binding *binding) {

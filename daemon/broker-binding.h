@@ -84,11 +84,17 @@ void binding_tell(Binding *binding);
 /* The same, and it is over. */
 void binding_end(Binding *binding);
 
+/* While polkit thought, or another device was in work, somebody may have mounted it. A refusal, which is noted. */
+int binding_check_host(Binding *binding, unsigned i);
+
 /* Writes down what all the devices were, before the first write to /sys. After a failure nothing is written down. */
 int binding_write_down(Binding *binding);
 
 /* Nothing has been written to /sys for this device, or it is as it was. */
 void binding_forget(Binding *binding, unsigned i);
+
+/* Of the first @n, which have arrived, somebody else may have taken one meanwhile: then it is theirs. false: so it is. */
+bool binding_has_kept(Binding *binding, unsigned n);
 
 /* The devices whose turn has not come yet have nothing to come back from. */
 void binding_forget_rest(Binding *binding);

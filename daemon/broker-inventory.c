@@ -119,6 +119,7 @@ static bool facts_leave(const Device *device, const DeviceFacts *facts) {
 int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
         bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves, leaves;
         bool other_driver = strcmp(device->facts.driver, facts->driver) != 0;
+        bool was_vfio = device->facts.vfio_driver, was_blocker = device_is_blocker(device);
         int r;
 
         device->seen = true;
@@ -131,6 +132,8 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         moves = device->moving || broker_hooks_expect(device); /* a hook may give it to its own driver, and back */
         leaves = !moves && facts_leave(device, facts);
         device->facts = *facts;
+        if (!was_blocker && device_is_blocker(device))
+                device->came = was_vfio ? DEVICE_CAME_FROM_VFIO : DEVICE_CAME_FROM_NONE;
         changed |= broker_learn_names(broker, device);
         if (other_driver)
                 broker_note_device(broker, device);

@@ -65,7 +65,23 @@ static void binding_note_sriov(Binding *binding, const BindResult *result) {
                 broker_note_device(binding->broker, device);
 }
 
+static void binding_go_back(Binding *binding) {
+        binding_forget_rest(binding);
+        binding->phase = BINDING_BACK;
+        binding_step(binding);
+}
+
+static void binding_turn_back(Binding *binding) {
+        (void) binding_has_kept(binding, binding->at);
+        binding_go_back(binding);
+}
+
 static void binding_succeed(Binding *binding) {
+        if (!binding_has_kept(binding, binding->n - 1)) {
+                binding_go_back(binding);
+                return;
+        }
+
         for (unsigned i = 0; i < binding->n; i++) {
                 Device *device = binding_device(binding, i);
 
@@ -77,12 +93,6 @@ static void binding_succeed(Binding *binding) {
                           device->origin->wanted);
         }
         binding_end(binding);
-}
-
-static void binding_turn_back(Binding *binding) {
-        binding_forget_rest(binding);
-        binding->phase = BINDING_BACK;
-        binding_step(binding);
 }
 
 /* The number of virtual functions is as it is to be, or there can be none; @r is set then. */
@@ -142,10 +152,14 @@ static void binding_after_to(Binding *binding, const BindResult *result) {
                 binding_end(binding);
                 return;
         }
-        if (++binding->at == binding->n)
+        if (binding->at + 1 == binding->n) {
                 binding_succeed(binding);
-        else
+        } else if (binding_check_host(binding, binding->at + 1) != 0) {
+                binding_turn_back(binding);
+        } else {
+                binding->at++;
                 binding_step(binding);
+        }
 }
 
 /* The rest is brought back all the same. */

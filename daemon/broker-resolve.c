@@ -121,13 +121,16 @@ static const Device *find_same(Broker *broker, const char *id, uint64_t generati
         return device && device->generation == generation ? device : NULL;
 }
 
-static uint64_t newest_generation(const Broker *broker) {
-        const Device *device;
+/* What is there before the look, and what polkit was asked about. */
+static uint64_t begin_look(Broker *broker) {
+        Device *device;
         uint64_t newest = 0;
 
-        TAILQ_FOREACH(device, &broker->devices.queue, all)
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                device->came = DEVICE_CAME_NOT;
                 if (device->generation > newest)
                         newest = device->generation;
+        }
 
         return newest;
 }
@@ -150,7 +153,7 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
                 uint64_t generation;
                 bool read; /* with another of its group */
         } meant[BROKER_WANTS_MAX] = {};
-        uint64_t newest = newest_generation(broker);
+        uint64_t newest = begin_look(broker);
         int r;
 
         for (unsigned i = 0; i < n; i++)

@@ -74,6 +74,13 @@ typedef struct DeviceNames {
         char serial[DEVICE_SERIAL_MAX]; /* "": none, or not known yet */
 } DeviceNames;
 
+/* To a host driver since broker_look_again() has begun: polkit was asked before that, about what there was then. */
+typedef enum DeviceCame {
+        DEVICE_CAME_NOT,
+        DEVICE_CAME_FROM_NONE, /* who wanted the device itself was asked whether it may be bound */
+        DEVICE_CAME_FROM_VFIO, /* nobody was */
+} DeviceCame;
+
 struct Device {
         TAILQ_ENTRY(Device) all;      /* in the broker's list */
         TAILQ_ENTRY(Device) siblings; /* in its group's */
@@ -98,6 +105,7 @@ struct Device {
         uid_t last_uid;
         Origin *origin; /* ours; NULL: the broker has not changed its driver */
         bool moving;    /* its driver is being changed */
+        DeviceCame came; /* see there */
         bool leaving;   /* the kernel takes it from its driver, which waits for whoever has it open */
         uint64_t ask_usec; /* when they are asked for it (CLOCK_MONOTONIC); 0: never, or they were */
         char *record; /* what the journal has of it; NULL: nothing */

@@ -292,6 +292,7 @@ START_TEST(pf_stays_for_who_has_a_function_of_it) {
 
         ck_assert_str_eq(set_functions(0), "[]");
         ck_assert_int_ge(tree_set_driver(world->tree, PF, "nvme"), 0);
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF }), REFUSED("HeldElsewhere")); /* polkit was not asked yet */
         pf = must_acquire(world->bus, PF);
         ck_assert_str_eq(driver(), "vfio-pci");
         ck_assert_int_eq(set_functions(2)[0], '['); /* under the lease */

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What others do to devices while their drivers are being changed, or before anybody has been told of it. */
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "watch.h"
+
+#define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
+#define FIRST  "0000:06:0d.0" /* on uio, in group 26 with */
+#define SECOND "0000:06:0d.1" /* on nvme: nvme0n1 */
+#define FOLDER "sys/devices/pci0000:00/0000:00:1e.0/" SECOND
+
+#define ROOT_ONLY "23 1 254:1 / / rw - ext4 x rw\n"
+
+static World *world;
+
+static int build(Tree *tree) {
+        char text[PATH_MAX];
+        int r;
+
+        r = tree_add_document(tree);
+        if (r >= 0)
+                r = tree_set_driver(tree, FIRST, "uio");
+        if (r >= 0)
+                r = tree_set_driver(tree, SECOND, "nvme");
+        if (r >= 0)
+                r = tree_write(tree, FOLDER "/nvme/nvme0/nvme0n1/dev", "259:0\n");
+        if (r >= 0)
+                r = tree_write(tree, "sys/class/block/.folder", "");
+        if (r >= 0)
+                r = tree_write(tree, "proc/1/mountinfo", ROOT_ONLY);
+        snprintf(text, sizeof(text), "%s/sys/class/block/nvme0n1", tree_root(tree));
+        return r < 0 ? r : symlink("../../devices/pci0000:00/0000:00:1e.0/" SECOND "/nvme/nvme0/nvme0n1", text);
+}
+
+static void make_world(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true });
+}
+
+static void make_world_that_binds(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
+}
+
+static void end_world(void) {
+        ck_assert_uint_eq(count_origins(world), 0);
+        world = world_stop(world);
+}
+
+static const char *property(const char *address, const char *name) {
+        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
+}
+
+static bool is(const char *address, const char *availability) {
+        return strcmp(property(address, "Availability"), availability) == 0;
+}
+
+static const char *do_bind(const char *address) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
+}
+
+static const char *do_restore(const char *address) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 128, "%s%s", e ? "!" : "", e ? e->name : "done");
+        return 0;
+}
+
+/* @answer: "" until there is one, then "done" or a refusal. */
+static sd_bus_slot *start_bind(const char *address, char answer[128]) {
+        sd_bus_slot *slot = NULL;
+
+        answer[0] = '\0';
+        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
+                                                  "Bind", on_answer, answer, "sa{sv}t", "", 0, UINT64_C(0)), 0);
+        return slot;
+}
+
+/* FIRST is on its way, or has arrived, and the other one is next. */
+START_TEST(what_comes_into_use_in_the_middle_is_not_taken) {
+        char answer[128];
+        sd_bus_slot *slot;
+
+        vfio_fail(world, FIRST, "unbind-hangs", "");
+        slot = start_bind(FIRST, answer);
+        WAIT_FOR(world, strcmp(driver_state(world, FIRST), "uio vfio-pci") == 0);
+        ck_assert_int_ge(tree_write(world->tree, "proc/1/mountinfo", ROOT_ONLY "40 1 259:0 / /data rw - ext4 x rw\n"), 0);
+        vfio_fail(world, FIRST, "unbind-hangs", NULL);
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, REFUSED("InUseByHost"));
+        ck_assert_uint_eq(vfio_called(world, SECOND " unbind"), 0);
+        ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
+        ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
+        ck_assert(is(FIRST, "host") && is(SECOND, "host"));
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
+START_TEST(what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was) {
+        char answer[128];
+        sd_bus_slot *slot;
+
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        slot = start_bind(FIRST, answer);
+        WAIT_FOR(world, strcmp(driver_state(world, SECOND), "nvme vfio-pci") == 0);
+        ck_assert_str_eq(driver_state(world, FIRST), "vfio-pci vfio-pci");
+        ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "e1000"), 0);
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
+        ck_assert_str_eq(property(FIRST, "Driver"), "e1000");
+        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
+        ck_assert_str_eq(property(SECOND, "RestoreDriver"), "");
+        ck_assert(is(FIRST, "host"));
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
+/* Before udev has told of its driver */
+START_TEST(nobody_is_taken_along_who_was_not_asked_about) {
+        unsigned n;
+
+        ck_assert_int_ge(tree_set_driver(world->tree, SECOND, NULL), 0);
+        udev_send(world, "unbind", SECOND);
+        WAIT_FOR(world, strcmp(property(SECOND, "Driver"), "") == 0);
+        polkit_set(world, "SetAnswerFor", "sss", "device.address", SECOND, "no");
+
+        ck_assert_int_ge(tree_set_driver(world->tree, SECOND, "nvme"), 0);
+        n = polkit_asked(world);
+        ck_assert_str_ne(_i == 0 ? do_bind(FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), "");
+        ck_assert_uint_le(polkit_asked(world), n + 2);
+        ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
+        ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
+        ck_assert_uint_eq(vfio_called(world, " override "), 0);
+        ck_assert_str_eq(_i == 0 ? do_bind(FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), DENIED);
+        check_nothing_held(world);
+}
+END_TEST
+
+START_TEST(override_that_somebody_else_has_set_stays) {
+        ck_assert_str_eq(do_bind(NIC), "");
+        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" NIC "/driver_override", "theirs\n"), 0);
+        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(driver_state(world, NIC), "e1000e theirs");
+}
+END_TEST
+
+static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
+        TCase *tcase = tcase_create(name);
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_checked_fixture(tcase, make, end_world);
+        return tcase;
+}
+
+int main(void) {
+        Suite *suite = suite_create("meanwhile");
+        TCase *by_hand = add_case(suite, "by-hand", make_world), *for_a_lease = add_case(suite, "for-a-lease", make_world_that_binds);
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        tcase_add_test(by_hand, what_comes_into_use_in_the_middle_is_not_taken);
+        tcase_add_test(by_hand, what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was);
+        tcase_add_test(by_hand, override_that_somebody_else_has_set_stays);
+        if (world_is_root()) {
+                tcase_add_loop_test(by_hand, nobody_is_taken_along_who_was_not_asked_about, 0, 1);
+                tcase_add_loop_test(for_a_lease, nobody_is_taken_along_who_was_not_asked_about, 1, 2);
+        }
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
