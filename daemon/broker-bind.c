@@ -361,7 +361,7 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
         if (n == 0)
                 r = findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                        "The driver of %s was not changed by the broker", device_id(device));
-        else if (device->group)
+        else
                 r = broker_find_taken(device, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++)
                 r = broker_find_functions(broker, scope[i], /* steal= */ false, findings);

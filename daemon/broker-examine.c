@@ -173,8 +173,24 @@ int broker_group_findings(const Group *group, Findings *findings) {
         return broker_find_blockers("", group, NULL, findings);
 }
 
+int broker_find_own_move(const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        if (!device->moving)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, device_id(device),
+                               "The driver of %s, or the number of its virtual functions, is being changed",
+                               device_id(device));
+        return r < 0 ? r : finding_set_fix(finding, "try again in a moment");
+}
+
 int broker_find_taken(const Device *device, Findings *findings) {
         int r;
+
+        if (!device->group)
+                return broker_find_own_move(device, findings);
 
         r = find_lease(device_id(device), device->group, findings);
         if (r >= 0)

@@ -451,8 +451,11 @@ int broker_fix_driver(const Device *device, Finding *finding);
 /* Whether the driver of one of its devices is being changed. */
 bool broker_group_is_moving(const Group *group);
 
-/* What stands in the way of a device as long as others have its group, which it must have: lease, reset, move. */
+/* What stands in the way of a device as long as others have it, or its group: lease, reset, move. */
 int broker_find_taken(const Device *device, Findings *findings);
+
+/* The same for what is done to itself only: of a PF in no group, say. */
+int broker_find_own_move(const Device *device, Findings *findings);
 
 /* What a bind of it would mean, as notes: what goes along, and what it would be refused for. */
 int broker_find_bind(Broker *broker, const Device *device, Findings *findings);

@@ -241,9 +241,7 @@ static int find_wrong_count(Broker *broker, const Device *device, unsigned count
  * after that it is reset, which would hit them. */
 static int find_busy(const Device *device, Findings *findings) {
         if (device->moving)
-                return findings_add_error(findings, NULL, VFB_ERROR_HELD_ELSEWHERE, device_id(device),
-                                          "The driver of %s, or the number of its virtual functions, is being changed",
-                                          device_id(device));
+                return broker_find_own_move(device, findings);
         if (!device->group ||
             (device->group->lease && device->group->lease->state == LEASE_ACTIVE && device->facts.vfio_driver))
                 return 0;

@@ -16,6 +16,7 @@
 #define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
 #define FIRST  "0000:06:0d.0" /* on uio, in group 26 with */
 #define SECOND "0000:06:0d.1" /* on e1000 */
+#define LONELY "0000:08:00.0" /* on nvme, may have virtual functions, in no group */
 
 static World *world;
 
@@ -27,7 +28,9 @@ static int build(Tree *tree) {
                 r = tree_set_driver(tree, FIRST, "uio");
         if (r >= 0)
                 r = tree_set_driver(tree, SECOND, "e1000");
-        return r;
+        if (r >= 0)
+                r = tree_add_pci(tree, &(TreePci) { .address = LONELY, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = -1, .driver = "nvme" });
+        return r < 0 ? r : tree_add_sriov(tree, LONELY, 4);
 }
 
 static void make_world(void) {
@@ -199,6 +202,29 @@ START_TEST(another_device_does_not_get_what_was_before) {
 }
 END_TEST
 
+/* What it was before are its virtual functions. */
+START_TEST(one_way_back_is_under_way_at_a_time_without_a_group_either) {
+        char answer[128], number[] = "sys/bus/pci/devices/" LONELY "/sriov_numvfs";
+        _cleanup_(freep) char *text = NULL;
+        sd_bus_slot *slot;
+
+        ck_assert_str_ne(ask(world->bus, device_path(LONELY), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, UINT64_C(0)), "");
+        ck_assert_uint_eq(count_origins(world), 1);
+        vfio_fail(world, LONELY, "numvfs-hangs", "");
+        slot = start_restore(LONELY, answer);
+        WAIT_FOR(world, count_children(world->daemon_pid) == 1);
+        for (int times = 0; times < 5; times++)
+                ck_assert_str_eq(do_restore(LONELY), REFUSED("HeldElsewhere"));
+        ck_assert_uint_eq(count_children(world->daemon_pid), 1);
+        vfio_fail(world, LONELY, "numvfs-hangs", NULL);
+        WAIT_FOR(world, answer[0]);
+        ck_assert_str_eq(answer, "done");
+        text = world_read(world, number);
+        ck_assert_str_eq(text, "0\n");
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("give-back");
         TCase *tcase = suite_add_case(suite, "give-back", make_world, end_world);
@@ -208,6 +234,7 @@ int main(void) {
         tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);
         tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
         tcase_add_loop_test(tcase, device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was, 0, 2);
+        tcase_add_test(tcase, one_way_back_is_under_way_at_a_time_without_a_group_either);
         tcase_add_test(tcase, another_device_does_not_get_what_was_before);
         return suite_run(suite);
 }
