@@ -156,11 +156,12 @@ END_TEST
 START_TEST(death_before_the_lease_leaves_everything_as_it_was) {
         Pending pending = {};
 
-        vfio_fail(world, FIRST, "open-delay-ms", "300");
+        vfio_fail(world, FIRST, "open-hangs", "");
         pending_start(&pending, world->bus, &(Request) { .wants = FIRST, .restore = restores[_i] });
-        WAIT_FOR(world, strcmp(driver(SECOND), "vfio-pci vfio-pci") == 0 && vfio_called(world, "group-26 set-container 0") > 0);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        ck_assert_str_eq(driver(SECOND), "vfio-pci vfio-pci");
         world_crash_daemon(world);
-        vfio_fail(world, FIRST, "open-delay-ms", NULL);
+        vfio_fail(world, FIRST, "open-hangs", NULL);
         WAIT_FOR(world, pending.answered);
         pending_end(&pending);
         check_before();

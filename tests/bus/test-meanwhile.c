@@ -3,13 +3,12 @@
 /* What others do to devices while their drivers are being changed, or before anybody has been told of it. */
 
 #include <check.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ask.h"
+#include "suite.h"
 #include "watch.h"
 
 #define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
@@ -93,7 +92,7 @@ START_TEST(what_comes_into_use_in_the_middle_is_not_taken) {
 
         vfio_fail(world, FIRST, "unbind-hangs", "");
         slot = start_bind(FIRST, answer);
-        WAIT_FOR(world, strcmp(driver_state(world, FIRST), "uio vfio-pci") == 0);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_write(world->tree, "proc/1/mountinfo", ROOT_ONLY "40 1 259:0 / /data rw - ext4 x rw\n"), 0);
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
         WAIT_FOR(world, answer[0]);
@@ -112,7 +111,7 @@ START_TEST(what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
         slot = start_bind(FIRST, answer);
-        WAIT_FOR(world, strcmp(driver_state(world, SECOND), "nvme vfio-pci") == 0);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(driver_state(world, FIRST), "vfio-pci vfio-pci");
         ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "e1000"), 0);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
@@ -156,20 +155,10 @@ START_TEST(override_that_somebody_else_has_set_stays) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, void (*make)(void)) {
-        TCase *tcase = tcase_create(name);
-
-        suite_add_tcase(suite, tcase);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, make, end_world);
-        return tcase;
-}
-
 int main(void) {
         Suite *suite = suite_create("meanwhile");
-        TCase *by_hand = add_case(suite, "by-hand", make_world), *for_a_lease = add_case(suite, "for-a-lease", make_world_that_binds);
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
+        TCase *by_hand = suite_add_case(suite, "by-hand", make_world, end_world);
+        TCase *for_a_lease = suite_add_case(suite, "for-a-lease", make_world_that_binds, end_world);
 
         tcase_add_test(by_hand, what_comes_into_use_in_the_middle_is_not_taken);
         tcase_add_test(by_hand, what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was);
@@ -178,8 +167,5 @@ int main(void) {
                 tcase_add_loop_test(by_hand, nobody_is_taken_along_who_was_not_asked_about, 0, 1);
                 tcase_add_loop_test(for_a_lease, nobody_is_taken_along_who_was_not_asked_about, 1, 2);
         }
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return suite_run(suite);
 }
