@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -68,61 +69,44 @@ static const char *do_restore(const char *address) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
 }
 
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        snprintf(userdata, 128, "%s%s", e ? "!" : "", e ? e->name : "done");
-        return 0;
-}
-
-/* @answer: "" until there is one, then "done" or a refusal. */
-static sd_bus_slot *start_bind(const char *address, char answer[128]) {
-        sd_bus_slot *slot = NULL;
-
-        answer[0] = '\0';
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
-                                                  "Bind", on_answer, answer, "sa{sv}t", "", 0, UINT64_C(0)), 0);
-        return slot;
+static void start_bind(Call *call, const char *address) {
+        call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
 }
 
 /* FIRST is on its way, or has arrived, and the other one is next. */
 START_TEST(what_comes_into_use_in_the_middle_is_not_taken) {
-        char answer[128];
-        sd_bus_slot *slot;
+        Call call;
 
         vfio_fail(world, FIRST, "unbind-hangs", "");
-        slot = start_bind(FIRST, answer);
+        start_bind(&call, FIRST);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_write(world->tree, "proc/1/mountinfo", ROOT_ONLY "40 1 259:0 / /data rw - ext4 x rw\n"), 0);
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, REFUSED("InUseByHost"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("InUseByHost"));
         ck_assert_uint_eq(vfio_called(world, SECOND " unbind"), 0);
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
         ck_assert(is(FIRST, "host") && is(SECOND, "host"));
-        sd_bus_slot_unref(slot);
 }
 END_TEST
 
 START_TEST(what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was) {
-        char answer[128];
-        sd_bus_slot *slot;
+        Call call;
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        slot = start_bind(FIRST, answer);
+        start_bind(&call, FIRST);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(driver_state(world, FIRST), "vfio-pci vfio-pci");
         ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "e1000"), 0);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, REFUSED("DriverBindFailed"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("DriverBindFailed"));
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
         ck_assert_str_eq(property(FIRST, "Driver"), "e1000");
         ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
         ck_assert_str_eq(property(SECOND, "RestoreDriver"), "");
         ck_assert(is(FIRST, "host"));
-        sd_bus_slot_unref(slot);
 }
 END_TEST
 
