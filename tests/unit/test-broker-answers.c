@@ -4,54 +4,28 @@
 
 #include <check.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "broker-internal.h"
+#include "broker-world.h"
 #include "errors.h"
 #include "suite.h"
-#include "tree.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-static Tree *tree;
-static sd_event *event;
-static Broker *broker;
-static Findings findings;
 static Lease *lease; /* over 0000:06:0d.0 */
 static char node[128];
 
 static void make_world(void) {
-        Config config = { .leases_max = 10, .leases_per_user_max = 5, .devices_per_lease_max = 3 };
-        Device *device;
-        sigset_t mask;
         User *user;
 
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &mask, NULL);
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(tree_new(&tree), 0);
-        ck_assert_int_eq(tree_add_document(tree), 0);
-        ck_assert_int_eq(broker_new(&broker, event, &config, tree_root(tree)), 0);
-        ck_assert_int_eq(broker_start(broker), 0);
-
-        device = device_find(&broker->devices, "0000:06:0d.0");
-        ck_assert_ptr_nonnull(device);
+        broker_world_begin();
         ck_assert_int_eq(user_get(&user, &broker->users, 1000), 0);
         ck_assert_int_eq(user_charge(user, 100), 0);
         ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 1, NULL), 0);
-        lease_add_device(lease, device, NULL);
+        lease_add_device(lease, find("0000:06:0d.0"), NULL);
         snprintf(node, sizeof(node), "%s/dev/vfio/26", tree_root(tree));
-}
-
-static void end_world(void) {
-        findings_done(&findings);
-        broker = broker_free(broker);
-        tree = tree_free(tree);
-        event = sd_event_unref(event);
 }
 
 static const struct {
@@ -138,7 +112,7 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("broker-answers");
-        TCase *tcase = suite_add_case(suite, "broker-answers", make_world, end_world);
+        TCase *tcase = suite_add_case(suite, "broker-answers", make_world, broker_world_end);
 
         tcase_add_loop_test(tcase, the_kernels_answer_is_explained, 0, N_ELEMENTS(answers));
         tcase_add_test(tcase, the_culprit_is_looked_for_when_the_kernel_says_no);

@@ -1,32 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What changes, who hears of it and in which order, on the fake tree. Its nodes know no ioctl, so a lease gets
- * as far as the kernel's first answer. */
+/* What changes, who hears of it and in which order. */
 
 #include <check.h>
-#include <fcntl.h>
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdarg.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 
-#include "broker-internal.h"
+#include "broker-world.h"
 #include "errors.h"
 #include "suite.h"
-#include "tree.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 #define DEADLINE_SEC  20
 
-static Tree *tree;
-static sd_event *event;
-static Broker *broker;
-static Findings findings;
-static char seen[4096]; /* what the observer saw, in order */
 static int n_done, done_r;
 
 static int count_fds(void) {
@@ -38,109 +29,6 @@ static int count_fds(void) {
                 n++;
         closedir(dir);
         return n;
-}
-
-__attribute__((format(printf, 1, 2)))
-static void note(const char *format, ...) {
-        size_t n = strlen(seen);
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(seen + n, sizeof(seen) - n, format, ap);
-        va_end(ap);
-}
-
-static void on_device_new(const Device *device, void *userdata) {
-        note("+%s ", device_id(device));
-}
-
-static void on_device_removed(const Device *device, void *userdata) {
-        note("-%s ", device_id(device));
-}
-
-static void on_device_changed(const Device *device, void *userdata) {
-        note("~%s ", device_id(device));
-}
-
-static void on_group_new(const Group *group, void *userdata) {
-        note("+g%u ", group->number);
-}
-
-static void on_group_removed(const Group *group, void *userdata) {
-        note("-g%u ", group->number);
-}
-
-static void on_group_changed(const Group *group, void *userdata) {
-        note("~g%u ", group->number);
-}
-
-static void on_lease_new(const Lease *lease, void *userdata) {
-        note("+lease ");
-}
-
-static void on_lease_changed(const Lease *lease, void *userdata) {
-        note("~%s ", lease_state_name(lease->state));
-}
-
-static void on_lease_removed(const Lease *lease, void *userdata) {
-        note("-lease:%s ", lease_end_name(lease->end));
-}
-
-static void on_n_leases_changed(unsigned n, void *userdata) {
-        ck_assert_uint_eq(broker_leases(broker)->n, n);
-        note("%u ", n);
-}
-
-static void on_lease_lost_device(const Lease *lease, const Device *device, const char *cause, void *userdata) {
-        note("!%s:%s ", device_id(device), cause);
-}
-
-static const BrokerObserver observer = {
-        .device_new = on_device_new,
-        .device_removed = on_device_removed,
-        .device_changed = on_device_changed,
-        .group_new = on_group_new,
-        .group_removed = on_group_removed,
-        .group_changed = on_group_changed,
-        .lease_new = on_lease_new,
-        .lease_changed = on_lease_changed,
-        .lease_removed = on_lease_removed,
-        .n_leases_changed = on_n_leases_changed,
-        .lease_lost_device = on_lease_lost_device,
-};
-
-static void make_world(void) {
-        Config config = { .leases_max = 10, .leases_per_user_max = 5, .devices_per_lease_max = 3 };
-        sigset_t mask;
-
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &mask, NULL);
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(tree_new(&tree), 0);
-        ck_assert_int_eq(tree_add_document(tree), 0);
-        ck_assert_int_eq(broker_new(&broker, event, &config, tree_root(tree)), 0);
-        ck_assert_int_eq(broker_start(broker), 0);
-        broker_observe(broker, &observer, NULL);
-}
-
-static void end_world(void) {
-        findings_done(&findings);
-        broker = broker_free(broker);
-        tree = tree_free(tree);
-        event = sd_event_unref(event);
-}
-
-static Device *find(const char *id) {
-        const Device *device = broker_find_device(broker, id);
-
-        ck_assert_msg(device, "%s is not there", id);
-        return (Device *) device;
-}
-
-static void check_seen(const char *expected) {
-        ck_assert_str_eq(seen, expected);
-        seen[0] = '\0';
 }
 
 /* What a uevent about the device would lead to. */
@@ -170,16 +58,9 @@ static void replug(const TreePci *pci) {
 static const TreePci card = { .address = "0000:01:00.0", .driver = "vfio-pci", .reset_methods = "bus", .class = 0x00ff00, .vendor = 0x1234,
                               .device = 0x11e8, .subsystem_vendor = 0x1af4, .subsystem_device = 0x1100, .group = 12 };
 
-/* A lease that is there, without a kernel behind it. */
-static Lease *lease_out(const char *id) {
-        User *user;
-        Lease *lease;
+static Lease *lease_out_in_public(const char *id) {
+        Lease *lease = lease_out(id, 1000);
 
-        ck_assert_int_eq(user_get(&user, &broker->users, 1000), 0);
-        ck_assert_int_eq(user_charge(user, 100), 0);
-        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3, NULL), 0);
-        lease_add_device(lease, find(id), NULL);
-        lease_advance(lease, LEASE_ACTIVE);
         lease->announced = true;
         lease->container_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         ck_assert_int_ge(lease->container_fd, 0);
@@ -327,7 +208,7 @@ START_TEST(when_all_have_gone_the_lists_are_empty) {
 END_TEST
 
 START_TEST(a_leased_device_that_goes_is_lost) {
-        Lease *lease = lease_out("0000:06:0d.0");
+        Lease *lease = lease_out_in_public("0000:06:0d.0");
 
         lease_add_device(lease, find("0000:06:0d.1"), NULL);
         ck_assert_int_eq(tree_set_driver(tree, "0000:06:0d.0", "nvme"), 0);
@@ -349,7 +230,7 @@ END_TEST
 
 /* The kernel takes a device out of its group before it takes it out of /sys. */
 START_TEST(a_leased_device_that_leaves_its_group_is_lost) {
-        Lease *lease = lease_out("0000:01:00.0");
+        Lease *lease = lease_out_in_public("0000:01:00.0");
 
         regroup("0000:01:00.0", _i);
         ck_assert_int_eq(broker_refresh(broker, "0000:01:00.0"), 0);
@@ -407,14 +288,14 @@ END_TEST
 START_TEST(a_broker_may_go_while_the_kernel_works) {
         ck_assert_int_eq(acquire("0000:01:00.0"), 0);
         ck_assert_int_eq(acquire("0000:03:00.0"), 0);
-        broker_release(broker, lease_out("0000:00:10.0"), LEASE_END_RELEASED);
+        broker_release(broker, lease_out_in_public("0000:00:10.0"), LEASE_END_RELEASED);
         broker = broker_free(broker);
         ck_assert_int_eq(n_done, 0);
 }
 END_TEST
 
 START_TEST(what_cannot_be_cleaned_is_quarantined) {
-        Lease *lease = lease_out("0000:01:00.0");
+        Lease *lease = lease_out_in_public("0000:01:00.0");
 
         broker_release(broker, lease, LEASE_END_RELEASED);
         broker_release(broker, lease, LEASE_END_HOLDER_GONE); /* the first reason stays */
@@ -429,7 +310,7 @@ END_TEST
 
 /* A client that has the group itself: the broker opens it again to ask who else has, and here nobody can. */
 START_TEST(a_raw_lease_ends_when_its_group_has_gone) {
-        Lease *lease = lease_out("0000:01:00.0");
+        Lease *lease = lease_out_in_public("0000:01:00.0");
 
         lease_add_device(lease, find("0000:03:00.0"), NULL);
         lease->mode = LEASE_MODE_LEGACY_RAW;
@@ -443,7 +324,7 @@ START_TEST(a_raw_lease_ends_when_its_group_has_gone) {
 END_TEST
 
 START_TEST(descriptors_are_only_for_an_active_lease) {
-        Lease *lease = lease_out("0000:01:00.0");
+        Lease *lease = lease_out_in_public("0000:01:00.0");
         static const char *const none[] = { "device:0000:03:00.0", "device:", "", "group:12", "Container", "%n", "device:0000:01:00.0x" };
 
         for (size_t i = 0; i < N_ELEMENTS(none); i++)
@@ -461,7 +342,7 @@ START_TEST(descriptors_are_only_for_an_active_lease) {
 END_TEST
 
 START_TEST(a_lease_has_only_so_many_at_work) {
-        Lease *lease = lease_out("0000:01:00.0");
+        Lease *lease = lease_out_in_public("0000:01:00.0");
         int n = 0, r;
 
         while ((r = broker_get_fds(broker, lease, NULL, 0, on_done, &n_done)) == 0)
@@ -500,7 +381,7 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("broker-changes");
-        TCase *tcase = suite_add_case(suite, "broker-changes", make_world, end_world);
+        TCase *tcase = suite_add_case(suite, "broker-changes", broker_world_begin, broker_world_end);
 
         add_tests(tcase);
         return suite_run(suite);

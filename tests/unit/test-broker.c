@@ -4,123 +4,20 @@
 
 #include <check.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 
-#include "broker-internal.h"
+#include "broker-world.h"
 #include "errors.h"
 #include "suite.h"
-#include "tree.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-static Tree *tree;
-static sd_event *event;
-static Broker *broker;
-static Findings findings;
 static BrokerTarget targets[BROKER_WANTS_MAX];
 static unsigned n_targets;
-static char seen[4096]; /* what the observer saw, in order */
-
-__attribute__((format(printf, 1, 2)))
-static void note(const char *format, ...) {
-        size_t n = strlen(seen);
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(seen + n, sizeof(seen) - n, format, ap);
-        va_end(ap);
-}
-
-static void on_device_new(const Device *device, void *userdata) {
-        ck_assert_ptr_eq(userdata, seen);
-        note("+%s ", device_id(device));
-}
-
-static void on_device_removed(const Device *device, void *userdata) {
-        note("-%s ", device_id(device));
-}
-
-static void on_device_changed(const Device *device, void *userdata) {
-        note("~%s ", device_id(device));
-}
-
-static void on_group_new(const Group *group, void *userdata) {
-        note("+g%u ", group->number);
-}
-
-static void on_group_removed(const Group *group, void *userdata) {
-        note("-g%u ", group->number);
-}
-
-static void on_group_changed(const Group *group, void *userdata) {
-        note("~g%u ", group->number);
-}
-
-static const BrokerObserver observer = {
-        .device_new = on_device_new,
-        .device_removed = on_device_removed,
-        .device_changed = on_device_changed,
-        .group_new = on_group_new,
-        .group_removed = on_group_removed,
-        .group_changed = on_group_changed,
-};
-
-static void make_broker(Config config) {
-        ck_assert_int_eq(broker_new(&broker, event, &config, tree_root(tree)), 0);
-        ck_assert_int_eq(broker_start(broker), 0);
-        broker_observe(broker, &observer, seen);
-}
-
-static void make_world(void) {
-        sigset_t mask;
-
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &mask, NULL);
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(tree_new(&tree), 0);
-        ck_assert_int_eq(tree_add_document(tree), 0);
-        make_broker((Config){ .leases_max = 10, .leases_per_user_max = 5, .devices_per_lease_max = 3 });
-}
-
-static void end_world(void) {
-        findings_done(&findings);
-        broker = broker_free(broker);
-        tree = tree_free(tree);
-        event = sd_event_unref(event);
-}
-
-static const Device *find(const char *id) {
-        const Device *device = broker_find_device(broker, id);
-
-        ck_assert_msg(device, "%s is not there", id);
-        return device;
-}
 
 static void refresh(const char *id) {
         ck_assert_int_eq(broker_refresh(broker, id), 0);
-}
-
-static void check_seen(const char *expected) {
-        ck_assert_str_eq(seen, expected);
-        seen[0] = '\0';
-}
-
-/* A lease that is there, without a kernel behind it. */
-static Lease *lease_out(const char *id, uid_t uid) {
-        User *user;
-        Lease *lease;
-
-        ck_assert_int_eq(user_get(&user, &broker->users, uid), 0);
-        ck_assert_int_eq(user_charge(user, 100), 0);
-        ck_assert_int_eq(lease_new(&lease, &broker->leases, user, 3, NULL), 0);
-        lease_add_device(lease, (Device *) find(id), NULL);
-        lease_advance(lease, LEASE_ACTIVE);
-        return lease;
 }
 
 /* Of the selectors, separated by commas. */
@@ -380,7 +277,7 @@ START_TEST(a_quarantine_says_why_and_ends) {
 END_TEST
 
 START_TEST(what_another_left_in_it_is_nobodys) {
-        Device *device = (Device *) find("0000:00:10.0");
+        Device *device = find("0000:00:10.0");
 
         device->unclean = true;
         device->last_uid = 1000;
@@ -403,7 +300,7 @@ START_TEST(errors_come_in_the_order_of_what_to_do_first) {
         refresh("0000:06:0d.0");
         lease_out("0000:06:0d.0", 1001);
         ck_assert_int_eq(broker_quarantine(broker, find("0000:06:0d.0"), "why not", 0), 0);
-        ((Device *) find("0000:06:0d.0"))->unclean = true;
+        (find("0000:06:0d.0"))->unclean = true;
         examine("0000:06:0d.0", 1000);
         ck_assert_str_eq(codes(), "Leased Quarantined NotVfio NotViable ResetFailed Companion");
 }
@@ -478,7 +375,7 @@ static void add_tests(TCase *tcase) {
 
 int main(void) {
         Suite *suite = suite_create("broker");
-        TCase *tcase = suite_add_case(suite, "broker", make_world, end_world);
+        TCase *tcase = suite_add_case(suite, "broker", broker_world_begin, broker_world_end);
 
         add_tests(tcase);
         return suite_run(suite);
