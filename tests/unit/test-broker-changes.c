@@ -3,7 +3,6 @@
 /* What changes, who hears of it and in which order. */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,23 +12,13 @@
 
 #include "broker-world.h"
 #include "errors.h"
+#include "fds.h"
 #include "suite.h"
 
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 #define DEADLINE_SEC  20
 
 static int n_done, done_r;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        ck_assert_ptr_nonnull(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
 
 /* What a uevent about the device would lead to. */
 static void check_refresh(const char *id, const char *expected) {

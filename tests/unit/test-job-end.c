@@ -5,141 +5,18 @@
  */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <systemd/sd-event.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "kernel/job.h"
+#include "job-world.h"
 #include "suite.h"
-
-#define DEADLINE_MSEC 10000
-
-typedef struct Plan {
-        int n;
-        int fd;
-} Plan;
-
-typedef struct Answer {
-        int number;
-} Answer;
-
-typedef struct Outcome {
-        int calls, r, taken;
-        size_t n_fds, take;
-        Answer answer;
-} Outcome;
-
-static sd_event *event;
-static Outcome outcome;
-static int n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        ck_assert_ptr_nonnull(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
-
-static void make_world(void) {
-        sigset_t mask;
-
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &mask, NULL);
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        outcome = (Outcome){ .taken = -EBADF };
-        n_fds_before = count_fds();
-}
-
-static void end_world(void) {
-        sd_event_unref(event);
-}
-
-static long now_msec(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* No child at all: neither at work nor dead and not reaped. */
-static bool no_children(void) {
-        siginfo_t si;
-
-        return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
-}
-
-static bool no_children_and_no_descriptors(void) {
-        return no_children() && count_fds() <= n_fds_before;
-}
-
-static bool done_came(void) {
-        return outcome.calls > 0;
-}
-
-static void run_until(bool (*condition)(void)) {
-        long end = now_msec() + DEADLINE_MSEC;
-
-        while (!condition()) {
-                ck_assert_msg(now_msec() < end, "it did not happen in time");
-                ck_assert_int_ge(sd_event_run(event, 10000), 0);
-        }
-}
-
-static void note(int r, const void *result, int *fds, size_t n_fds, void *userdata) {
-        outcome.calls++;
-        outcome.r = r;
-        outcome.n_fds = n_fds;
-        if (r == 0)
-                memcpy(&outcome.answer, result, sizeof(outcome.answer));
-        if (outcome.take < n_fds)
-                outcome.taken = TAKE_FD(fds[outcome.take]);
-}
-
-static Job *start(JobWork work, const void *plan, const int *keep, size_t n_keep) {
-        JobSpec spec = {
-                .work = work,
-                .plan = plan,
-                .keep = keep,
-                .n_keep = n_keep,
-                .result_size = sizeof(Answer),
-                .done = note,
-        };
-        Job *job = NULL;
-
-        ck_assert_int_eq(job_start(&job, event, &spec), 0);
-        ck_assert_ptr_nonnull(job);
-        return job;
-}
-
-static void answer_with_pipes(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds) {
-        Answer *answer = result;
-        int pair[2];
-
-        answer->number = 42;
-        for (int i = 0; i < ((const Plan *) plan)->n; i++) {
-                if (pipe(pair) < 0)
-                        return;
-                if (write(pair[1], &i, sizeof(i)) != sizeof(i))
-                        return;
-                close(pair[1]);
-                fds[(*n_fds)++] = pair[0];
-        }
-}
 
 static void die(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds) {
         raise(SIGKILL);
@@ -318,7 +195,7 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("job-end");
-        TCase *tcase = suite_add_case(suite, "job-end", make_world, end_world);
+        TCase *tcase = suite_add_case(suite, "job-end", job_world_begin, job_world_end);
 
         tcase_add_test(tcase, a_child_that_hangs_does_not_hold_up_another);
         tcase_add_test(tcase, a_forgotten_job_is_silent_and_leaves_nothing);

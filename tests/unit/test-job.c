@@ -1,149 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <systemd/sd-event.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "kernel/job.h"
+#include "job-world.h"
 #include "suite.h"
 
-#define DEADLINE_MSEC 10000
-
-typedef struct Plan {
-        int n;
-} Plan;
-
-typedef struct Answer {
-        int number;
-        int fds[64];
-        size_t n_fds;
-        bool signals_default;
-        char text[64];
-} Answer;
-
-typedef struct Outcome {
-        int calls, r, taken;
-        size_t n_fds, take;
-        bool cloexec;
-        Answer answer;
-} Outcome;
-
-static sd_event *event;
-static Outcome outcome;
-static int n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        ck_assert_ptr_nonnull(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
-
-static void make_world(void) {
-        sigset_t mask;
-
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &mask, NULL);
-        ck_assert_int_ge(sd_event_new(&event), 0);
-        outcome = (Outcome){ .taken = -EBADF };
-        n_fds_before = count_fds();
-}
-
-static void end_world(void) {
-        sd_event_unref(event);
-}
-
-static long now_msec(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* No child at all: neither at work nor dead and not reaped. */
-static bool no_children(void) {
-        siginfo_t si;
-
-        return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
-}
-
-static bool no_children_and_no_descriptors(void) {
-        return no_children() && count_fds() <= n_fds_before;
-}
-
-static bool done_came(void) {
-        return outcome.calls > 0;
-}
-
-static void run_until(bool (*condition)(void)) {
-        long end = now_msec() + DEADLINE_MSEC;
-
-        while (!condition()) {
-                ck_assert_msg(now_msec() < end, "it did not happen in time");
-                ck_assert_int_ge(sd_event_run(event, 10000), 0);
-        }
-}
-
-static void note(int r, const void *result, int *fds, size_t n_fds, void *userdata) {
-        outcome.calls++;
-        outcome.r = r;
-        outcome.n_fds = n_fds;
-        if (r == 0)
-                memcpy(&outcome.answer, result, sizeof(outcome.answer));
-        if (outcome.take < n_fds) {
-                outcome.cloexec = fcntl(fds[outcome.take], F_GETFD) & FD_CLOEXEC;
-                outcome.taken = TAKE_FD(fds[outcome.take]);
-        }
-}
-
-static Job *start(JobWork work, const void *plan, const int *keep, size_t n_keep) {
-        JobSpec spec = {
-                .work = work,
-                .plan = plan,
-                .keep = keep,
-                .n_keep = n_keep,
-                .result_size = sizeof(Answer),
-                .done = note,
-        };
-        Job *job = NULL;
-
-        ck_assert_int_eq(job_start(&job, event, &spec), 0);
-        ck_assert_ptr_nonnull(job);
-        return job;
-}
-
 /* Work */
-
-static void answer_with_pipes(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds) {
-        Answer *answer = result;
-        int pair[2];
-
-        answer->number = 42;
-        for (int i = 0; i < ((const Plan *) plan)->n; i++) {
-                if (pipe(pair) < 0)
-                        return;
-                if (write(pair[1], &i, sizeof(i)) != sizeof(i))
-                        return;
-                close(pair[1]);
-                fds[(*n_fds)++] = pair[0];
-        }
-}
 
 static void list_fds(const void *plan, void *result, int fds[JOB_FDS_MAX], size_t *n_fds) {
         Answer *answer = result;
@@ -336,7 +206,7 @@ START_TEST(a_result_may_be_empty_or_as_large_as_promised) {
 
         for (size_t i = 0; i < 2; i++) {
                 Plan plan = { .n = sizes[i] };
-                JobSpec spec = { .work = fill, .plan = &plan, .result_size = sizes[i], .done = note };
+                JobSpec spec = { .work = fill, .plan = &plan, .result_size = sizes[i], .done = on_done };
                 Job *job;
 
                 outcome.calls = 0;
@@ -350,7 +220,7 @@ START_TEST(a_result_may_be_empty_or_as_large_as_promised) {
 END_TEST
 
 START_TEST(without_sigchld_blocked_nothing_is_started) {
-        JobSpec spec = { .work = answer_with_pipes, .plan = &(Plan){ .n = 1 }, .done = note };
+        JobSpec spec = { .work = answer_with_pipes, .plan = &(Plan){ .n = 1 }, .done = on_done };
         sigset_t none;
         Job *job = NULL;
 
@@ -365,7 +235,7 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("job");
-        TCase *tcase = suite_add_case(suite, "job", make_world, end_world);
+        TCase *tcase = suite_add_case(suite, "job", job_world_begin, job_world_end);
 
         tcase_add_test(tcase, result_and_descriptors_arrive);
         tcase_add_test(tcase, as_many_descriptors_as_promised_arrive);

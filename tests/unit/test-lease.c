@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "core/group.h"
 #include "core/lease.h"
 #include "errors.h"
+#include "fds.h"
 #include "suite.h"
 
 static DeviceList devices;
@@ -23,17 +23,6 @@ static Device *device[4]; /* two in group 26, one in 12, one in 9 */
 static User *user;
 static Lease *lease;
 static int n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        ck_assert_ptr_nonnull(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
 
 static Device *add(const char *id, unsigned number) {
         DeviceFacts facts = { .vfio_driver = true };

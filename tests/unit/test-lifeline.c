@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/lifeline.h"
+#include "fds.h"
 #include "suite.h"
 
 #define DEADLINE_USEC (10 * 1000 * 1000)
@@ -17,17 +17,6 @@
 static sd_event *event;
 static Lifeline *lifeline;
 static int fd, n_cuts, n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        ck_assert_ptr_nonnull(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
 
 static void on_cut(void *userdata) {
         ck_assert_ptr_eq(userdata, &n_cuts);

@@ -3,7 +3,6 @@
 /* The ladder on the fake kernel: what a reset of a bus hits, when it is done, and what is seen afterwards. */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "fake/vfio.h"
+#include "fds.h"
 #include "kernel/reset.h"
 #include "suite.h"
 #include "tree.h"
@@ -22,16 +22,6 @@ static Tree *tree;
 static VfioPlan plan;
 static VfioResult result;
 static int n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
 
 static int open_folder(const char *name) {
         char path[160];

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fds.h"
 #include "kernel/uevent.h"
 #include "suite.h"
 
@@ -194,13 +195,6 @@ START_TEST(losses_are_told) {
         }
 }
 END_TEST
-
-static int count_fds(void) {
-        int fd = dup(0);
-
-        close(fd);
-        return fd;
-}
 
 START_TEST(coming_and_going_leaves_no_descriptor) {
         int before = count_fds();

@@ -6,7 +6,6 @@
  */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -14,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "kernel/reset.h"
 #include "suite.h"
 #include "tree.h"
@@ -25,16 +25,6 @@ static VfioResult result;
 static int fds[JOB_FDS_MAX];
 static size_t n_fds;
 static int n_fds_before;
-
-static int count_fds(void) {
-        DIR *dir = opendir("/proc/self/fd");
-        int n = 0;
-
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
-}
 
 static void make_world(void) {
         char path[128];
