@@ -4,16 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 
-#include "tree.h"
+#include "tree-files.h"
 
 typedef struct Node Node;
 
@@ -40,34 +38,6 @@ struct Tree {
         LIST_HEAD(, Node) nodes;
 };
 
-static int make_parents(Tree *tree, const char *path) {
-        char part[PATH_MAX];
-
-        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
-                snprintf(part, sizeof(part), "%.*s", (int) (slash - path), path);
-                if (mkdirat(tree->fd, part, 0755) < 0 && errno != EEXIST)
-                        return -errno;
-        }
-        return 0;
-}
-
-int tree_write(Tree *tree, const char *path, const char *value) {
-        _cleanup_(closep) int fd = -EBADF;
-        size_t size = strlen(value);
-        int r;
-
-        r = make_parents(tree, path);
-        if (r < 0)
-                return r;
-
-        fd = openat(tree->fd, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        if (fd < 0)
-                return -errno;
-        if (write(fd, value, size) != (ssize_t) size)
-                return -EIO;
-        return renameat(tree->fd, ".new", tree->fd, path) < 0 ? -errno : 0;
-}
-
 __attribute__((format(printf, 4, 5)))
 static int write_attribute(Tree *tree, const Node *node, const char *name, const char *format, ...) {
         char path[PATH_MAX], value[4096];
@@ -80,42 +50,6 @@ static int write_attribute(Tree *tree, const Node *node, const char *name, const
         return tree_write(tree, path, value);
 }
 
-__attribute__((format(printf, 3, 4)))
-static int make_link(Tree *tree, const char *target, const char *format, ...) {
-        char path[PATH_MAX];
-        va_list arguments;
-        int r;
-
-        va_start(arguments, format);
-        vsnprintf(path, sizeof(path), format, arguments);
-        va_end(arguments);
-
-        r = make_parents(tree, path);
-        if (r < 0)
-                return r;
-        return symlinkat(target, tree->fd, path) < 0 ? -errno : 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-        return remove(path) < 0 ? -errno : 0;
-}
-
-/* What is not there is gone. */
-__attribute__((format(printf, 2, 3)))
-static int remove_all(Tree *tree, const char *format, ...) {
-        char path[PATH_MAX], full[PATH_MAX + sizeof(tree->root) + 1];
-        va_list arguments;
-
-        va_start(arguments, format);
-        vsnprintf(path, sizeof(path), format, arguments);
-        va_end(arguments);
-        snprintf(full, sizeof(full), "%s/%s", tree->root, path);
-
-        if (nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-                return -errno;
-        return 0;
-}
-
 /* Out of sight, but not from the disk: a file system may use an inode's number again at once, and sysfs never does. */
 static int put_aside(Tree *tree, const char *address) {
         char path[PATH_MAX], gone[64];
@@ -123,7 +57,7 @@ static int put_aside(Tree *tree, const char *address) {
 
         snprintf(path, sizeof(path), "sys/bus/pci/devices/%s", address);
         snprintf(gone, sizeof(gone), "gone/%u", tree->n_gone++);
-        r = make_parents(tree, gone);
+        r = tree_make_parents(tree, gone);
         if (r < 0)
                 return r;
         return renameat(tree->fd, path, tree->fd, gone) < 0 ? -errno : 0;
@@ -220,11 +154,11 @@ static int write_physfn(Tree *tree, Node *node) {
         if (pf) {
                 snprintf(node->virtfn, sizeof(node->virtfn), "virtfn%u", pf->n_functions++);
                 snprintf(target, sizeof(target), "../%s", node->address);
-                r = make_link(tree, target, "sys/%s/%s", pf->path, node->virtfn);
+                r = tree_link(tree, target, "sys/%s/%s", pf->path, node->virtfn);
         }
         if (r == 0 && node->physfn[0]) {
                 snprintf(target, sizeof(target), "../%s", node->physfn);
-                r = make_link(tree, target, "sys/%s/physfn", node->path);
+                r = tree_link(tree, target, "sys/%s/physfn", node->path);
         }
         return r;
 }
@@ -266,13 +200,13 @@ static int write_driver(Tree *tree, Node *node) {
         if (r < 0)
                 return r;
         snprintf(target, sizeof(target), "%sbus/pci/drivers/%s", node->up, node->driver);
-        r = make_link(tree, target, "sys/%s/driver", node->path);
+        r = tree_link(tree, target, "sys/%s/driver", node->path);
         if (r < 0 || !driver_is_vfio(node->driver))
                 return r;
 
         node->vfio = tree->next_vfio++;
         snprintf(path, sizeof(path), "sys/%s/vfio-dev/vfio%d/", node->path, node->vfio);
-        return make_parents(tree, path);
+        return tree_make_parents(tree, path);
 }
 
 static int write_group(Tree *tree, const Node *node) {
@@ -291,11 +225,11 @@ static int write_group(Tree *tree, const Node *node) {
         if (r < 0)
                 return r;
         snprintf(target, sizeof(target), "../../../../%s", node->path);
-        r = make_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
+        r = tree_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
         if (r < 0)
                 return r;
         snprintf(target, sizeof(target), "%skernel/iommu_groups/%d", node->up, group);
-        return make_link(tree, target, "sys/%s/iommu_group", node->path);
+        return tree_link(tree, target, "sys/%s/iommu_group", node->path);
 }
 
 /* The node comes with the group's first device on a VFIO driver, and the group goes with its last device. */
@@ -316,12 +250,12 @@ static int update_group(Tree *tree, int group) {
 
         snprintf(path, sizeof(path), "dev/vfio/%d", group);
         if (!vfio)
-                r = remove_all(tree, "%s", path);
+                r = tree_remove_all(tree, "%s", path);
         else
                 r = faccessat(tree->fd, path, F_OK, 0) == 0 ? 0 : tree_write(tree, path, "");
         if (r < 0 || used)
                 return r;
-        return remove_all(tree, "sys/kernel/iommu_groups/%d", group);
+        return tree_remove_all(tree, "sys/kernel/iommu_groups/%d", group);
 }
 
 static void copy(char *ret, size_t size, const char *from) {
@@ -357,7 +291,7 @@ static int node_write(Tree *tree, Node *node) {
         int r;
 
         snprintf(target, sizeof(target), "sys/%s/pci_bus/", node->parent ? node->parent->path : "devices");
-        r = make_parents(tree, target);
+        r = tree_make_parents(tree, target);
         if (r == 0)
                 r = write_identity(tree, node);
         if (r == 0)
@@ -380,7 +314,7 @@ static int node_write(Tree *tree, Node *node) {
                 return r;
 
         snprintf(target, sizeof(target), "../../../%s", node->path);
-        return make_link(tree, target, "sys/bus/pci/devices/%s", node->address);
+        return tree_link(tree, target, "sys/bus/pci/devices/%s", node->address);
 }
 
 int tree_add_pci(Tree *tree, const TreePci *pci) {
@@ -410,9 +344,9 @@ int tree_set_driver(Tree *tree, const char *address, const char *driver) {
         if (!node)
                 return -ENODEV;
 
-        r = remove_all(tree, "sys/%s/vfio-dev", node->path);
+        r = tree_remove_all(tree, "sys/%s/vfio-dev", node->path);
         if (r == 0)
-                r = remove_all(tree, "sys/%s/driver", node->path);
+                r = tree_remove_all(tree, "sys/%s/driver", node->path);
         if (r < 0)
                 return r;
 
@@ -431,8 +365,8 @@ int tree_begin_unbind(Tree *tree, const char *address) {
         node = find_node(tree, address);
         if (!node)
                 return -ENODEV;
-        r = remove_all(tree, "sys/%s/driver", node->path);
-        return r < 0 ? r : remove_all(tree, "sys/%s/vfio-dev", node->path);
+        r = tree_remove_all(tree, "sys/%s/driver", node->path);
+        return r < 0 ? r : tree_remove_all(tree, "sys/%s/vfio-dev", node->path);
 }
 
 int tree_add_sriov(Tree *tree, const char *address, unsigned total) {
@@ -468,15 +402,19 @@ int tree_remove(Tree *tree, const char *address) {
         pf = node->virtfn[0] ? find_node(tree, node->physfn) : NULL;
         r = put_aside(tree, node->address);
         if (r == 0 && pf)
-                r = remove_all(tree, "sys/%s/%s", pf->path, node->virtfn);
+                r = tree_remove_all(tree, "sys/%s/%s", pf->path, node->virtfn);
         if (r == 0 && group >= 0)
-                r = remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
+                r = tree_remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
         if (r == 0)
-                r = remove_all(tree, "sys/%s", node->path);
+                r = tree_remove_all(tree, "sys/%s", node->path);
 
         LIST_REMOVE(node, entry);
         free(node);
         return r < 0 ? r : update_group(tree, group);
+}
+
+int tree_fd(const Tree *tree) {
+        return tree->fd;
 }
 
 const char *tree_root(Tree *tree) {
@@ -510,9 +448,9 @@ int tree_new(Tree **ret) {
         if (tree->fd < 0)
                 return -errno;
 
-        r = make_parents(tree, "sys/bus/pci/devices/");
+        r = tree_make_parents(tree, "sys/bus/pci/devices/");
         if (r == 0)
-                r = make_parents(tree, "sys/kernel/iommu_groups/");
+                r = tree_make_parents(tree, "sys/kernel/iommu_groups/");
         if (r == 0)
                 r = tree_write(tree, "dev/vfio/vfio", "");
         if (r == 0)
@@ -533,7 +471,7 @@ Tree *tree_free(Tree *tree) {
                 free(node);
         }
         if (tree->root[0])
-                remove_all(tree, "%s", "");
+                tree_remove_all(tree, "%s", "");
         closep(&tree->fd);
         free(tree);
         return NULL;

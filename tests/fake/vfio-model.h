@@ -52,6 +52,3 @@ bool model_fits(unsigned long model, char *groups);
 
 /* Before the last space of VFIO_GROUP_GET_DEVICE_FD's argument there may be a token. */
 void device_name(const void *argument, char ret[64]);
-
-/* Brings the attribute up to date. */
-void device_refresh_enable(const char *address);

@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "vfio-bind.h"
 #include "vfio.h"
+#include "vfio-device.h"
 #include "vfio-model.h"
 #include "vfio-sriov.h"
 #include "vfio-state.h"
