@@ -6,16 +6,12 @@
 #include <string.h>
 
 #include "broker-internal.h"
+#include "broker-kind.h"
 #include "errors.h"
 #include "kernel/variant.h"
 
 const char *broker_restore_driver(const Device *device) {
         return device->origin && !origin_is_of_functions(device->origin) ? device->origin->driver : "";
-}
-
-/* Bridges, and on other buses drivers are not this version's to change. */
-static bool is_never_bound(const Device *device) {
-        return device->facts.class >> 8 == 0x0604 || device->facts.kind != DEVICE_KIND_PCI;
 }
 
 unsigned broker_bind_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]) {
@@ -47,19 +43,20 @@ unsigned broker_restore_scope(const Device *device, const Device *ret[BROKER_MOV
 /* The VFIO driver for it: the one that was named, or the one that it is made for. 0 or a refusal. */
 static int choose_driver(Broker *broker, const Device *device, const char *named, char ret[VARIANT_NAME_MAX],
                          Findings *findings) {
+        const char *bus = device_kind_name(device->facts.kind);
         char module[VARIANT_NAME_MAX];
         int r;
 
         *ret = '\0';
         if (*named) {
-                r = variant_check(broker->root, broker->sys_fd, device->facts.modalias, named);
+                r = variant_check(broker->root, broker->sys_fd, bus, device->facts.modalias, named);
                 if (r == -EINVAL)
                         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                                   "%.64s is no VFIO driver for %s", named, device_id(device));
                 snprintf(ret, VARIANT_NAME_MAX, "%s", named);
                 snprintf(module, sizeof(module), "%s", named);
         } else {
-                r = variant_find(broker->root, broker->sys_fd, device->facts.modalias, ret, module);
+                r = variant_find(broker->root, broker->sys_fd, bus, device->facts.modalias, ret, module);
         }
         if (r < 0) {
                 Finding *finding;
@@ -92,54 +89,17 @@ static int find_companions(const Device *device, const Device *const *scope, uns
         return 0;
 }
 
-int broker_fix_driver(const Device *device, Finding *finding) {
-        const char *kind = device_kind_name(device->facts.kind), *name = device_bus_name(device);
-
-        switch (device->facts.kind) {
-        case DEVICE_KIND_PCI:
-                return finding_set_fix(finding, "bind it: vfio-broker bind %s", name);
-        case DEVICE_KIND_PLATFORM:
-        case DEVICE_KIND_FSL_MC:
-        case DEVICE_KIND_CDX:
-                return finding_set_fix(finding,
-                                       "bind it by hand: echo vfio-%s >/sys/bus/%s/devices/%s/driver_override; "
-                                       "echo %s >/sys/bus/%s/drivers_probe", kind, kind, name, name, kind);
-        case DEVICE_KIND_MDEV:
-        case DEVICE_KIND_AP:
-        case DEVICE_KIND_CCW:
-        case _DEVICE_KIND_MAX:
-                break;
-        }
-        return finding_set_fix(finding,
-                               "it has no driver_override: load the VFIO driver that its parent's driver comes with");
-}
-
-static int find_other_bus(const Device *device, Findings *findings) {
-        Finding *finding;
-        int r;
-
-        r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, device_id(device),
-                               "%s is of kind %s, and only the drivers of PCI functions are changed", device_id(device),
-                               device_kind_name(device->facts.kind));
-        return r < 0 ? r : broker_fix_driver(device, finding);
-}
-
-static int find_never_bound(const Device *device, Findings *findings) {
-        if (device->facts.kind != DEVICE_KIND_PCI)
-                return find_other_bus(device, findings);
-        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
-                                  "%s is a bridge, which no VFIO driver takes", device_id(device));
-}
-
 /* What stands in the way of a change of the device's driver, for anybody. */
 static int find_in_the_way(const Device *device, Findings *findings) {
-        if (device->facts.kind != DEVICE_KIND_PCI)
-                return find_other_bus(device, findings);
+        int r;
+
+        if (broker_is_never_bound(device))
+                return broker_find_unbindable(device, findings);
         if (!device->group)
                 return broker_find_no_group(device, findings);
-        if (is_never_bound(device))
-                return find_never_bound(device, findings);
-        return broker_find_taken(device, findings);
+
+        r = broker_find_in_container(device, findings);
+        return r < 0 ? r : broker_find_taken(device, findings);
 }
 
 /* The word of its driver had not come yet when polkit was asked. */
@@ -153,17 +113,24 @@ static int find_unasked(const Device *moved, const Device *device, Findings *fin
         return r < 0 ? r : finding_set_fix(finding, "try again");
 }
 
-/* What stands in the way of a change of the driver of @moved, which is @device itself or goes along with it. */
-static int find_for_device(Broker *broker, const Device *moved, const Device *device, bool steal, Findings *findings) {
+/* What stands in the way of a change of the driver of @moved, which is @device itself or goes along with it; and the
+ * driver that it is to be: "" if there is none, or if it goes with another one. */
+static int find_for_device(Broker *broker, const Device *moved, const Device *device, const char *named, bool steal,
+                           char ret_driver[VARIANT_NAME_MAX], Findings *findings) {
         int r;
 
-        if (is_never_bound(moved))
-                return find_never_bound(moved, findings);
+        *ret_driver = '\0';
+        if (broker_is_never_bound(moved))
+                return broker_find_unbindable(moved, findings);
         if (moved->came > (moved == device ? DEVICE_CAME_FROM_NONE : DEVICE_CAME_NOT))
                 return find_unasked(moved, device, findings);
 
         r = broker_find_host_uses(broker, moved, steal, device_id(device), findings);
-        return r < 0 ? r : broker_find_functions(broker, moved, steal, findings);
+        if (r >= 0)
+                r = broker_find_functions(broker, moved, steal, findings);
+        if (r < 0 || !broker_container_to_bind(moved))
+                return r < 0 ? r : choose_driver(broker, moved, named, ret_driver, findings);
+        return moved == device ? broker_find_in_container(moved, findings) : 0;
 }
 
 static int binding_fill(Binding *binding, const Device *device, const BrokerBind *bind, const Device *const *scope,
@@ -173,12 +140,9 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         int r;
 
         for (unsigned i = 0; i < n; i++) {
-                r = find_for_device(broker, scope[i], device, bind->steal, findings);
-                if (r < 0)
-                        return r;
-
-                r = choose_driver(broker, scope[i], scope[i] == device ? bind->driver : "", driver, findings);
-                if (r == 0)
+                r = find_for_device(broker, scope[i], device, scope[i] == device ? bind->driver : "", bind->steal,
+                                    driver, findings);
+                if (r >= 0 && *driver)
                         r = binding_add(binding, scope[i], driver);
                 if (r != 0)
                         return r;
@@ -192,7 +156,7 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
         unsigned n, n_uses;
         int r = 0;
 
-        if (device->facts.vfio_driver || !device->group)
+        if (device->facts.vfio_driver || !device->group || broker_is_never_bound(device))
                 return 0;
 
         n = broker_bind_scope(device, scope);
@@ -223,10 +187,8 @@ int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (request->companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
                         continue;
-                r = find_for_device(broker, scope[i], device, request->steal, findings);
-                if (r >= 0)
-                        r = choose_driver(broker, scope[i], "", driver, findings);
-                if (r >= 0)
+                r = find_for_device(broker, scope[i], device, "", request->steal, driver, findings);
+                if (r >= 0 && *driver)
                         r = findings_add_note(findings, SEVERITY_INFO, "Bind", device_id(device),
                                               "%s goes from %s%s to %s for it", device_id(scope[i]),
                                               scope[i]->facts.driver[0] ? "driver " : "no driver",
@@ -245,7 +207,7 @@ static int binding_fill_for_lease(Binding *binding, const Lease *lease) {
 
         for (unsigned i = 0; r == 0 && i < lease->n_groups; i++)
                 TAILQ_FOREACH(device, &lease->groups[i]->devices, siblings) {
-                        if (device->facts.vfio_driver ||
+                        if (device->facts.vfio_driver || broker_container_to_bind(device) ||
                             (!lease_has_device(lease, device) && !device_is_blocker(device)))
                                 continue;
                         r = choose_driver(broker, device, "", driver, &findings);

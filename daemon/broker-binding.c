@@ -10,6 +10,7 @@
 
 #include "broker-binding.h"
 #include "errors.h"
+#include "kernel/variant.h"
 #include "log.h"
 
 /* Each has a process now and then, and may have it for ever. */
@@ -19,6 +20,13 @@ Device *binding_device(const Binding *binding, unsigned i) {
         Device *device = device_find(&binding->broker->devices, binding->devices[i].id);
 
         return device && device->generation == binding->devices[i].generation ? device : NULL;
+}
+
+void binding_plan_device(const Binding *binding, const Device *device, BindPlan *ret) {
+        *ret = (BindPlan){ .sys = binding->broker->sys_fd,
+                           .bus = device_kind_name(device->facts.kind),
+                           .instance = device->facts.instance };
+        snprintf(ret->name, sizeof(ret->name), "%.*s", (int) sizeof(ret->name) - 1, device_bus_name(device));
 }
 
 void binding_set_moving(Binding *binding, bool moving) {
@@ -158,6 +166,23 @@ static const char *describe_sriov_error(int error) {
         }
 }
 
+/* What the driver of VFIO means by it. */
+static void binding_explain_probe(Binding *binding, const BindResult *result, const char *wanted) {
+        const BindingDevice *item = &binding->devices[binding->at];
+        const char *why = NULL, *fix = NULL, *name;
+        bool first = binding->r == 0;
+        Finding *finding;
+
+        if (binding->phase == BINDING_TO)
+                why = variant_explain(device_kind_name(device_id_split(item->id, &name)), result->error, &fix);
+        binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, item->id, wanted, "%s did not take %s: %s", wanted,
+                     item->id, why ?: strerror(result->error));
+
+        finding = (Finding *) findings_first_error(&binding->findings);
+        if (first && fix && finding)
+                (void) finding_set_fix(finding, "%s", fix);
+}
+
 void binding_explain(Binding *binding, const BindResult *result, const char *wanted) {
         const char *id = binding->devices[binding->at].id;
 
@@ -167,8 +192,7 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
                              "%s did not let go of %s: %s", result->state.driver, id, strerror(result->error));
                 break;
         case BIND_STEP_PROBE:
-                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted, "%s did not take %s: %s", wanted, id,
-                             strerror(result->error));
+                binding_explain_probe(binding, result, wanted);
                 break;
         case BIND_STEP_VFIO:
                 binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted,

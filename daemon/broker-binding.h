@@ -57,6 +57,9 @@ struct Binding {
 /* NULL: it has gone. */
 Device *binding_device(const Binding *binding, unsigned i);
 
+/* Who is meant; nothing is to be done yet. */
+void binding_plan_device(const Binding *binding, const Device *device, BindPlan *ret);
+
 /* While they move nobody gets them. */
 void binding_set_moving(Binding *binding, bool moving);
 

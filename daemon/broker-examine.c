@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker-internal.h"
+#include "broker-kind.h"
 #include "errors.h"
 
 /* It may go with that. Whether it is a virtual function may not have been asked yet, when it has just come. */
@@ -133,7 +134,7 @@ static int find_driver(const Device *device, Findings *findings) {
 
 /* Every device of the group, but @asking for itself, that is in the host's hands. */
 int broker_find_blockers(const char *about, const Group *group, const Device *asking, Findings *findings) {
-        const Device *device;
+        const Device *device, *bound;
         Finding *finding;
         int r;
 
@@ -149,7 +150,10 @@ int broker_find_blockers(const char *about, const Group *group, const Device *as
 
                 snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
                 snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
-                r = finding_set_fix(finding, "bind that as well: vfio-broker bind %s", device_id(device));
+                bound = broker_container_to_bind(device) ?: device;
+                r = broker_is_never_bound(bound) ? broker_fix_driver(device, finding)
+                                                 : finding_set_fix(finding, "bind that as well: vfio-broker bind %s",
+                                                                   device_id(bound));
                 if (r < 0)
                         return r;
         }
@@ -331,7 +335,7 @@ int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsig
                         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                                   "%s is wanted twice", device_id(device));
 
-        if (request->bind && device->group && device->facts.kind == DEVICE_KIND_PCI)
+        if (request->bind && device->group)
                 r = broker_find_way(broker, device, request, findings);
         else
                 r = broker_device_findings(device, findings);

@@ -40,13 +40,12 @@ unsigned broker_host_uses(Broker *broker, const Device *device, BrokerUse ret[BR
         HostView *view;
         int r;
 
-        /* The broker takes no others from their drivers. */
-        if (device->facts.vfio_driver || device->facts.kind != DEVICE_KIND_PCI)
+        if (device->facts.vfio_driver)
                 return 0;
 
         r = get_view(broker, &view);
         if (r >= 0)
-                r = hostuse_find(view, device_id(device), uses);
+                r = hostuse_find(view, device_kind_name(device->facts.kind), device_bus_name(device), uses);
         if (r < 0) {
                 ret[0] = (BrokerUse){ .kind = "unknown", .never = true };
                 snprintf(ret[0].text, sizeof(ret[0].text), "it cannot be told: %s (never taken)", strerror(-r));

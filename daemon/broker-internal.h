@@ -173,6 +173,7 @@ void task_plan_devices(Task *task);
  * ours. -EBADMSG: that makes no sense. */
 int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts *ret, int *ret_group);
 int broker_scan_all(Broker *broker);
+int broker_scan_kind(Broker *broker, DeviceKind kind);
 
 /* It has gone, or another one has its id. Waits for nothing, and so does the next. */
 bool broker_device_has_come_anew(Broker *broker, const Device *device);
@@ -242,6 +243,8 @@ int broker_refresh(Broker *broker, const char *address);
 
 /* The same for one whose driver is being changed, when the kernel is through with it. */
 int broker_refresh_moved(Broker *broker, const char *address);
+/* The same after a change of its driver: if it is a container of objects, these have gone with it, and come anew. */
+int broker_refresh_with_objects(Broker *broker, const char *id);
 
 /* Reads the device and its group anew. Nothing that was found before may be used afterwards, but leases and
  * their groups. */
@@ -444,9 +447,6 @@ void broker_drop_origin(Broker *broker, Device *device);
 
 /* What an earlier daemon has left on its way. */
 void broker_resume_bindings(Broker *broker);
-
-/* How it comes to a VFIO driver. */
-int broker_fix_driver(const Device *device, Finding *finding);
 
 /* Whether the driver of one of its devices is being changed. */
 bool broker_group_is_moving(const Group *group);

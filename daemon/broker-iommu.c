@@ -13,6 +13,7 @@
 
 #include "broker-internal.h"
 #include "errors.h"
+#include "kernel/scan-bus.h"
 #include "kernel/scan.h"
 
 void broker_look_at_iommu(Broker *broker) {
@@ -48,15 +49,32 @@ bool broker_allows_noiommu(const Device *device) {
         return broker_device_is_noiommu(device) && broker_of_device(device)->config.allow_noiommu;
 }
 
-int broker_find_no_group(const Device *device, Findings *findings) {
+static int find_no_group(Broker *broker, const char *id, Findings *findings) {
         char why[256], fix[256];
         Finding *finding;
+        const char *name;
+        DeviceKind kind = device_id_split(id, &name);
         int r;
 
-        iommu_state_explain(&broker_of_device(device)->iommu, device_id(device), why, sizeof(why), fix, sizeof(fix));
-        r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, device_id(device),
-                               "%s is in no IOMMU group: %s", device_id(device), why);
+        iommu_state_explain(&broker->iommu, device_kind_name(kind), name, why, sizeof(why), fix, sizeof(fix));
+        r = findings_add_error(findings, &finding, VFB_ERROR_IOMMU_DISABLED, id, "%s is in no IOMMU group: %s", id,
+                               why);
         return r < 0 ? r : finding_set_fix(finding, "%s", fix);
+}
+
+int broker_find_no_group(const Device *device, Findings *findings) {
+        return find_no_group(broker_of_device(device), device_id(device), findings);
+}
+
+int broker_find_unlisted(Broker *broker, const char *selector, Findings *findings) {
+        const char *name;
+        DeviceKind kind = device_id_split(selector, &name);
+        uint64_t instance;
+
+        if (kind == DEVICE_KIND_PCI ||
+            scan_bus_instance(broker->sys_fd, device_kind_name(kind), name, &instance) < 0)
+                return 0;
+        return find_no_group(broker, selector, findings);
 }
 
 int broker_find_noiommu(const Device *device, Findings *findings) {

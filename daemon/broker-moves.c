@@ -295,7 +295,7 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
         binding->late = false;
 
         /* May free the device */
-        r = broker_refresh_moved(binding->broker, binding->devices[binding->at].id);
+        r = broker_refresh_with_objects(binding->broker, binding->devices[binding->at].id);
         if (r < 0)
                 log_line(LOG_WARNING, "Cannot look at %s: %s", binding->devices[binding->at].id, strerror(-r));
         if (was_late)
@@ -314,8 +314,7 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         const BindingDevice *item = &binding->devices[binding->at];
         const Origin *origin = device->origin;
 
-        *plan = (BindPlan){ .sys = binding->broker->sys_fd, .instance = device->facts.instance };
-        snprintf(plan->address, sizeof(plan->address), "%.*s", (int) sizeof(plan->address) - 1, item->id);
+        binding_plan_device(binding, device, plan);
         if (binding->phase == BINDING_LOOK)
                 return;
         if (binding->phase == BINDING_TO) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker-internal.h"
+#include "broker-kind.h"
 #include "kernel/scan-bus.h"
 #include "kernel/scan.h"
 
@@ -53,6 +54,8 @@ static void facts_from_bus(DeviceFacts *ret, DeviceKind kind, const BusFacts *bu
         strcpy(facts.reset_methods, "vfio"); /* until it is opened, and says no */
         snprintf(facts.driver, sizeof(facts.driver), "%s", bus->driver);
         snprintf(facts.modalias, sizeof(facts.modalias), "%s", bus->modalias);
+        if (broker_is_container(kind, bus->parent))
+                device_id_make(facts.container, kind, bus->parent);
         *ret = facts;
 }
 
@@ -109,16 +112,22 @@ static int scan_on_bus(const BusFacts *bus, void *userdata) {
         return broker_on_found(scan->broker, &facts, bus->group);
 }
 
-int broker_scan_all(Broker *broker) {
-        Scan scan = { broker, DEVICE_KIND_PCI };
+int broker_scan_kind(Broker *broker, DeviceKind kind) {
+        Scan scan = { broker, kind };
         int r;
 
-        r = scan_pci_all(broker->sys_fd, scan_skip, scan_on_pci, &scan);
-        for (unsigned kind = DEVICE_KIND_PCI + 1; (r == 0 || r == -ENOENT) && kind < _DEVICE_KIND_MAX; kind++) {
-                scan.kind = kind;
-                r = scan_bus_all(broker->sys_fd, device_kind_name(kind), scan_skip, scan_on_bus, &scan);
-        }
+        r = kind == DEVICE_KIND_PCI
+                    ? scan_pci_all(broker->sys_fd, scan_skip, scan_on_pci, &scan)
+                    : scan_bus_all(broker->sys_fd, device_kind_name(kind), scan_skip, scan_on_bus, &scan);
         return r == -ENOENT ? 0 : r;
+}
+
+int broker_scan_all(Broker *broker) {
+        int r = 0;
+
+        for (unsigned kind = 0; r == 0 && kind < _DEVICE_KIND_MAX; kind++)
+                r = broker_scan_kind(broker, kind);
+        return r;
 }
 
 static const char *bus_of(const Device *device) {

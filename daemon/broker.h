@@ -84,6 +84,10 @@ const Lease *broker_find_lease(const Broker *broker, const char *id);
 /* Stores those that match, at most @max, and how many there are. VFB_ERROR_INVALID_SELECTOR. */
 int broker_select(Broker *broker, const char *selector, const Device **ret, unsigned max, unsigned *ret_n);
 
+/* None matches: of another bus than PCI's only those are listed that are in an IOMMU group. An error if it is one of
+ * the others, and why. */
+int broker_find_unlisted(Broker *broker, const char *selector, Findings *findings);
+
 bool broker_device_is_vf(Broker *broker, const Device *device);
 
 /* Whether it may have virtual functions; which it has, in order of their index (@ret to be freed; returns how many);
@@ -372,6 +376,10 @@ typedef struct BrokerBind {
         bool steal; /* also what the host needs; the caller may do that */
         uid_t uid;
 } BrokerBind;
+
+/* Whether a bind can be asked for: not of bridges, nor of kinds without a driver_override, nor of what is in a
+ * container and goes with that. */
+bool broker_is_bindable(const Device *device);
 
 /* The devices whose drivers a bind of @device, or a restore, would change; itself first, if it is one of them. */
 unsigned broker_bind_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]);

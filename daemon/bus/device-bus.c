@@ -118,6 +118,8 @@ static int device_property(sd_bus *bus, const char *path, const char *interface,
                 return sd_bus_message_append(m, "t", device->generation);
         if (strcmp(property, "Kind") == 0)
                 return sd_bus_message_append(m, "s", device_kind_name(device->facts.kind));
+        if (strcmp(property, "Bindable") == 0)
+                return sd_bus_message_append(m, "b", broker_is_bindable(device));
         if (strcmp(property, "Driver") == 0)
                 return sd_bus_message_append(m, "s", device->facts.driver);
         if (strcmp(property, "RestoreDriver") == 0)
@@ -284,6 +286,7 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Id", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Generation", "t", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Kind", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Bindable", "b", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Name", "s", device_property_names, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("PersistentIds", "as", device_property_persistent_ids, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("SysfsPath", "s", device_property_syspath, 0, SD_BUS_VTABLE_PROPERTY_CONST),

@@ -54,6 +54,7 @@ typedef struct DeviceBar {
 
 typedef struct DeviceFacts {
         char id[DEVICE_ID_MAX];
+        char container[DEVICE_ID_MAX]; /* that of the object, on a bus that has such; "": none */
         DeviceKind kind;
         uint64_t instance; /* the kernel's number for this one, as opposed to others of the same id */
         char driver[64]; /* "" for none */

@@ -27,18 +27,18 @@ static int move_fail(Move *move, BindStep step, int r) {
 /* First the folder and then the question whose it is: then it is the one's that is meant, or nobody's. */
 static int move_open(Move *move) {
         const BindPlan *plan = move->plan;
-        char path[64];
+        char path[128];
         uint64_t instance;
         int r;
 
-        snprintf(path, sizeof(path), "bus/pci/devices/%s", plan->address);
+        snprintf(path, sizeof(path), "bus/%s/devices/%s", plan->bus, plan->name);
         move->device = openat(plan->sys, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (move->device < 0)
                 return move_fail(move, BIND_STEP_LOOK, errno == ENOENT ? -ENODEV : -errno);
         if (plan->instance == 0)
                 return 0;
 
-        r = scan_pci_instance(plan->sys, plan->address, &instance);
+        r = scan_bus_instance(plan->sys, plan->bus, plan->name, &instance);
         if (r == 0 && instance != plan->instance)
                 r = -ENODEV;
         return r < 0 ? move_fail(move, BIND_STEP_LOOK, r) : 0;
@@ -51,8 +51,20 @@ static void move_done(Move *move) {
 static int write_driver(const BindPlan *plan, const char *driver, const char *attribute) {
         char path[160];
 
-        snprintf(path, sizeof(path), "bus/pci/drivers/%s/%s", driver, attribute);
-        return sysfs_write(plan->sys, path, plan->address);
+        snprintf(path, sizeof(path), "bus/%s/drivers/%s/%s", plan->bus, driver, attribute);
+        return sysfs_write(plan->sys, path, plan->name);
+}
+
+/* Says nothing of what a driver thinks of it. */
+static int write_probe(const BindPlan *plan) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "bus/%s/drivers_probe", plan->bus);
+        return sysfs_write(plan->sys, path, plan->name);
+}
+
+static bool may_have_functions(const BindPlan *plan) {
+        return strcmp(plan->bus, "pci") == 0;
 }
 
 /* -ENODEV: it has gone, which is not the same as to have no driver. */
@@ -89,8 +101,8 @@ static int move_look(Move *move) {
         r = read_override(move, state->override);
         if (r == 0)
                 r = read_driver(move, state);
-        if (r == 0)
-                r = sriov_look(move->plan->sys, move->plan->address, &state->sriov);
+        if (r == 0 && may_have_functions(move->plan))
+                r = sriov_look(move->plan->sys, move->plan->name, &state->sriov);
         if (r < 0)
                 return move_fail(move, BIND_STEP_LOOK, r);
 
@@ -124,9 +136,9 @@ static int move_override(Move *move) {
 static int move_sriov(Move *move, const SriovState *state) {
         int r;
 
-        if (!state->is_pf)
+        if (!state->is_pf || !may_have_functions(move->plan))
                 return 0;
-        r = sriov_set(move->plan->sys, move->plan->address, state);
+        r = sriov_set(move->plan->sys, move->plan->name, state);
         return r < 0 ? move_fail(move, BIND_STEP_SRIOV, r) : 0;
 }
 
@@ -143,7 +155,7 @@ static int move_off(Move *move) {
 
         if (move_sriov(move, &(SriovState){ .is_pf = true, .autoprobe = -1 }) < 0)
                 return -move->result->error;
-        unbound = sysfs_write(move->device, "driver/unbind", move->plan->address);
+        unbound = sysfs_write(move->device, "driver/unbind", move->plan->name);
         r = read_driver(move, state);
         if (r == 0 && state->driver[0])
                 r = unbound < 0 ? unbound : -EBUSY;
@@ -177,8 +189,8 @@ static void move_to(Move *move) {
                 return;
 
         if (!move_is_on(move))
-                r = sysfs_write(plan->sys, "bus/pci/drivers_probe", plan->address);
-        /* Says nothing of what the driver thinks of it. Asked by its name, it says why. */
+                r = write_probe(plan);
+        /* Asked by its name, it says why. */
         if (!move_is_on(move))
                 r = write_driver(plan, plan->state.driver, "bind");
         move_check(move, r);
@@ -196,7 +208,7 @@ static int move_on(Move *move) {
         r = write_driver(plan, plan->state.driver, "bind");
         if (r < 0 && !move_is_on(move)) {
                 (void) write_override(move, plan->state.driver);
-                (void) sysfs_write(plan->sys, "bus/pci/drivers_probe", plan->address);
+                (void) write_probe(plan);
                 if (move_override(move) < 0)
                         return -move->result->error;
         }
@@ -222,7 +234,7 @@ static void move_back(Move *move) {
 
 static void move_functions(Move *move) {
         if (move_sriov(move, &move->plan->state.sriov) == 0)
-                (void) sriov_look(move->plan->sys, move->plan->address, &move->result->state.sriov);
+                (void) sriov_look(move->plan->sys, move->plan->name, &move->result->state.sriov);
 }
 
 void bind_look(const void *plan, void *result, int *fds, size_t *n_fds) {

@@ -9,13 +9,14 @@
  * driver link is read, since a probe that has failed reports success. The VFs of a PF go before its driver, which would
  * leave them behind, and VFIO takes no PF that has some; they come after it. An unbind may block for ever and cannot be
  * interrupted, and so may any attribute of a device that is being unbound: all of this runs in a job's child.
+ * It is done in the same way on every bus whose devices have a driver_override; virtual functions are PCI's alone.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "scan.h"
+#include "scan-bus.h"
 #include "sriov.h"
 
 #define BIND_DRIVER_MAX   64
@@ -44,8 +45,9 @@ typedef enum BindStep {
 
 typedef struct BindPlan {
         int sys; /* descriptor of /sys */
-        char address[PCI_ADDRESS_MAX];
-        uint64_t instance; /* as scan.h has it: nothing is done to another one at its address; 0: whoever is there */
+        const char *bus; /* as in /sys/bus */
+        char name[BUS_NAME_MAX];
+        uint64_t instance; /* as scan-bus.h has it: nothing is done to another one of its name; 0: whoever is there */
         char ours[BIND_DRIVER_MAX]; /* of bind_back(): what bind_to() has left in driver_override */
         BindState state;   /* to be reached; with @vfio the driver must prove to be one of VFIO */
 } BindPlan;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "hostuse.h"
+#include "scan-bus.h"
 #include "scan.h"
 
 #define HOSTUSE_NAME_MAX  64
@@ -122,9 +123,10 @@ struct HostView {
 /* The uses of one device. */
 typedef struct Uses {
         HostView *view;
+        const char *bus;
         HostUse *items;
         int n;
-        char (*parts)[PCI_ADDRESS_MAX + 2]; /* the device and its virtual functions as in links: "/0000:03:00.0/" */
+        char (*parts)[BUS_NAME_MAX + 2]; /* the device and its virtual functions as in links: "/0000:03:00.0/" */
         unsigned n_parts;
 } Uses;
 

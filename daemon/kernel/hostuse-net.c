@@ -272,7 +272,7 @@ static void find_moved(Uses *uses, const char *part) {
         struct dirent *entry;
         char path[128];
 
-        snprintf(path, sizeof(path), "bus/pci/devices%snet", part);
+        snprintf(path, sizeof(path), "bus/%s/devices%snet", uses->bus, part);
         if (folder_open(&folder, uses->view->sys, path) < 0)
                 return;
         while ((entry = readdir(folder)))

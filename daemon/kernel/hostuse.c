@@ -12,6 +12,7 @@
 #include "folder.h"
 #include "hostuse-internal.h"
 #include "proc.h"
+#include "scan-bus.h"
 #include "scan.h"
 #include "sriov.h"
 #include "sysfs.h"
@@ -174,7 +175,7 @@ bool uses_are_below(const Uses *uses, const char *links) {
         return false;
 }
 
-static void add_part(Uses *uses, const char *address) {
+static void add_part(Uses *uses, const char *name) {
         void *parts;
 
         if (uses->n_parts == PARTS_MAX) {
@@ -185,7 +186,7 @@ static void add_part(Uses *uses, const char *address) {
         if (!parts)
                 return;
         uses->parts = parts;
-        snprintf(uses->parts[uses->n_parts++], sizeof(*uses->parts), "/%s/", address);
+        snprintf(uses->parts[uses->n_parts++], sizeof(*uses->parts), "/%s/", name);
 }
 
 /* A driver that goes takes the virtual functions with it. Those that the host has no driver for are no loss: they
@@ -210,16 +211,19 @@ static void find_functions(Uses *uses, const char *address) {
         }
 }
 
-int hostuse_find(HostView *view, const char *address, HostUse ret[HOSTUSE_MAX]) {
-        Uses uses = { .view = view, .items = ret };
+int hostuse_find(HostView *view, const char *bus, const char *name, HostUse ret[HOSTUSE_MAX]) {
+        bool is_pci = strcmp(bus, "pci") == 0;
+        Uses uses = { .view = view, .bus = bus, .items = ret };
 
-        if (!pci_address_is_valid(address))
+        if (is_pci ? !pci_address_is_valid(name) : !bus_name_is_valid(name))
                 return -EINVAL;
 
-        add_part(&uses, address);
+        add_part(&uses, name);
         if (uses.n_parts > 0) {
-                display_find_uses(&uses, address);
-                find_functions(&uses, address);
+                if (is_pci) {
+                        display_find_uses(&uses, name);
+                        find_functions(&uses, name);
+                }
                 disks_find_uses(&uses);
                 network_find_uses(&uses);
                 console_find_uses(&uses);

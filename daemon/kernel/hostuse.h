@@ -35,7 +35,7 @@ int hostview_new(HostView **ret, int sys, int proc);
 HostView *hostview_free(HostView *view);
 DEFINE_CLEANUP(HostView, hostview_free)
 
-/* Its virtual functions, which go with its driver, count as part of it. Returns how many uses there are, at most
- * HOSTUSE_MAX, those that are never taken among them in any case; or negative errno: then nobody knows, which must
- * count as a use. */
-int hostuse_find(HostView *view, const char *address, HostUse ret[HOSTUSE_MAX]);
+/* @bus as in /sys/bus, and what it calls the device. What is below it goes with its driver, and so do virtual
+ * functions; all of that counts as part of it. Returns how many uses there are, at most HOSTUSE_MAX, those that are
+ * never taken among them in any case; or negative errno: then nobody knows, which must count as a use. */
+int hostuse_find(HostView *view, const char *bus, const char *name, HostUse ret[HOSTUSE_MAX]);

@@ -9,6 +9,7 @@
 #include "folder.h"
 #include "iommu-state.h"
 #include "sysfs.h"
+#include "variant.h"
 
 #define CMDLINE_MAX 4096
 #define CPUINFO_MAX 4096 /* the first processor's vendor is in its first lines */
@@ -168,22 +169,26 @@ static const char *explain_none(const IommuState *state, const char **ret_fix) {
         return "the kernel has found no IOMMU";
 }
 
-void iommu_state_explain(const IommuState *state, const char *device, char *ret_why, size_t why_size, char *ret_fix,
-                         size_t fix_size) {
-        const char *fix;
+void iommu_state_explain(const IommuState *state, const char *bus, const char *device, char *ret_why,
+                         size_t why_size, char *ret_fix, size_t fix_size) {
+        const char *driver = variant_plain(bus), *fix;
 
-        if (state->active && state->machine == IOMMU_MACHINE_ARM64) {
+        if (state->active && state->machine == IOMMU_MACHINE_ARM64 && driver) {
                 snprintf(ret_why, why_size,
                          "kernels before Linux 6.15 make one when a driver is tried on a device first");
                 snprintf(ret_fix, fix_size,
-                         "let one be tried on it: echo vfio-pci >/sys/bus/pci/devices/%s/driver_override; "
-                         "echo %s >/sys/bus/pci/drivers_probe", device, device);
+                         "let one be tried on it: echo %s >/sys/bus/%s/devices/%s/driver_override; "
+                         "echo %s >/sys/bus/%s/drivers_probe", driver, bus, device, device, bus);
                 return;
         }
         if (state->active) {
                 snprintf(ret_why, why_size, "the machine has an IOMMU, and this device is not behind it");
-                snprintf(ret_fix, fix_size, "put the card into another slot; host bridges and some built-in devices "
-                                            "have no group at all");
+                snprintf(ret_fix, fix_size, "%s",
+                         strcmp(bus, "pci") == 0
+                                 ? "put the card into another slot; host bridges and some built-in devices have no "
+                                   "group at all"
+                                 : "the firmware has to say which IOMMU it is behind; of most devices there is none to "
+                                   "say");
                 return;
         }
         if (state->refused[0]) {

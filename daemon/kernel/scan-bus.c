@@ -97,6 +97,18 @@ static void read_rest(int sysfs, BusFacts *facts, const char *bus) {
                 facts->numa_node = (int) node;
 }
 
+/* "dprc.1" of "/sys/devices/platform/80c000000.fsl-mc/dprc.1/dprc.2" */
+static void read_parent(int sysfs, BusFacts *facts, const char *bus) {
+        char path[PATH_MAX], *slash;
+
+        if (scan_bus_syspath(sysfs, bus, facts->name, path, sizeof(path)) < 0)
+                return;
+        slash = strrchr(path, '/');
+        *slash = '\0';
+        slash = strrchr(path, '/');
+        copy_plain(facts->parent, sizeof(facts->parent), slash + 1);
+}
+
 static int scan_one(int sysfs, const char *bus, const char *name, uint64_t instance, BusFacts *ret) {
         BusFacts facts = { .instance = instance, .group = -1, .numa_node = -1 };
 
@@ -107,6 +119,7 @@ static int scan_one(int sysfs, const char *bus, const char *name, uint64_t insta
                 return -ENODEV;
 
         read_rest(sysfs, &facts, bus);
+        read_parent(sysfs, &facts, bus);
         *ret = facts;
         return 0;
 }

@@ -17,6 +17,7 @@
 
 typedef struct BusFacts {
         char name[BUS_NAME_MAX];
+        char parent[BUS_NAME_MAX]; /* the folder that it is in: of what is in a container, that; "": not known */
         uint64_t instance;
         char driver[64]; /* "" for none */
         char modalias[128];

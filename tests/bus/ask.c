@@ -219,6 +219,9 @@ const char *device_path(const char *address) {
                 snprintf(known[i].path, sizeof(known[i].path), VFB_PATH_DEVICE "/%.*s%s%.100s", (int) strcspn(kind, ":"), kind,
                          kind == address ? "_" : "", path + 1);
                 free(path);
+                path = strchr(known[i].path, '-'); /* of "fsl-mc": names have none any more */
+                if (path)
+                        *path = '_';
         }
         return known[i].path;
 }

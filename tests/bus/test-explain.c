@@ -57,6 +57,18 @@ static void check_agreement(const char *wants) {
         ck_assert_msg(strncmp(error - 1, code, strlen(code)) == 0, "%s: %s, but %s", wants, refusal, explanation);
 }
 
+/* No advice that would be refused for the same reason */
+START_TEST(device_in_no_group_is_not_told_to_be_bound_first) {
+        const char *text = explain(&(Request) { .wants = "0000:00:02.0" });
+
+        ck_assert_ptr_nonnull(strstr(text, "is in no IOMMU group"));
+        ck_assert_ptr_nonnull(strstr(text, "first it needs an IOMMU group; then: vfio-broker bind 0000:00:02.0"));
+        ck_assert_ptr_null(strstr(text, "bind it: "));
+        text = explain(&(Request) { .wants = "0000:00:1e.0" });
+        ck_assert_msg(!strstr(text, "vfio-broker bind"), "%s", text); /* a bridge is never bound */
+}
+END_TEST
+
 START_TEST(explain_and_acquire_agree) {
         static const char *const wants[] = {
                 NVME, "group:15", SHARED, HOST, "0000:00:02.0", "0000:ff:00.0", "driver=vfio-pci", NVME "," HOST, NVME "," NVME, EDU "," NVME,
@@ -145,6 +157,7 @@ int main(void) {
         Suite *suite = suite_create("explain");
         TCase *tcase = suite_add_case(suite, "explain", make_world, end_world);
 
+        tcase_add_test(tcase, device_in_no_group_is_not_told_to_be_bound_first);
         tcase_add_test(tcase, explain_and_acquire_agree);
         tcase_add_test(tcase, all_reasons_are_told_with_what_to_do);
         tcase_add_test(tcase, explaining_changes_nothing);

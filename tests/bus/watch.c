@@ -355,17 +355,30 @@ void udev_flood(World *world) {
         udev_say(HASH_PCI, "change", properties, 8000);
 }
 
-const char *driver_state(World *world, const char *address) {
+/* "platform:fe000000.dma" is on the bus platform; what has no bus before its name, on PCI's. */
+static void device_folder(char ret[160], const char *id) {
+        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx" };
+
+        for (size_t i = 0; i < sizeof(buses) / sizeof(*buses); i++)
+                if (strncmp(id, buses[i], strlen(buses[i])) == 0 && id[strlen(buses[i])] == ':') {
+                        snprintf(ret, 160, "sys/bus/%s/devices/%.80s", buses[i], id + strlen(buses[i]) + 1);
+                        return;
+                }
+        snprintf(ret, 160, "sys/bus/pci/devices/%.80s", id);
+}
+
+const char *driver_state(World *world, const char *id) {
         static char texts[8][160], target[PATH_MAX], path[PATH_MAX];
         static unsigned next;
-        char *text = texts[next++ % 8], name[128];
+        char *text = texts[next++ % 8], folder[160], name[192];
         _cleanup_(freep) char *override = NULL;
         ssize_t n;
 
-        snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/driver", tree_root(world->tree), address);
+        device_folder(folder, id);
+        snprintf(path, sizeof(path), "%s/%s/driver", tree_root(world->tree), folder);
         n = readlink(path, target, sizeof(target) - 1);
         target[n > 0 ? n : 0] = '\0';
-        snprintf(name, sizeof(name), "sys/bus/pci/devices/%s/driver_override", address);
+        snprintf(name, sizeof(name), "%s/driver_override", folder);
         override = world_read(world, name);
         override[strcspn(override, "\n")] = '\0';
         snprintf(text, 160, "%.60s %.60s", n > 0 ? strrchr(target, '/') + 1 : "-", override);

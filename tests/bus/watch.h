@@ -56,7 +56,7 @@ void vfio_let_go_on(World *world, pid_t pid);
 void vfio_kill_delayed(World *world);
 
 /* "e1000e (null)": driver, or "-", and driver_override; good for eight calls. */
-const char *driver_state(World *world, const char *address);
+const char *driver_state(World *world, const char *id);
 /* How many devices have something written down to go back to. */
 unsigned count_origins(World *world);
 

@@ -104,17 +104,25 @@ void host_end(void) {
         tree_free(tree);
 }
 
-int host_find(const char *address, HostUse ret[HOSTUSE_MAX]) {
+int host_find_on(const char *bus, const char *name, HostUse ret[HOSTUSE_MAX]) {
         _cleanup_(hostview_freep) HostView *view = NULL;
 
         must(hostview_new(&view, sys, proc) >= 0, "view");
-        return hostuse_find(view, address, ret);
+        return hostuse_find(view, bus, name, ret);
+}
+
+int host_find(const char *address, HostUse ret[HOSTUSE_MAX]) {
+        return host_find_on("pci", address, ret);
 }
 
 const char *host_uses(const char *address) {
+        return host_uses_on("pci", address);
+}
+
+const char *host_uses_on(const char *bus, const char *name) {
         static char text[HOSTUSE_MAX * sizeof(HostUse)];
         HostUse uses[HOSTUSE_MAX];
-        int n = host_find(address, uses);
+        int n = host_find_on(bus, name, uses);
         size_t at = 0;
 
         text[0] = '\0';

@@ -39,6 +39,8 @@ void host_put_holder(const char *lower, const char *upper);
 
 /* "kind: text" of each, with a newline between them; "" for none. Good until the next call. */
 const char *host_uses(const char *address);
+const char *host_uses_on(const char *bus, const char *name);
 
 /* What hostuse_find() returns. */
 int host_find(const char *address, HostUse ret[HOSTUSE_MAX]);
+int host_find_on(const char *bus, const char *name, HostUse ret[HOSTUSE_MAX]);

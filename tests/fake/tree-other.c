@@ -33,35 +33,97 @@ static int make_link(Tree *tree, const char *target, const char *format, ...) {
         return symlink(target, full) < 0 ? -errno : 0;
 }
 
-int tree_add_other(Tree *tree, const char *bus, const char *name, const char *driver, int group) {
-        char path[PATH_MAX], target[PATH_MAX];
+static const char *last_part(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+/* What of a bus can be written to, if its devices have a driver_override. */
+static bool has_override(const char *bus) {
+        return strcmp(bus, "platform") == 0 || strcmp(bus, "fsl-mc") == 0 || strcmp(bus, "cdx") == 0;
+}
+
+__attribute__((format(printf, 3, 4)))
+static int write_file(Tree *tree, const char *value, const char *format, ...) {
+        char path[PATH_MAX];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(path, sizeof(path), format, arguments);
+        va_end(arguments);
+        return tree_write(tree, path, value);
+}
+
+int tree_add_other_driver(Tree *tree, const char *bus, const char *driver) {
         int r;
 
-        snprintf(path, sizeof(path), "sys/devices/%s/%s/uevent", bus, name);
-        r = tree_write(tree, path, "");
-        if (r >= 0 && driver) {
-                snprintf(target, sizeof(target), "../../../bus/%s/drivers/%s", bus, driver);
+        r = write_file(tree, "", "sys/bus/%s/drivers_probe", bus);
+        if (r >= 0)
+                r = write_file(tree, "", "sys/bus/%s/drivers/%s/bind", bus, driver);
+        return r < 0 ? r : write_file(tree, "", "sys/bus/%s/drivers/%s/unbind", bus, driver);
+}
+
+static int write_attributes(Tree *tree, const char *bus, const char *name, const char *driver) {
+        char text[128];
+        int r;
+
+        snprintf(text, sizeof(text), "%s%s%s", driver ? "DRIVER=" : "", driver ?: "", driver ? "\n" : "");
+        r = write_file(tree, text, "sys/devices/%s/%s/uevent", bus, name);
+        if (r >= 0 && has_override(bus))
+                r = write_file(tree, "(null)\n", "sys/devices/%s/%s/driver_override", bus, name);
+        return r < 0 ? r : write_file(tree, "auto\n", "sys/devices/%s/%s/power/control", bus, name);
+}
+
+static int write_driver(Tree *tree, const char *bus, const char *name, const char *up, const char *driver, int group) {
+        char target[PATH_MAX];
+        int r;
+
+        if (!driver)
+                return 0;
+
+        r = tree_add_other_driver(tree, bus, driver);
+        snprintf(target, sizeof(target), "%sbus/%s/drivers/%s", up, bus, driver);
+        if (r >= 0)
                 r = make_link(tree, target, "sys/devices/%s/%s/driver", bus, name);
-        }
-        if (r >= 0 && driver && strncmp(driver, "vfio", 4) == 0) {
-                snprintf(path, sizeof(path), "sys/devices/%s/%s/vfio-dev/vfio70/uevent", bus, name);
-                r = tree_write(tree, path, "");
-                snprintf(path, sizeof(path), "dev/vfio/%d", group);
-                if (r >= 0)
-                        r = tree_write(tree, path, "");
-        }
-        if (r >= 0 && group >= 0) {
-                snprintf(target, sizeof(target), "../../../kernel/iommu_groups/%d", group);
-                r = make_link(tree, target, "sys/devices/%s/%s/iommu_group", bus, name);
-                snprintf(target, sizeof(target), "../../../../devices/%s/%s", bus, name);
-                if (r >= 0)
-                        r = make_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, name);
-        }
+        if (r < 0 || strncmp(driver, "vfio", 4) != 0)
+                return r;
+
+        r = write_file(tree, "", "sys/devices/%s/%s/vfio-dev/vfio70/uevent", bus, name);
+        return r < 0 ? r : write_file(tree, "", "dev/vfio/%d", group);
+}
+
+static int write_group(Tree *tree, const char *bus, const char *name, const char *up, int group) {
+        char target[PATH_MAX];
+        int r;
+
+        if (group < 0)
+                return 0;
+
+        snprintf(target, sizeof(target), "%skernel/iommu_groups/%d", up, group);
+        r = make_link(tree, target, "sys/devices/%s/%s/iommu_group", bus, name);
+        snprintf(target, sizeof(target), "../../../../devices/%s/%s", bus, name);
+        return r < 0 ? r : make_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, last_part(name));
+}
+
+int tree_add_other(Tree *tree, const char *bus, const char *name, const char *driver, int group) {
+        char target[PATH_MAX], up[128] = "../../../";
+        int r;
+
+        for (const char *c = name; *c; c++)
+                if (*c == '/')
+                        strcat(up, "../");
+
+        r = write_attributes(tree, bus, name, driver);
+        if (r >= 0)
+                r = write_driver(tree, bus, name, up, driver, group);
+        if (r >= 0)
+                r = write_group(tree, bus, name, up, group);
         if (r < 0)
                 return r;
 
         snprintf(target, sizeof(target), "../../../devices/%s/%s", bus, name);
-        return make_link(tree, target, "sys/bus/%s/devices/%s", bus, name);
+        return make_link(tree, target, "sys/bus/%s/devices/%s", bus, last_part(name));
 }
 
 /* The folder goes aside, where nobody looks. */

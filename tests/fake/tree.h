@@ -54,9 +54,13 @@ int tree_add_driver(Tree *tree, const char *driver);
 /* Makes a PF of a device, that may have so many VFs, and has none. */
 int tree_add_sriov(Tree *tree, const char *address, unsigned total);
 
-/* One of another bus than PCI's, "platform" or "mdev". @driver: NULL for none. @group: -1 for none. To be removed with
- * tree_remove_other(), and to be added anew for another driver. */
+/* One of another bus than PCI's, "platform" or "mdev"; or in another one: "dprc.1/dprc.2/dpni.1" of "fsl-mc" is
+ * called dpni.1. @driver: NULL for none. @group: -1 for none. To be removed with tree_remove_other(), and to be added
+ * anew for another driver. */
 int tree_add_other(Tree *tree, const char *bus, const char *name, const char *driver, int group);
+
+/* As tree_add_driver(), on that bus. */
+int tree_add_other_driver(Tree *tree, const char *bus, const char *driver);
 int tree_remove_other(Tree *tree, const char *bus, const char *name);
 
 /* With everything below it. */

@@ -13,23 +13,45 @@
 
 #include "cleanup.h"
 #include "vfio-bind.h"
+#include "vfio-objects.h"
 #include "vfio-state.h"
-
-#define DEVICES "sys/bus/pci/devices"
-#define DRIVERS "sys/bus/pci/drivers/"
 
 static const char *last_part(const char *path) {
         return strrchr(path, '/') + 1;
 }
 
-static bool is_attribute(const char *path, const char *folder, const char *a, const char *b) {
-        return strncmp(path, folder, strlen(folder)) == 0 && strchr(path + strlen(folder), '/') &&
-               (strcmp(last_part(path), a) == 0 || strcmp(last_part(path), b) == 0);
+static bool ends_with(const char *path, const char *a, const char *b) {
+        return strcmp(last_part(path), a) == 0 || strcmp(last_part(path), b) == 0;
 }
 
+/* "sys/bus/BUS/drivers_probe", "sys/bus/BUS/drivers/DRIVER/bind", "sys/devices/.../driver_override" */
 bool bind_is_about(const char *path) {
-        return strcmp(path, "sys/bus/pci/drivers_probe") == 0 || is_attribute(path, DRIVERS, "bind", "unbind") ||
-               is_attribute(path, "sys/devices/", "driver_override", "control");
+        const char *rest;
+
+        if (strncmp(path, "sys/devices/", strlen("sys/devices/")) == 0)
+                return ends_with(path, "driver_override", "control");
+        if (strncmp(path, "sys/bus/", strlen("sys/bus/")) != 0)
+                return false;
+        rest = strchr(path + strlen("sys/bus/"), '/');
+        return rest && (strcmp(rest, "/drivers_probe") == 0 ||
+                        (strncmp(rest, "/drivers/", strlen("/drivers/")) == 0 && ends_with(rest, "bind", "unbind")));
+}
+
+/* No two buses of a tree have a device of one name. */
+static const char *bus_of(const char *address) {
+        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx" };
+        char path[PATH_MAX];
+
+        for (size_t i = 0; i < sizeof(buses) / sizeof(*buses); i++) {
+                state_path(path, "sys/bus/%s/devices/%s", buses[i], address);
+                if (path_exists(path))
+                        return buses[i];
+        }
+        return "pci";
+}
+
+void bind_device_path(char ret[PATH_MAX], const char *address, const char *name) {
+        state_path(ret, "sys/bus/%s/devices/%s%s%s", bus_of(address), address, *name ? "/" : "", name);
 }
 
 /* The last part of what a link of the device leads to; "" for none. */
@@ -37,7 +59,7 @@ void bind_read_link(const char *address, const char *name, char ret[64]) {
         char path[PATH_MAX], target[PATH_MAX];
         ssize_t n;
 
-        state_path(path, DEVICES "/%s/%s", address, name);
+        bind_device_path(path, address, name);
         n = readlink(path, target, sizeof(target) - 1);
         target[n > 0 ? n : 0] = '\0';
         snprintf(ret, 64, "%.63s", n > 0 ? last_part(target) : "");
@@ -46,7 +68,7 @@ void bind_read_link(const char *address, const char *name, char ret[64]) {
 static void read_attribute(const char *address, const char *name, char ret[STATE_MAX]) {
         char path[PATH_MAX];
 
-        state_path(path, DEVICES "/%s/%s", address, name);
+        bind_device_path(path, address, name);
         text_read(path, ret);
         ret[strcspn(ret, "\n")] = '\0';
         if (strcmp(ret, "(null)") == 0)
@@ -56,7 +78,7 @@ static void read_attribute(const char *address, const char *name, char ret[STATE
 static void write_attribute(const char *address, const char *name, const char *text) {
         char path[PATH_MAX];
 
-        state_path(path, DEVICES "/%s/%s", address, name);
+        bind_device_path(path, address, name);
         text_write(path, text);
 }
 
@@ -64,7 +86,7 @@ static void write_attribute(const char *address, const char *name, const char *t
 static void write_uevent(const char *address, const char *driver) {
         char path[PATH_MAX], fresh[PATH_MAX], text[STATE_MAX], all[STATE_MAX + 128], *rest = text;
 
-        state_path(path, DEVICES "/%s/uevent", address);
+        bind_device_path(path, address, "uevent");
         state_path(fresh, "fake/uevent-%s", address);
         text_read(path, text);
         if (strncmp(text, "DRIVER=", 7) == 0)
@@ -118,19 +140,19 @@ static void update_group(const char *address) {
                 text_write(node, "");
 }
 
-/* "../../../devices/..." of the device's link in bus/pci/devices has as many levels above it as "driver" needs. */
+/* "../../../devices/..." of the device's link in bus/BUS/devices has as many levels above it as "driver" needs. */
 static void make_driver_link(const char *address, const char *driver) {
         char path[PATH_MAX], real[PATH_MAX], root[PATH_MAX], target[PATH_MAX] = "";
 
         state_path(root, "sys");
-        state_path(path, DEVICES "/%s", address);
+        bind_device_path(path, address, "");
         if (!realpath(path, real))
                 abort();
         for (const char *c = real + strlen(root); *c; c++)
                 if (*c == '/')
                         strcat(target, "../");
-        strcat(strcat(target, "bus/pci/drivers/"), driver);
-        state_path(path, DEVICES "/%s/driver", address);
+        snprintf(target + strlen(target), sizeof(target) - strlen(target), "bus/%s/drivers/%s", bus_of(address), driver);
+        bind_device_path(path, address, "driver");
         if (symlink(target, path) < 0)
                 abort();
 }
@@ -140,14 +162,16 @@ static void bind_device(const char *address, const char *driver) {
 
         make_driver_link(address, driver);
         if (strncmp(driver, "vfio-", 5) == 0 || strstr(driver, "-vfio-")) {
-                state_path(path, DEVICES "/%s/vfio-dev", address);
+                bind_device_path(path, address, "vfio-dev");
                 (void) mkdir(path, 0755);
-                state_path(path, DEVICES "/%s/vfio-dev/vfio0", address);
+                bind_device_path(path, address, "vfio-dev/vfio0");
                 (void) mkdir(path, 0755);
-                write_attribute(address, "power/control", "auto\n");
+                if (strcmp(bus_of(address), "pci") == 0)
+                        write_attribute(address, "power/control", "auto\n");
         }
         write_uevent(address, driver);
         update_group(address);
+        objects_come(address);
 }
 
 static int unbind(const char *driver, const char *address) {
@@ -162,23 +186,40 @@ static int unbind(const char *driver, const char *address) {
         if (fault_errno(address, "unbind") < 0)
                 return -EBUSY;
 
-        state_path(path, DEVICES "/%s/vfio-dev", address);
+        bind_device_path(path, address, "vfio-dev");
         vfio = path_exists(path);
+        objects_go(address);
         if (vfio) {
                 any_entry(path, remove_folder);
                 (void) rmdir(path);
-                write_attribute(address, "power/control", "on\n");
+                if (strcmp(bus_of(address), "pci") == 0)
+                        write_attribute(address, "power/control", "on\n");
         } else {
                 char name[96];
 
                 snprintf(name, sizeof(name), "native-%s", address);
                 state_write(name, driver);
         }
-        state_path(path, DEVICES "/%s/driver", address);
+        bind_device_path(path, address, "driver");
         (void) unlink(path);
         write_uevent(address, "");
         update_group(address);
         return 0;
+}
+
+/* By driver_override, or for want of that by the device's id. PCI's drivers are taken for such as want everything. */
+static bool driver_matches(const char *driver, const char *address) {
+        char text[STATE_MAX], name[96];
+
+        if (strcmp(bus_of(address), "pci") == 0)
+                return true;
+
+        read_attribute(address, "driver_override", text);
+        if (!*text) {
+                snprintf(name, sizeof(name), "native-%s", address);
+                state_read(name, text);
+        }
+        return strcmp(text, driver) == 0;
 }
 
 int bind_to_driver(const char *driver, const char *address) {
@@ -186,10 +227,10 @@ int bind_to_driver(const char *driver, const char *address) {
         int r;
 
         bind_read_link(address, "driver", current);
-        state_path(path, DRIVERS "%s", driver);
-        if (*current || !*driver || !path_exists(path))
+        state_path(path, "sys/bus/%s/drivers/%s", bus_of(address), driver);
+        if (*current || !*driver || !path_exists(path) || !driver_matches(driver, address))
                 return -ENODEV;
-        state_path(path, DEVICES "/%s", address);
+        bind_device_path(path, address, "");
         if (!path_exists(path))
                 return -ENODEV;
         r = fault_errno(address, "probe");
@@ -240,8 +281,15 @@ static int override(const char *address, const char *value) {
         return 0;
 }
 
+/* "pci" and "e1000e" of "sys/bus/pci/drivers/e1000e/bind" */
+static void parse_path(const char *path, char ret_bus[64], char ret_driver[64]) {
+        if (sscanf(path, "sys/bus/%63[^/]/drivers/%63[^/]/", ret_bus, ret_driver) < 1)
+                abort();
+}
+
 int bind_write(const char *path, const char *data, size_t size) {
         const char *attribute = last_part(path);
+        char bus[64] = "";
         char value[128], driver[64] = "", address[64];
         int r;
 
@@ -259,12 +307,16 @@ int bind_write(const char *path, const char *data, size_t size) {
                 strcat(value, "\n");
                 write_attribute(address, "power/control", value);
                 r = 0;
-        } else if (strcmp(attribute, "drivers_probe") == 0) {
-                r = probe(address);
-                attribute = "probe";
         } else {
-                snprintf(driver, sizeof(driver), "%.*s", (int) strcspn(path + strlen(DRIVERS), "/"), path + strlen(DRIVERS));
-                r = strcmp(attribute, "bind") == 0 ? bind_to_driver(driver, address) : unbind(driver, address);
+                parse_path(path, bus, driver);
+                if (strcmp(bus, bus_of(address)) != 0)
+                        r = -ENODEV;
+                else if (strcmp(attribute, "drivers_probe") == 0)
+                        r = probe(address);
+                else
+                        r = strcmp(attribute, "bind") == 0 ? bind_to_driver(driver, address) : unbind(driver, address);
+                if (strcmp(attribute, "drivers_probe") == 0)
+                        attribute = "probe";
         }
         call_log(address, attribute, r);
         return r;

@@ -4,14 +4,19 @@
 /*
  * Fake VFIO: drivers
  *
- * What the kernel does when somebody writes to a device's driver_override or to a driver's bind and unbind.
+ * What the kernel does when somebody writes to a device's driver_override or to a driver's bind and unbind, on whatever
+ * bus.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* @path: below the root. */
 bool bind_is_about(const char *path);
+
+/* The device's folder in sys/bus, whatever its bus, or @name in it. */
+void bind_device_path(char ret[PATH_MAX], const char *address, const char *name);
 
 /* The last part of what a link of the device leads to; "" for none. */
 void bind_read_link(const char *address, const char *name, char ret[64]);

@@ -39,7 +39,7 @@ static void end_tree(void) {
 }
 
 static BindState look(void) {
-        BindPlan plan = { .sys = sys, .address = NIC };
+        BindPlan plan = { .sys = sys, .bus = "pci", .name = NIC };
         BindResult result = {};
 
         bind_look(&plan, &result, NULL, NULL);
@@ -48,7 +48,7 @@ static BindState look(void) {
 }
 
 static BindResult move(void (*function)(const void *, void *, int *, size_t *), const BindState *state) {
-        BindPlan plan = { .sys = sys, .address = NIC, .ours = "vfio-pci", .state = *state };
+        BindPlan plan = { .sys = sys, .bus = "pci", .name = NIC, .ours = "vfio-pci", .state = *state };
         BindResult result = {};
 
         function(&plan, &result, NULL, NULL);
@@ -116,7 +116,7 @@ END_TEST
 /* Its number is not that of who is meant, as of another one that has come to the same address. */
 START_TEST(nothing_is_done_to_another_one_at_the_address) {
         void (*const functions[])(const void *, void *, int *, size_t *) = { bind_to, bind_back, bind_sriov, bind_look };
-        BindPlan plan = { .sys = sys, .address = NIC, .state = { .driver = "vfio-pci", .override = "x", .power = "on" } };
+        BindPlan plan = { .sys = sys, .bus = "pci", .name = NIC, .state = { .driver = "vfio-pci", .override = "x", .power = "on" } };
         BindState before = look(), now;
         uint64_t instance;
 
@@ -201,32 +201,68 @@ START_TEST(list_of_modules_says_which_driver) {
         char driver[VARIANT_NAME_MAX], module[VARIANT_NAME_MAX];
 
         /* without a list, and with one that says nothing of it */
-        ck_assert_int_eq(variant_find(tree_root(tree), sys, modalias, driver, module), 0);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "pci", modalias, driver, module), 0);
         ck_assert_str_eq(driver, "vfio-pci");
         write_aliases("# comment\nalias pci:v00008086d000010D3sv*sd*bc*sc*i* e1000e\nalias vfio_pci:v*d*sv*sd*bc*sc*i* vfio_pci\n"
                       "alias vfio_pci:v00008087d*sv*sd*bc*sc*i* other_vfio_pci\n");
-        ck_assert_int_eq(variant_find(tree_root(tree), sys, modalias, driver, module), 0);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "pci", modalias, driver, module), 0);
         ck_assert_str_eq(driver, "vfio-pci");
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, "other-vfio-pci"), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, "other-vfio-pci"), -EINVAL);
 
         /* the fewest wildcards, not the first or the last */
         write_aliases("alias vfio_pci:v00008086d*sv*sd*bc*sc*i* intel_vfio_pci\n"
                       "alias vfio_pci:v00008086d000010D3sv*sd*bc*sc*i* e1000e_vfio_pci\n"
                       "alias vfio_pci:v*d*sv*sd*bc*sc*i* vfio_pci\n");
-        ck_assert_int_eq(variant_find(tree_root(tree), sys, modalias, driver, module), -ENOENT);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "pci", modalias, driver, module), -ENOENT);
         ck_assert_str_eq(module, "e1000e_vfio_pci");
         ck_assert_int_ge(tree_write(tree, "sys/module/e1000e_vfio_pci/drivers/pci:e1000e-vfio-pci", ""), 0);
-        ck_assert_int_eq(variant_find(tree_root(tree), sys, modalias, driver, module), -ENOENT);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "pci", modalias, driver, module), -ENOENT);
         ck_assert_int_ge(tree_add_driver(tree, "e1000e-vfio-pci"), 0);
-        ck_assert_int_eq(variant_find(tree_root(tree), sys, modalias, driver, module), 0);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "pci", modalias, driver, module), 0);
         ck_assert_str_eq(driver, "e1000e-vfio-pci");
 
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, "e1000e-vfio-pci"), 0);
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, "vfio-pci"), 0);
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, "e1000e"), -EINVAL);
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, ""), -EINVAL);
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, modalias, "../pci"), -EINVAL);
-        ck_assert_int_eq(variant_check(tree_root(tree), sys, "", "e1000e-vfio-pci"), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, "e1000e-vfio-pci"), 0);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, "vfio-pci"), 0);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, "e1000e"), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, ""), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", modalias, "../pci"), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "pci", "", "e1000e-vfio-pci"), -EINVAL);
+}
+END_TEST
+
+START_TEST(each_bus_has_a_driver_and_some_have_variants) {
+        static const char modalias[] = "cdx:v10EEd8084sv10EEsd0001c020000";
+        char driver[VARIANT_NAME_MAX], module[VARIANT_NAME_MAX];
+        const char *fix;
+
+        ck_assert_str_eq(variant_plain("platform"), "vfio-platform");
+        ck_assert_ptr_null(variant_plain("mdev"));
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "ap", "", driver, module), -EINVAL);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "ccw", "", "vfio-pci"), -EINVAL);
+
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "fsl-mc", "fsl-mc:v00001957ddprc", driver, module), -ENOENT);
+        ck_assert_str_eq(driver, "vfio-fsl-mc");
+        ck_assert_str_eq(module, "vfio_fsl_mc");
+        ck_assert_int_ge(tree_add_other_driver(tree, "fsl-mc", "vfio-fsl-mc"), 0);
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "fsl-mc", "fsl-mc:v00001957ddprc", driver, module), 0);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "fsl-mc", "", "vfio-fsl-mc"), 0);
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "fsl-mc", "", "vfio-pci"), -EINVAL);
+
+        /* the lines of one bus are none of another's */
+        ck_assert_int_ge(tree_add_other_driver(tree, "cdx", "vfio-cdx"), 0);
+        ck_assert_int_ge(tree_add_other_driver(tree, "cdx", "net-vfio-cdx"), 0);
+        ck_assert_int_ge(tree_write(tree, "sys/module/net_vfio_cdx/drivers/cdx:net-vfio-cdx", ""), 0);
+        write_aliases("alias vfio_pci:v10EEd8084sv*sd*c* net_vfio_cdx\nalias cdx:v10EEd8084sv*sd*c* net\nalias vfio_cdx:v*d*sv*sd*c* vfio_cdx\n");
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "cdx", modalias, driver, module), 0);
+        ck_assert_str_eq(driver, "vfio-cdx");
+        write_aliases("alias vfio_cdx:v*d*sv*sd*c* vfio_cdx\nalias vfio_cdx:v10EEd8084sv*sd*c* net_vfio_cdx\n");
+        ck_assert_int_eq(variant_find(tree_root(tree), sys, "cdx", modalias, driver, module), 0);
+        ck_assert_str_eq(driver, "net-vfio-cdx");
+        ck_assert_int_eq(variant_check(tree_root(tree), sys, "cdx", modalias, "vfio-cdx"), 0);
+
+        ck_assert_ptr_nonnull(strstr(variant_explain("platform", ENOENT, &fix), "no reset"));
+        ck_assert_ptr_nonnull(strstr(fix, "reset_required=0"));
+        ck_assert_ptr_null(variant_explain("pci", ENOENT, &fix));
 }
 END_TEST
 
@@ -250,6 +286,7 @@ int main(void) {
         tcase_add_test(tcase, driver_that_does_not_let_go_is_told_from_one_that_does_not_take_it);
         tcase_add_test(tcase, driver_counts_as_vfio_by_what_it_does);
         tcase_add_test(tcase, list_of_modules_says_which_driver);
+        tcase_add_test(tcase, each_bus_has_a_driver_and_some_have_variants);
         tcase_add_test(tcase, one_attribute_is_one_write);
         return suite_run(suite);
 }

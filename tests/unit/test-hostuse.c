@@ -120,6 +120,34 @@ START_TEST(stick_in_a_usb_port_is_a_use_of_its_controller) {
 }
 END_TEST
 
+/* Whatever the bus: what is below the device goes with its driver. */
+START_TEST(device_of_another_bus_is_in_use_likewise) {
+        HostUse uses[HOSTUSE_MAX];
+
+        host_put("sys/devices/platform/fe010000.ethernet/net/end0/flags", "0x1003\n");
+        host_put_link("sys/bus/platform/devices/fe010000.ethernet", "../../../devices/platform/fe010000.ethernet");
+        host_put("sys/devices/platform/soc/dprc.1/dprc.2/dpni.1/net/eth1/flags", "0x1003\n");
+        host_put_link("sys/class/net/end0", "../../devices/platform/fe010000.ethernet/net/end0");
+        host_put_link("sys/class/net/eth1", "../../devices/platform/soc/dprc.1/dprc.2/dpni.1/net/eth1");
+        ck_assert_str_eq(host_uses_on("platform", "fe010000.ethernet"), "");
+        ck_assert_str_eq(host_uses_on("fsl-mc", "dprc.2"), "");
+
+        host_put("proc/self/net/if_inet6", "20010db8000000000000000000000001 02 40 00 80     end0\n"
+                                           "20010db8000000000000000000000002 03 40 00 80     eth1\n");
+        ck_assert_str_eq(host_uses_on("platform", "fe010000.ethernet"), "network: 2001:db8::1 is the address of end0");
+        ck_assert_str_eq(host_uses_on("fsl-mc", "dprc.2"), "network: 2001:db8::2 is the address of eth1");
+        ck_assert_str_eq(host_uses_on("fsl-mc", "dpni.1"), "network: 2001:db8::2 is the address of eth1");
+        ck_assert_str_eq(host_uses_on("platform", "fe010000"), "");
+        ck_assert_int_eq(host_find_on("platform", "../x", uses), -EINVAL);
+        ck_assert_int_eq(host_find_on("platform", "", uses), -EINVAL);
+
+        /* the folder is empty while the interface is elsewhere */
+        host_put("sys/devices/platform/fe020000.ethernet/net/.folder", "");
+        host_put_link("sys/bus/platform/devices/fe020000.ethernet", "../../../devices/platform/fe020000.ethernet");
+        ck_assert_str_eq(host_uses_on("platform", "fe020000.ethernet"), "network: its interface is in another network namespace");
+}
+END_TEST
+
 START_TEST(what_cannot_be_told_is_an_error) {
         HostUse uses[HOSTUSE_MAX];
 
@@ -140,7 +168,7 @@ START_TEST(view_of_nothing_is_an_error) {
         HostUse uses[HOSTUSE_MAX];
 
         ck_assert_int_eq(hostview_new(&view, nowhere, nowhere), 0);
-        ck_assert_int_lt(hostuse_find(view, HOST_NVME, uses), 0);
+        ck_assert_int_lt(hostuse_find(view, "pci", HOST_NVME, uses), 0);
         close(nowhere);
 }
 END_TEST
@@ -156,6 +184,7 @@ int main(void) {
         tcase_add_test(tcase, serial_console_is_in_use);
         tcase_add_test(tcase, keys_of_an_active_seat_are_in_use);
         tcase_add_test(tcase, stick_in_a_usb_port_is_a_use_of_its_controller);
+        tcase_add_test(tcase, device_of_another_bus_is_in_use_likewise);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
         tcase_add_test(tcase, view_of_nothing_is_an_error);
         return suite_run(suite);

@@ -78,10 +78,22 @@ START_TEST(each_machine_is_told_what_to_do) {
         ck_assert_int_eq(tree_write(tree, text, "x"), 0);
 
         iommu_state_read(sysfs, proc, one->machine, &state);
-        iommu_state_explain(&state, "0000:01:00.0", why, sizeof(why), fix, sizeof(fix));
+        iommu_state_explain(&state, "pci", "0000:01:00.0", why, sizeof(why), fix, sizeof(fix));
         ck_assert_msg(strstr(why, one->why), "%s", why);
         ck_assert_msg(strstr(fix, one->fix), "%s", fix);
         ck_assert(!state.acs_override);
+}
+END_TEST
+
+START_TEST(a_driver_of_its_bus_is_tried_on_it) {
+        const IommuState state = { .machine = IOMMU_MACHINE_ARM64, .active = true };
+        char why[256], fix[256];
+
+        iommu_state_explain(&state, "platform", "fe000000.dma", why, sizeof(why), fix, sizeof(fix));
+        ck_assert_str_eq(fix, "let one be tried on it: echo vfio-platform >/sys/bus/platform/devices/fe000000.dma/driver_override; "
+                              "echo fe000000.dma >/sys/bus/platform/drivers_probe");
+        iommu_state_explain(&state, "mdev", "x", why, sizeof(why), fix, sizeof(fix));
+        ck_assert_ptr_nonnull(strstr(why, "not behind it"));
 }
 END_TEST
 
@@ -119,6 +131,7 @@ int main(void) {
         TCase *tcase = suite_add_case(suite, "iommu-state", make_tree, remove_tree);
 
         tcase_add_loop_test(tcase, each_machine_is_told_what_to_do, 0, sizeof(cases) / sizeof(*cases));
+        tcase_add_test(tcase, a_driver_of_its_bus_is_tried_on_it);
         tcase_add_test(tcase, an_override_of_acs_is_seen);
         tcase_add_test(tcase, what_cannot_be_read_is_not_so);
         return suite_run(suite);

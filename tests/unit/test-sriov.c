@@ -163,7 +163,7 @@ START_TEST(what_fails_is_said) {
 END_TEST
 
 START_TEST(driver_goes_after_its_functions_and_comes_before_them) {
-        BindPlan plan = { .sys = sys, .address = PF };
+        BindPlan plan = { .sys = sys, .bus = "pci", .name = PF };
         BindResult before = {}, result = {};
 
         ck_assert_int_eq(set(4, 0), 0);
