@@ -184,14 +184,21 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
         return 0;
 }
 
-static int find_missing(const BrokerTarget *target, Findings *findings) {
+static int find_missing(Broker *broker, const BrokerTarget *target, Findings *findings) {
+        size_t before = findings->n;
+        int r;
+
         if (target->gone)
                 return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
                                           "What \"%s\" stood for has gone, or another has taken its place",
                                           target->selector);
-        if (target->n_matches == 0)
+        if (target->n_matches == 0) {
+                r = broker_find_unlisted(broker, target->selector, findings);
+                if (r < 0 || findings->n > before)
+                        return r;
                 return findings_add_error(findings, NULL, VFB_ERROR_NO_SUCH_DEVICE, "", "No device matches \"%s\"",
                                           target->selector);
+        }
 
         return findings_add_error(findings, NULL, VFB_ERROR_AMBIGUOUS_SELECTOR, "", "%u devices match \"%s\"",
                                   target->n_matches, target->selector);
@@ -202,7 +209,7 @@ int broker_find_missing(Broker *broker, const BrokerRequest *request, unsigned i
         const BrokerTarget *target = &request->targets[i];
 
         if (!target->pool || target->gone)
-                return find_missing(target, findings);
+                return find_missing(broker, target, findings);
         return pool_allows(target->pool, request->uid, request->groups, request->n_groups)
                        ? broker_find_none_free(broker, request, i, findings)
                        : 0;

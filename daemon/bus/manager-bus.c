@@ -177,6 +177,20 @@ static int manager_method_list_leases(sd_bus_message *m, void *userdata, sd_bus_
         return sd_bus_message_send(reply);
 }
 
+static int refuse_missing(Broker *broker, const char *selector, sd_bus_error *error) {
+        Findings findings = {};
+        const Finding *why;
+        int r;
+
+        r = broker_find_unlisted(broker, selector, &findings);
+        why = findings_first_error(&findings);
+        if (r >= 0)
+                r = why ? bus_refuse_finding(error, (int) why->error, why)
+                        : bus_refuse(error, VFB_ERROR_NO_SUCH_DEVICE, selector);
+        findings_done(&findings);
+        return r;
+}
+
 static int manager_method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char path[PATH_MAX_BYTES];
         const Device *device;
@@ -189,8 +203,10 @@ static int manager_method_get_device(sd_bus_message *m, void *userdata, sd_bus_e
                 return r;
 
         r = broker_select(server_broker(userdata), selector, &device, 1, &n);
-        if (r == 0 && n != 1)
-                r = n == 0 ? VFB_ERROR_NO_SUCH_DEVICE : VFB_ERROR_AMBIGUOUS_SELECTOR;
+        if (r == 0 && n == 0)
+                return refuse_missing(server_broker(userdata), selector, error);
+        if (r == 0 && n > 1)
+                r = VFB_ERROR_AMBIGUOUS_SELECTOR;
         if (r != 0)
                 return bus_refuse(error, r, selector);
 

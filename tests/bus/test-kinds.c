@@ -65,6 +65,13 @@ START_TEST(they_are_in_the_model) {
         ck_assert_str_eq(get_device(MDEV), device_path(MDEV));
         ck_assert_str_eq(get_device("mdev:"), REFUSED("InvalidSelector"));
         ck_assert_str_eq(get_device("mdev:../../pci"), REFUSED("NoSuchDevice"));
+        ck_assert_str_eq(get_device("platform:fe0000.none"), REFUSED("NoSuchDevice"));
+
+        /* one that is there, but none of ours, is told why */
+        ck_assert_str_eq(get_device("platform:serial8250"), REFUSED("IommuDisabled"));
+        ck_assert_msg(strstr(ask_message(), "platform:serial8250 is in no IOMMU group"), "%s", ask_message());
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "platform:serial8250" }), REFUSED("IommuDisabled"));
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "platform:fe0000.none" }), REFUSED("NoSuchDevice"));
         ck_assert_str_eq(device_property(world, HOST, "Bindable"), "yes");
         ck_assert_str_eq(device_property(world, MDEV, "Bindable"), "no");
         ck_assert_str_eq(device_property(world, "0000:00:1e.0", "Bindable"), "no");
