@@ -3,6 +3,7 @@
 /* Keeper */
 
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,29 +61,43 @@ static void keeper_take(Keeper *keeper, const char *text, int fd) {
         closep(&fd); /* BARRIER=1 wants nothing else */
 }
 
+/* false: there is no message. */
+static bool keeper_receive(Keeper *keeper) {
+        char text[4096], control[CMSG_SPACE(sizeof(int))];
+        struct iovec iov = { text, sizeof(text) - 1 };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        ssize_t n = recvmsg(keeper->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        struct cmsghdr *cmsg;
+        int fd = -EBADF;
+
+        if (n <= 0)
+                return false;
+        text[n] = '\0';
+        cmsg = CMSG_FIRSTHDR(&message);
+        if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
+                memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+        keeper_take(keeper, text, fd);
+        return true;
+}
+
+/* Whoever looks has all that was said until then: what a daemon says before it dies is known to the next one. */
+static void keeper_lock(Keeper *keeper) {
+        pthread_mutex_lock(&keeper->lock);
+        while (keeper_receive(keeper))
+                ;
+}
+
+/* The daemon's barriers wait for it. */
 static void *keeper_run(void *userdata) {
         Keeper *keeper = userdata;
+        struct pollfd p = { keeper->socket, POLLIN, 0 };
 
-        for (;;) {
-                char text[4096], control[CMSG_SPACE(sizeof(int))];
-                struct iovec iov = { text, sizeof(text) - 1 };
-                struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-                                          .msg_controllen = sizeof(control) };
-                ssize_t n = recvmsg(keeper->socket, &message, MSG_CMSG_CLOEXEC);
-                struct cmsghdr *cmsg;
-                int fd = -EBADF;
-
-                if (n <= 0)
-                        return NULL;
-                text[n] = '\0';
-                cmsg = CMSG_FIRSTHDR(&message);
-                if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-                        memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-
-                pthread_mutex_lock(&keeper->lock);
-                keeper_take(keeper, text, fd);
+        /* A change of the test's user interrupts it. */
+        while (poll(&p, 1, -1) < 0 || !(p.revents & POLLHUP)) {
+                keeper_lock(keeper);
                 pthread_mutex_unlock(&keeper->lock);
         }
+        return NULL;
 }
 
 Keeper *keeper_new(const char *path) {
@@ -115,7 +130,7 @@ Keeper *keeper_free(Keeper *keeper) {
 size_t keeper_list(Keeper *keeper, int ret_fds[KEEPER_MAX], char *ret_names, size_t size) {
         size_t used = 0, n;
 
-        pthread_mutex_lock(&keeper->lock);
+        keeper_lock(keeper);
         *ret_names = '\0';
         for (size_t i = 0; i < keeper->n; i++) {
                 ret_fds[i] = keeper->fds[i];
@@ -130,7 +145,7 @@ size_t keeper_list(Keeper *keeper, int ret_fds[KEEPER_MAX], char *ret_names, siz
 unsigned keeper_count(Keeper *keeper, const char *what) {
         unsigned n = 0;
 
-        pthread_mutex_lock(&keeper->lock);
+        keeper_lock(keeper);
         for (size_t i = 0; i < keeper->n; i++)
                 n += strstr(keeper->names[i], what) != NULL;
         pthread_mutex_unlock(&keeper->lock);
@@ -138,7 +153,7 @@ unsigned keeper_count(Keeper *keeper, const char *what) {
 }
 
 void keeper_empty(Keeper *keeper) {
-        pthread_mutex_lock(&keeper->lock);
+        keeper_lock(keeper);
         keeper_drop(keeper, NULL);
         pthread_mutex_unlock(&keeper->lock);
 }

@@ -122,7 +122,7 @@ START_TEST(lease_is_an_object) {
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "1");
         snprintf(row, sizeof(row), VFB_PATH " LeaseNew %s %s", id, grant->lease);
         WAIT_FOR(world, world_signals(world, row) == 1);
-        ck_assert_uint_eq(world_signals(world, "InterfacesAdded"), 1);
+        WAIT_FOR(world, world_signals(world, "InterfacesAdded") == 1);
 }
 END_TEST
 

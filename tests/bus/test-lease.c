@@ -79,10 +79,11 @@ START_TEST(states_are_told_as_they_pass) {
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         WAIT_FOR(world, world_signals(world, "LeaseNew") == 1);
         WAIT_FOR(world, world_signals(world, "{Availability leased}") > 0);
-        vfio_fail(world, NVME, "open-delay-ms", "100");
+        vfio_fail(world, NVME, "open-hangs", "");
         grant_free(grant);
         WAIT_FOR(world, was_in_state(lease, "lingering"));
         WAIT_FOR(world, was_in_state(lease, "cleaning"));
+        vfio_fail(world, NVME, "open-hangs", NULL);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
         WAIT_FOR(world, world_signals(world, "InterfacesRemoved") == 1);
         WAIT_FOR(world, world_signals(world, "{Availability available}") > 0);

@@ -118,17 +118,14 @@ START_TEST(refused_caller_learns_nothing) {
 END_TEST
 
 START_TEST(others_are_served_while_polkit_thinks) {
-        Pending pending;
-        uint64_t begin;
-
-        polkit_set(world, "SetDelayMs", "u", 500);
-        pending_start(&pending, world->bus, &(Request) { .wants = NVME });
         sd_bus *other = world_connect(world, world_user());
-        begin = world_now();
+        Pending pending;
+
+        ask_silent_polkit(&pending, world->bus, NVME);
         for (int times = 0; times < TWENTY; times++)
                 ck_assert_str_eq(ask_property(other, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "available");
-        ck_assert_uint_lt(world_now() - begin, 250000);
         ck_assert(!pending.answered);
+        polkit_set(world, "AnswerWaiting", "s", "yes");
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, "");
         pending_end(&pending);

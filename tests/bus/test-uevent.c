@@ -15,6 +15,9 @@
 #define EDU    "0000:01:00.0"
 #define SHARED "0000:06:0d.0"
 
+/* After the half of that the daemon may look again. */
+#define LEAVE_USEC UINT64_C(250000)
+
 static World *world;
 
 static void make_world(void) {
@@ -288,6 +291,7 @@ END_TEST
 /* The kernel says so before /sys shows it. */
 START_TEST(word_that_comes_too_early_is_not_forgotten) {
         Grant *grant = must_acquire(world->bus, NVME);
+        uint64_t begin = world_now();
         char line[256];
 
         udev_send_vfio(world, "remove", NVME);
@@ -296,6 +300,8 @@ START_TEST(word_that_comes_too_early_is_not_forgotten) {
         udev_send(world, "unbind", EDU); /* known to come last */
         WAIT_FOR(world, strcmp(device_property(world, EDU, "Driver"), "") == 0);
         ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
+        if (world_now() - begin > LEAVE_USEC)
+                udev_send_vfio(world, "remove", NVME); /* on so slow a machine that it is not too early any more */
         snprintf(line, sizeof(line), "%s DeviceGone %s driver", grant->lease, device_path(NVME));
         WAIT_FOR(world, world_signals(world, line) == 1);
         WAIT_FOR(world, daemon_logged(world, "The kernel takes " NVME) == 1);
@@ -305,30 +311,37 @@ START_TEST(word_that_comes_too_early_is_not_forgotten) {
 }
 END_TEST
 
-/* Who has closed it already need not be asked, and a driver may change its mind. */
+/* Who has closed it already need not be asked, and a driver may change its mind. On so slow a machine that what is done
+ * at once takes too long nothing can be told of that. */
 START_TEST(who_lets_go_at_once_is_not_asked) {
         Grant *grant = must_acquire(world->bus, NVME);
+        uint64_t begin, until;
         char line[256];
 
+        ck_assert_int_eq(kill(world->daemon_pid, SIGSTOP), 0);
         ck_assert_int_ge(tree_begin_unbind(world->tree, NVME), 0);
         udev_send_vfio(world, "remove", NVME);
         ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
         udev_send(world, "remove", NVME);
+        ck_assert_int_eq(kill(world->daemon_pid, SIGCONT), 0);
         snprintf(line, sizeof(line), "%s DeviceGone %s unplug", grant->lease, device_path(NVME));
         WAIT_FOR(world, world_signals(world, line) == 1);
         grant_free(grant);
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
 
+        begin = world_now();
         ck_assert_int_ge(tree_begin_unbind(world->tree, EDU), 0);
         udev_send_vfio(world, "remove", EDU);
         WAIT_FOR(world, device_is(world, EDU, "held"));
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, NULL), 0);
+        until = world_now();
         udev_send(world, "unbind", EDU);
         WAIT_FOR(world, device_is(world, EDU, "host"));
         ck_assert_int_ge(tree_set_driver(world->tree, EDU, "vfio-pci"), 0);
         udev_send(world, "bind", EDU);
         WAIT_FOR(world, is_free(world, EDU));
-        ck_assert_uint_eq(daemon_logged(world, "The kernel takes "), 0);
+        ck_assert_uint_eq(daemon_logged(world, "The kernel takes " NVME), 0);
+        ck_assert(daemon_logged(world, "The kernel takes ") == 0 || until - begin > LEAVE_USEC);
         grant_free(must_acquire(world->bus, EDU));
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 2);
         check_nothing_held(world);

@@ -179,10 +179,30 @@ int world_kill(pid_t pid, int signal) {
         return end(&pid, signal);
 }
 
+/* Before it is that program it is a copy of the test, with all that the test has. */
+static bool is_program(pid_t pid, const char *name) {
+        char path[64], comm[32] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int) pid);
+        file = fopen(path, "re");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_ptr_nonnull(fgets(comm, sizeof(comm), file));
+        fclose(file);
+        return strncmp(comm, name, strlen(name)) == 0 && comm[strlen(name)] == '\n';
+}
+
 pid_t world_spawn_holder(int fd) {
         static const char *const argv[] = { "sleep", "1000", NULL }, *const environment[] = { "PATH=/usr/bin:/bin", NULL };
+        uint64_t deadline = world_now() + PATIENCE;
+        pid_t pid;
 
-        return spawn(&(Spawn) { .argv = argv, .environment = environment, .keep = fd, .out = -1 });
+        pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .keep = fd, .out = -1 });
+        while (!is_program(pid, argv[0])) {
+                ck_assert_msg(world_now() < deadline, "%s does not start", argv[0]);
+                usleep(1000);
+        }
+        return pid;
 }
 
 pid_t world_spawn_peer(World *world, uid_t uid, const char *wants, char **ret_lease) {

@@ -88,7 +88,7 @@ void world_end_polkit(World *world);
 void world_start_systemd(World *world);
 void world_end_systemd(World *world);
 
-/* A program that holds a copy of @fd and nothing else of the test's. */
+/* A program, "sleep", that holds a copy of @fd and nothing else of the test's. */
 pid_t world_spawn_holder(int fd);
 /* A program that acquires as @uid and keeps what it got. Returns when it has, with the lease, to be freed. */
 pid_t world_spawn_peer(World *world, uid_t uid, const char *wants, char **ret_lease);

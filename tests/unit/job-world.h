@@ -11,7 +11,7 @@
 
 #include "kernel/job.h"
 
-#define DEADLINE_MSEC 10000
+#define DEADLINE_MSEC 60000
 
 typedef struct Plan {
         int n;

@@ -450,7 +450,7 @@ START_TEST(a_lease_that_comes_too_late_leaves_nothing_open) {
         int before;
 
         ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
-        vfb_request_add_device(request, "slow:300", NULL);
+        vfb_request_add_device(request, "slow:3000", NULL);
         before = count_fds();
         vfb_request_set_timeout(request, 100000);
         ck_assert_int_eq(vfb_acquire(connection, request, &lease, &error), -ETIMEDOUT);

@@ -12,7 +12,7 @@
 #include "fds.h"
 #include "suite.h"
 
-#define DEADLINE_USEC (10 * 1000 * 1000)
+#define DEADLINE_USEC (60 * 1000 * 1000)
 
 static sd_event *event;
 static Lifeline *lifeline;

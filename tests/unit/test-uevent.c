@@ -26,7 +26,7 @@
 #include "kernel/uevent.h"
 #include "suite.h"
 
-#define DEADLINE_MSEC 10000
+#define DEADLINE_MSEC 60000
 
 #define UDEV_GROUP 2
 #define UDEV_MAGIC 0xfeedcafe
