@@ -17,6 +17,7 @@ struct Offer {
         uint8_t token[TOKEN_BYTES];
         uid_t uid;
         int pidfd; /* negative: for the user */
+        uint64_t until_usec;
         Term *term;
 };
 
@@ -40,7 +41,8 @@ int offer_new(Offer **ret, sd_event *event, uid_t uid, int pidfd, uint64_t timeo
                         return -errno;
         }
 
-        r = term_new(&offer->term, event, term_now_usec() + timeout_usec, 0, NULL, over, userdata);
+        offer->until_usec = term_now_usec() + timeout_usec;
+        r = term_new(&offer->term, event, offer->until_usec, 0, NULL, over, userdata);
         if (r < 0)
                 return r;
 
@@ -75,7 +77,8 @@ bool offer_is_for(const Offer *offer, const char *token, uid_t uid, pid_t pid) {
         char own[OFFER_TOKEN_MAX];
         unsigned different = 0;
 
-        if (strlen(token) != OFFER_TOKEN_MAX - 1)
+        /* The loop may have a claim before it has the end of the time. */
+        if (strlen(token) != OFFER_TOKEN_MAX - 1 || term_now_usec() >= offer->until_usec)
                 return false;
 
         offer_token(offer, own);

@@ -29,6 +29,6 @@ DEFINE_CLEANUP(Offer, offer_free)
 
 void offer_token(const Offer *offer, char ret[OFFER_TOKEN_MAX]);
 
-/* Says not what is wrong, nor by the time that it takes how much of the token is right. @pid: of the process that the
- * bus knows the caller by, 0 if it does not. */
+/* Not after its time, whether @over has come or not. Says not what is wrong, nor by the time that it takes how much of
+ * the token is right. @pid: of the process that the bus knows the caller by, 0 if it does not. */
 bool offer_is_for(const Offer *offer, const char *token, uid_t uid, pid_t pid);

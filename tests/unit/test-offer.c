@@ -127,6 +127,20 @@ START_TEST(an_offer_is_over_once) {
 }
 END_TEST
 
+START_TEST(an_offer_whose_time_is_over_is_for_nobody) {
+        char token[OFFER_TOKEN_MAX];
+        uint64_t until;
+
+        ck_assert_int_eq(offer_new(&offer, event, 1000, -1, 20 * MSEC, on_over, NULL), 0);
+        offer_token(offer, token);
+        until = term_now_usec() + 20 * MSEC;
+        while (term_now_usec() < until)
+                usleep(1000);
+        ck_assert(!offer_is_for(offer, token, 1000, 0)); /* although the loop has not turned */
+        ck_assert_uint_eq(n_over, 0);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("offer");
         TCase *tcase = suite_add_case(suite, "offer", make_event, end_event);
@@ -136,5 +150,6 @@ int main(void) {
         tcase_add_test(tcase, a_token_is_for_its_process_while_that_lives);
         tcase_add_test(tcase, what_is_no_pidfd_is_seen);
         tcase_add_test(tcase, an_offer_is_over_once);
+        tcase_add_test(tcase, an_offer_whose_time_is_over_is_for_nobody);
         return suite_run(suite);
 }
