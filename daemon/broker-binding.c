@@ -49,6 +49,7 @@ Binding *binding_free(Binding *binding) {
         job_free(binding->job);
         sd_event_source_disable_unref(binding->deadline);
         findings_done(&binding->findings);
+        function_cursor_done(&binding->cursor);
         LIST_REMOVE(binding, all);
         binding->broker->n_bindings--;
         free(binding);

@@ -431,8 +431,11 @@ void broker_learn_functions(Broker *broker, const char *id);
 typedef struct FunctionCursor {
         uint64_t generation; /* of the last that was known */
         bool knew_all;
-        int place; /* among those that there are */
+        SriovFunction *functions; /* those that there are, listed once; NULL: not yet, or it is at the end */
+        int n, place;
 } FunctionCursor;
+
+void function_cursor_done(FunctionCursor *cursor);
 
 /* Reads the virtual functions of the device anew, those that it had and that are known to be and those that it has, at
  * most so many. Returns false when it has come to the end. */

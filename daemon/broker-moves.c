@@ -306,7 +306,7 @@ static void binding_on_job(int r, const void *data, int *fds, size_t n_fds, void
         }
 
         binding->result = result;
-        binding->cursor = (FunctionCursor){};
+        function_cursor_done(&binding->cursor);
         binding_after_job(binding);
 }
 

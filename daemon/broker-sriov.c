@@ -90,16 +90,26 @@ int broker_list_functions(Broker *broker, const Device *device, const Device ***
         return (int) n_known;
 }
 
-int broker_device_vf_index(Broker *broker, const Device *device) {
+int broker_device_vf_index(Broker *broker, const Device *borrowed) {
         _cleanup_(freep) const Device **functions = NULL;
+        Device *device = (Device *) borrowed;
         const Device *pf;
+        unsigned index;
+        int r;
 
         if (!broker_device_is_vf(broker, device))
                 return -1;
 
         pf = device_find(&broker->devices, device->physfn);
-        if (device->vf_index < 0 && pf)
-                (void) broker_list_functions(broker, pf, &functions); /* of all of them at once */
+        if (device->vf_index >= 0 || !pf)
+                return device->vf_index;
+
+        /* Of a card that has hundreds each asks for its own as it comes: the others are not looked at for that. */
+        r = sriov_index(broker->sys_fd, device_id(pf), device_id(device), &index);
+        if (r == 0)
+                device->vf_index = (int) index;
+        else if (r == -ENODATA)
+                (void) broker_list_functions(broker, pf, &functions);
         return device->vf_index;
 }
 
@@ -142,15 +152,13 @@ static bool refresh_known(Broker *broker, const char *id, FunctionCursor *cursor
 }
 
 bool broker_refresh_functions(Broker *broker, const char *id, FunctionCursor *cursor, unsigned max) {
-        _cleanup_(freep) SriovFunction *functions = NULL;
-        int n;
-
         if (!cursor->knew_all && refresh_known(broker, id, cursor, &max))
                 return true;
 
-        n = sriov_list(broker->sys_fd, id, &functions);
-        for (; cursor->place < n; cursor->place++) {
-                const SriovFunction *function = &functions[cursor->place];
+        if (!cursor->functions)
+                cursor->n = sriov_list(broker->sys_fd, id, &cursor->functions);
+        for (; cursor->place < cursor->n; cursor->place++) {
+                const SriovFunction *function = &cursor->functions[cursor->place];
 
                 if (!device_find(&broker->devices, function->address)) {
                         if (max-- == 0)
@@ -159,7 +167,14 @@ bool broker_refresh_functions(Broker *broker, const char *id, FunctionCursor *cu
                 }
                 (void) learn_function(broker, id, function);
         }
+
+        function_cursor_done(cursor);
         return false;
+}
+
+void function_cursor_done(FunctionCursor *cursor) {
+        free(cursor->functions);
+        *cursor = (FunctionCursor){};
 }
 
 static int find_lease_of(const Device *pf, const Device *device, Findings *findings) {

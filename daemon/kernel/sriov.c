@@ -117,6 +117,54 @@ int sriov_list(int sysfs, const char *address, SriovFunction **ret) {
         return (int) n;
 }
 
+/* The one of that index. -ENODEV: there is none. */
+static int read_function(int sysfs, const char *address, unsigned index, char ret[PCI_ADDRESS_MAX]) {
+        char path[PATH_MAX], link[24];
+        int r;
+
+        snprintf(link, sizeof(link), "virtfn%u", index);
+        attribute_path(path, address, link);
+        r = sysfs_readlink_name(sysfs, path, ret, PCI_ADDRESS_MAX);
+        return r == -ENOENT ? -ENODEV : r;
+}
+
+/* "0000:03:10.2" as a number: domain, bus, slot and function, one behind the other. */
+static uint64_t number_of(const char *address) {
+        unsigned long domain = strtoul(address, NULL, 16);
+        unsigned bus = 0, slot = 0, function = 0;
+
+        (void) sscanf(strchr(address, ':'), ":%x:%x.%x", &bus, &slot, &function);
+        return (uint64_t) domain << 16 | bus << 8 | slot << 3 | function;
+}
+
+/* The card says how far its first VF is from it, and the others from each other. */
+int sriov_index(int sysfs, const char *address, const char *function, unsigned *ret) {
+        unsigned offset, stride, index = 0;
+        char found[PCI_ADDRESS_MAX];
+        uint64_t distance;
+        int r;
+
+        if (!pci_address_is_valid(function))
+                return -ENODEV;
+        r = read_number(sysfs, address, "sriov_offset", UINT16_MAX, &offset);
+        if (r == 0)
+                r = read_number(sysfs, address, "sriov_stride", UINT16_MAX, &stride);
+        if (r < 0)
+                return r == -EBADMSG ? -ENODATA : r;
+
+        distance = number_of(function) - number_of(address) - offset; /* huge for one that is before it */
+        if (distance > 0)
+                index = stride > 0 && distance / stride < SRIOV_FUNCTIONS_MAX ? (unsigned) (distance / stride) : 0;
+        r = read_function(sysfs, address, index, found);
+        if (r < 0)
+                return r;
+        if (strcmp(found, function) != 0)
+                return -ENODATA;
+
+        *ret = index;
+        return 0;
+}
+
 int sriov_look(int sysfs, const char *address, SriovState *ret) {
         SriovState state = { .is_pf = true, .autoprobe = -1 };
         unsigned autoprobe;

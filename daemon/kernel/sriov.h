@@ -33,6 +33,10 @@ int sriov_read_total(int sysfs, const char *address, unsigned *ret);
 /* Returns how many there are; @ret (to be freed) has them in order of their index. 0 for what is no PF. */
 int sriov_list(int sysfs, const char *address, SriovFunction **ret);
 
+/* Which one of @address's @function is, without a look at the others. -ENODEV: none, or not yet: its link is younger
+ * than itself. -ENODATA: the kernel does not tell, so look at all of them. */
+int sriov_index(int sysfs, const char *address, const char *function, unsigned *ret);
+
 /* May block. */
 int sriov_look(int sysfs, const char *address, SriovState *ret);
 

@@ -379,7 +379,20 @@ int tree_add_sriov(Tree *tree, const char *address, unsigned total) {
         r = write_attribute(tree, node, "sriov_totalvfs", "%u\n", total);
         if (r == 0)
                 r = write_attribute(tree, node, "sriov_numvfs", "0\n");
+        if (r == 0)
+                r = write_attribute(tree, node, "sriov_offset", "1\n");
+        if (r == 0)
+                r = write_attribute(tree, node, "sriov_stride", "1\n");
         return r < 0 ? r : write_attribute(tree, node, "sriov_drivers_autoprobe", "1\n");
+}
+
+static bool has_other_function(Tree *tree, const Node *node) {
+        const Node *other;
+
+        LIST_FOREACH(other, &tree->nodes, entry)
+                if (other != node && strcmp(other->physfn, node->physfn) == 0)
+                        return true;
+        return false;
 }
 
 int tree_remove(Tree *tree, const char *address) {
@@ -403,6 +416,8 @@ int tree_remove(Tree *tree, const char *address) {
         r = put_aside(tree, node->address);
         if (r == 0 && pf)
                 r = tree_remove_all(tree, "sys/%s/%s", pf->path, node->virtfn);
+        if (r == 0 && pf && !has_other_function(tree, node))
+                pf->n_functions = 0;
         if (r == 0 && group >= 0)
                 r = tree_remove_all(tree, "sys/kernel/iommu_groups/%d/devices/%s", group, node->address);
         if (r == 0)

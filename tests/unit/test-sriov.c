@@ -120,6 +120,44 @@ START_TEST(functions_are_listed_in_order_and_nothing_else_is) {
 }
 END_TEST
 
+static int index_of(const char *function) {
+        unsigned index;
+        int r;
+
+        r = sriov_index(sys, PF, function, &index);
+        return r < 0 ? r : (int) index;
+}
+
+START_TEST(function_is_known_by_its_distance_from_the_card_and_by_the_link_to_it) {
+        static const char *const wrong[] = { "", "x\n", "0\n", "2\n", "65535\n", "65536\n", "-1\n" };
+        char address[32];
+
+        ck_assert_int_eq(set(20, 0), 0);
+        for (unsigned i = 0; i < 20; i++) {
+                snprintf(address, sizeof(address), "0000:03:%02x.%u", (i + 1) / 8, (i + 1) % 8);
+                ck_assert_int_eq(index_of(address), (int) i);
+        }
+        ck_assert_int_eq(index_of("0000:03:02.5"), -ENODEV); /* would be the next */
+        ck_assert_int_eq(index_of("../../etc"), -ENODEV);
+        ck_assert_int_eq(index_of(PF), -ENODATA);
+        ck_assert_int_eq(index_of("0000:02:00.0"), -ENODATA);
+        ck_assert_int_eq(index_of("0001:03:00.1"), -ENODATA);
+
+        /* a card that tells nonsense gives nobody the number of another */
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+                put(PATH "/sriov_stride", wrong[i]);
+                ck_assert_int_lt(index_of("0000:03:00.4"), 0);
+        }
+        put(PATH "/sriov_stride", "1\n");
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+                put(PATH "/sriov_offset", wrong[i]);
+                ck_assert_int_lt(index_of("0000:03:00.4"), 0);
+        }
+        ck_assert_int_eq(tree_write(tree, PATH "/sriov_offset", "1\n"), 0);
+        ck_assert_int_eq(index_of("0000:03:00.4"), 3);
+}
+END_TEST
+
 START_TEST(number_changes_by_way_of_none) {
         check_state(0, 1);
         ck_assert_int_eq(set(3, 0), 0);
@@ -198,6 +236,7 @@ int main(void) {
 
         tcase_add_test(tcase, numbers_are_read_or_refused);
         tcase_add_test(tcase, functions_are_listed_in_order_and_nothing_else_is);
+        tcase_add_test(tcase, function_is_known_by_its_distance_from_the_card_and_by_the_link_to_it);
         tcase_add_test(tcase, number_changes_by_way_of_none);
         tcase_add_test(tcase, what_fails_is_said);
         tcase_add_test(tcase, driver_goes_after_its_functions_and_comes_before_them);
