@@ -113,6 +113,17 @@ static void show_device(const Inventory *inventory, json_object *device) {
         show_state(inventory, device);
 }
 
+/* What is not told of all devices together. Whoever has gone meanwhile, or does not know it, says nothing. */
+static void add_property(json_object *device, sd_bus *bus, const char *path, const char *property, const char *type,
+                         const char *key) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        json_object *value;
+
+        if (sd_bus_get_property(bus, VFB_BUS_NAME, path, VFB_INTERFACE_DEVICE, property, NULL, &reply, type) >= 0 &&
+            json_from_bus(&value, reply) >= 0)
+                json_object_object_add(device, key, value);
+}
+
 int ctl_show(Ctl *ctl, char **args) {
         _cleanup_(freep) char *selector = join_words(args), *path = NULL, *id = NULL;
         const char *kind;
@@ -144,6 +155,8 @@ int ctl_show(Ctl *ctl, char **args) {
                 return fail(ctl, -ENODEV, error);
         }
 
+        add_property(device, bus, path, "HostUses", "a(ss)", "host_uses");
+        add_property(device, bus, path, "ResetScope", "ao", "reset_scope");
         if (ctl->json)
                 print_json(ctl, device);
         else

@@ -259,6 +259,8 @@ static int device_property_reset_scope(sd_bus *bus, const char *path, const char
         return sd_bus_message_close_container(m);
 }
 
+/* Two are for who asks for them by name, and not in what is told of all devices, or of each that comes: for one of them
+ * much of /sys and /proc is read, and the other names all that is on the same bus. */
 static const sd_bus_vtable device_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
@@ -301,10 +303,10 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("NumaNode", "i", device_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Availability", "s", device_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", device_property_blockers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("HostUses", "a(ss)", device_property_host_uses, 0, 0),
+        SD_BUS_PROPERTY("HostUses", "a(ss)", device_property_host_uses, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
         SD_BUS_PROPERTY("Lease", "o", device_property_lease, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ResetMethods", "as", device_property, 0, 0),
-        SD_BUS_PROPERTY("ResetScope", "ao", device_property_reset_scope, 0, 0),
+        SD_BUS_PROPERTY("ResetScope", "ao", device_property_reset_scope, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
 
         SD_BUS_VTABLE_END
 };
