@@ -28,6 +28,7 @@ struct Server {
         Lifetimes *lifetimes;
         HookRunner *hooks;
         PoolWatch *pools;
+        FunctionWatch *functions;
         struct OperationList operations;
 };
 
@@ -39,7 +40,7 @@ static void server_on_device_new(const Device *device, void *userdata) {
         sd_bus_emit_object_added(server->bus, path);
         manager_emit_device(server, "DeviceNew", device);
         pool_watch_touch(server->pools);
-        sriov_emit_changed(server, device);
+        function_watch_touch(server->functions, device);
 }
 
 static void server_on_device_removed(const Device *device, void *userdata) {
@@ -50,7 +51,7 @@ static void server_on_device_removed(const Device *device, void *userdata) {
         manager_emit_device(server, "DeviceRemoved", device);
         pool_watch_touch(server->pools);
         sd_bus_emit_object_removed(server->bus, path);
-        sriov_emit_changed(server, device);
+        function_watch_touch(server->functions, device);
 }
 
 static void server_on_device_changed(const Device *device, void *userdata) {
@@ -255,6 +256,9 @@ int server_new(Server **ret, sd_event *event, Broker *broker) {
         r = pool_watch_new(&server->pools, server);
         if (r < 0)
                 return r;
+        r = function_watch_new(&server->functions, server);
+        if (r < 0)
+                return r;
         r = server_register(server);
         if (r < 0)
                 return r;
@@ -269,6 +273,7 @@ Server *server_free(Server *server) {
 
         while (!LIST_EMPTY(&server->operations))
                 operation_free(LIST_FIRST(&server->operations));
+        function_watch_free(server->functions);
         pool_watch_free(server->pools);
         hook_runner_free(server->hooks);
         lifetimes_free(server->lifetimes);

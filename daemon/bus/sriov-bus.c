@@ -2,8 +2,11 @@
 
 /* Virtual functions on the bus */
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
 
 #include "broker.h"
 #include "bus/append.h"
@@ -18,6 +21,12 @@
 #include "bus/sriov-bus.h"
 #include "errors.h"
 #include "names.h"
+
+struct FunctionWatch {
+        Server *server;
+        sd_event_source *source;   /* NULL: there is nothing to tell */
+        char path[PATH_MAX_BYTES]; /* of the PF that it is about */
+};
 
 static int sriov_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                              sd_bus_error *error) {
@@ -163,13 +172,55 @@ int sriov_register(Server *server) {
                                           sriov_find_object, server);
 }
 
-void sriov_emit_changed(Server *server, const Device *device) {
-        const Device *pf = broker_device_pf(server_broker(server), device);
+static void function_watch_tell(FunctionWatch *watch) {
+        watch->source = sd_event_source_disable_unref(watch->source);
+        (void) sd_bus_emit_properties_changed(server_bus(watch->server), watch->path, VFB_INTERFACE_SRIOV, "Current",
+                                              "Functions", NULL);
+}
+
+static int function_watch_on_idle(sd_event_source *source, void *userdata) {
+        function_watch_tell(userdata);
+        return 0;
+}
+
+int function_watch_new(FunctionWatch **ret, Server *server) {
+        FunctionWatch *watch;
+
+        watch = calloc(1, sizeof(*watch));
+        if (!watch)
+                return -ENOMEM;
+
+        watch->server = server;
+        *ret = watch;
+        return 0;
+}
+
+FunctionWatch *function_watch_free(FunctionWatch *watch) {
+        if (!watch)
+                return NULL;
+
+        sd_event_source_disable_unref(watch->source);
+        free(watch);
+        return NULL;
+}
+
+void function_watch_touch(FunctionWatch *watch, const Device *device) {
+        const Device *pf = broker_device_pf(server_broker(watch->server), device);
+        sd_event *event = sd_bus_get_event(server_bus(watch->server));
         char path[PATH_MAX_BYTES];
 
         if (!pf)
                 return;
 
         path_of_device(pf, path);
-        sd_bus_emit_properties_changed(server_bus(server), path, VFB_INTERFACE_SRIOV, "Current", "Functions", NULL);
+        if (watch->source && strcmp(watch->path, path) == 0)
+                return;
+        if (watch->source)
+                function_watch_tell(watch);
+
+        strcpy(watch->path, path);
+        if (sd_event_add_defer(event, &watch->source, function_watch_on_idle, watch) < 0)
+                function_watch_tell(watch);
+        else
+                (void) sd_event_source_set_priority(watch->source, SD_EVENT_PRIORITY_IDLE);
 }
