@@ -39,6 +39,14 @@ void broker_tidy_group(Broker *broker, Group *group) {
         group_free(group);
 }
 
+/* A device has left it. What has gone has not changed as well. */
+static void broker_leave_group(Broker *broker, Group *group) {
+        if (group_is_empty(group))
+                broker_tidy_group(broker, group);
+        else
+                NOTIFY(broker, group_changed, group);
+}
+
 void broker_remove(Broker *broker, Device *device) {
         Group *group = device->group;
 
@@ -47,11 +55,8 @@ void broker_remove(Broker *broker, Device *device) {
         broker_abandon_searches(broker, device);
         broker_forget_device(broker, device);
         device_free(device);
-        if (!group)
-                return;
-
-        NOTIFY(broker, group_changed, group);
-        broker_tidy_group(broker, group);
+        if (group)
+                broker_leave_group(broker, group);
 }
 
 static bool device_is_in_group(const Device *device, int number) {
@@ -83,10 +88,8 @@ static int broker_regroup(Broker *broker, Device *device, int number) {
                 NOTIFY(broker, group_new, new);
         else if (new)
                 NOTIFY(broker, group_changed, new);
-        if (old) {
-                NOTIFY(broker, group_changed, old);
-                broker_tidy_group(broker, old);
-        }
+        if (old)
+                broker_leave_group(broker, old);
         return 0;
 }
 

@@ -129,7 +129,7 @@ END_TEST
 
 START_TEST(a_device_goes_before_its_group) {
         ck_assert_int_eq(tree_remove(tree, "0000:01:00.0"), 0);
-        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 ");
+        check_refresh("0000:01:00.0", "-0000:01:00.0 -g12 ");
         ck_assert_int_eq(tree_remove(tree, "0000:06:0d.0"), 0);
         check_refresh("0000:06:0d.0", "-0000:06:0d.0 ~g26 ");
         ck_assert_int_eq(tree_remove(tree, "0000:00:02.0"), 0);
@@ -146,7 +146,7 @@ START_TEST(another_card_in_the_slot_is_another_device) {
         check_seen("~g12 ");
         other.device = 0x11e8 + (unsigned) _i; /* 0: it looks the same in all */
         replug(&other);
-        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 +g12 +0000:01:00.0 ");
+        check_refresh("0000:01:00.0", "-0000:01:00.0 -g12 +g12 +0000:01:00.0 ");
         ck_assert_uint_gt(find("0000:01:00.0")->generation, generation);
         ck_assert_ptr_null(find("0000:01:00.0")->quarantine);
 }
@@ -156,18 +156,18 @@ START_TEST(a_device_moves_to_another_group) {
         uint64_t generation = find("0000:01:00.0")->generation;
 
         regroup("0000:01:00.0", 77);
-        check_refresh("0000:01:00.0", "+g77 ~g12 -g12 ~0000:01:00.0 ~g77 ");
+        check_refresh("0000:01:00.0", "+g77 -g12 ~0000:01:00.0 ~g77 ");
         ck_assert_uint_eq(find("0000:01:00.0")->generation, generation);
         ck_assert_ptr_null(broker_find_group(broker, 12));
 
         regroup("0000:01:00.0", 26);
-        check_refresh("0000:01:00.0", "~g26 ~g77 -g77 ~0000:01:00.0 ~g26 ");
+        check_refresh("0000:01:00.0", "~g26 -g77 ~0000:01:00.0 ~g26 ");
 }
 END_TEST
 
 START_TEST(a_device_that_leaves_its_group_for_none_says_so) {
         regroup("0000:01:00.0", -1);
-        check_refresh("0000:01:00.0", "~g12 -g12 ~0000:01:00.0 ");
+        check_refresh("0000:01:00.0", "-g12 ~0000:01:00.0 ");
         ck_assert_str_eq(broker_availability(find("0000:01:00.0")), "no-iommu");
         regroup("0000:01:00.0", 12);
         check_refresh("0000:01:00.0", "+g12 ~0000:01:00.0 ~g12 ");
@@ -176,7 +176,7 @@ END_TEST
 
 START_TEST(what_makes_no_sense_is_no_device) {
         ck_assert_int_eq(tree_write(tree, "sys/bus/pci/devices/0000:01:00.0/uevent", "rubbish\n"), 0);
-        check_refresh("0000:01:00.0", "-0000:01:00.0 ~g12 -g12 ");
+        check_refresh("0000:01:00.0", "-0000:01:00.0 -g12 ");
 }
 END_TEST
 
