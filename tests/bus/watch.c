@@ -259,6 +259,19 @@ void vfio_forget(World *world) {
         ck_assert(unlink(path) == 0 || errno == ENOENT);
 }
 
+uint64_t vfio_looks(World *world) {
+        char path[PATH_MAX];
+        uint64_t n;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/fake/looks", tree_root(world->tree));
+        file = fopen(path, "re");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_eq(fread(&n, sizeof(n), 1, file), 1);
+        fclose(file);
+        return n;
+}
+
 unsigned vfio_resets(World *world, const char *address) {
         char name[128];
         char *text;

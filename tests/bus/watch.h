@@ -43,6 +43,8 @@ unsigned vfio_called(World *world, const char *what);
 /* All of them, in order, to be freed. */
 char *vfio_calls(World *world);
 void vfio_forget(World *world);
+/* How often the daemon and its children have looked at something in /sys, if the tree has had an empty "fake/looks". */
+uint64_t vfio_looks(World *world);
 unsigned vfio_resets(World *world, const char *address);
 /* @value: NULL for no such fault. */
 void vfio_fail(World *world, const char *object, const char *fault, const char *value);

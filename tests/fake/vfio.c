@@ -20,6 +20,7 @@
 #include "vfio-bind.h"
 #include "vfio.h"
 #include "vfio-device.h"
+#include "vfio-looks.h"
 #include "vfio-model.h"
 #include "vfio-sriov.h"
 #include "vfio-state.h"
@@ -102,6 +103,7 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode) {
         size_t n;
         int r;
 
+        look_count(dirfd);
         if (flags & (O_PATH | O_DIRECTORY | O_CREAT) || !state_below_root(dirfd, path, below))
                 return syscall(SYS_openat, dirfd, path, flags, mode);
 
@@ -122,9 +124,11 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode) {
 EXPORT ssize_t readlinkat(int dirfd, const char *path, char *buffer, size_t size) {
         static const char name[] = "anon_inode:[vfio-device]";
         const char *root = getenv(FAKE_VFIO_ROOT);
-        ssize_t n = syscall(SYS_readlinkat, dirfd, path, buffer, size);
         char prefix[PATH_MAX];
+        ssize_t n;
 
+        look_count(dirfd);
+        n = syscall(SYS_readlinkat, dirfd, path, buffer, size);
         snprintf(prefix, sizeof(prefix), "%s/fake/device-", root ?: "");
         if (!root || n < (ssize_t) strlen(prefix) || memcmp(buffer, prefix, strlen(prefix)) != 0)
                 return n;
@@ -132,6 +136,11 @@ EXPORT ssize_t readlinkat(int dirfd, const char *path, char *buffer, size_t size
         n = n > (ssize_t) size ? (ssize_t) size : n;
         memcpy(buffer, name, (size_t) n);
         return n;
+}
+
+EXPORT int faccessat(int dirfd, const char *path, int mode, int flags) {
+        look_count(dirfd);
+        return flags ? syscall(SYS_faccessat2, dirfd, path, mode, flags) : syscall(SYS_faccessat, dirfd, path, mode);
 }
 
 /* Only what is written to a device's driver means something here. */

@@ -21,6 +21,7 @@
  *   fake/log              one line a call, "PROGRAM OBJECT CALL RESULT": "vfio-brokerd group-26 open 0",
  *                         "vfio-brokerd 0000:06:0d.0 open 0". RESULT is an errno. OBJECT is "container" for all of
  *                         them, and the device for VFIO_GROUP_GET_DEVICE_FD, whose CALL is "open".
+ *   fake/looks            how often a program has looked at something in /sys, a number of eight bytes; see vfio-looks.h.
  *
  * In /proc/PID/fd a device reads as in the kernel, for those who use readlinkat().
  *
