@@ -126,8 +126,8 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
         int r;
 
         device->seen = true;
-        if (device->is_vf == 0)
-                device->is_vf = -1; /* the link to its PF is younger than the device */
+        if (device->is_vf == 0 && !device->facts.driver[0])
+                device->is_vf = -1; /* the link to its PF is younger than the device, and older than its first driver */
         if (other_driver) {
                 device_note_bus_reset(device, 0); /* somebody else has had it */
                 device->vf_token[0] = '\0';       /* that was of its VFIO driver */
