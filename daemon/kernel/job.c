@@ -56,12 +56,31 @@ typedef union Result {
 
 DEFINE_CLEANUP(Job, job_free)
 
+/* What the daemon was started with, and what its libraries have set by the time of the first job: it sets none itself.
+ * To ask for each of them in each child was most of what a child did. */
+static const sigset_t *signals_to_reset(void) {
+        static sigset_t signals;
+        static bool known;
+        struct sigaction action;
+
+        if (known)
+                return &signals;
+
+        sigemptyset(&signals);
+        for (int i = 1; i < _NSIG; i++)
+                if (sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+                        sigaddset(&signals, i);
+        known = true;
+        return &signals;
+}
+
 static void reset_signals(void) {
+        const sigset_t *signals = signals_to_reset();
         sigset_t none;
 
-        /* Some cannot be set, and the C library keeps two for itself. */
         for (int i = 1; i < _NSIG; i++)
-                (void) signal(i, SIG_DFL);
+                if (sigismember(signals, i) == 1)
+                        (void) signal(i, SIG_DFL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -297,6 +316,7 @@ int job_start(Job **ret, sd_event *event, const JobSpec *spec) {
         if (r < 0)
                 return r;
 
+        (void) signals_to_reset(); /* for all children, not by each */
         pid = fork_with_signals_blocked();
         if (pid < 0)
                 return pid;
