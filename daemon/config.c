@@ -17,38 +17,27 @@
 #include "core/settings.h"
 #include "log.h"
 
-/* inih cuts a longer one off and says nothing; so one that may have been cut is refused. */
+/* inih cuts a longer name of a section off and says nothing; so one that may have been cut is refused. */
 #define SECTION_MAX 48
-
-static const struct {
-        const char *section, *key;
-        size_t offset;
-        unsigned min, max;
-} settings[] = {
-        { "Limits", "LeasesMax", offsetof(Config, leases_max), 1, 100000 },
-        { "Limits", "LeasesPerUserMax", offsetof(Config, leases_per_user_max), 0, 100000 },
-        { "Limits", "DevicesPerLeaseMax", offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
-        { "Limits", "LeaseDurationMaxSec", offsetof(Config, lease_duration_max_sec), 0, 1000000000 },
-        { "Limits", "RevokeDelayMaxSec", offsetof(Config, revoke_delay_max_sec), 0, 1000000 },
-        { "Limits", "RevokeKillSec", offsetof(Config, revoke_kill_sec), 0, 3600 },
-        /* 65535 is what a container takes unless vfio_iommu_type1's dma_entry_limit is raised. */
-        { "Limits", "MappingsPerLeaseMax", offsetof(Config, mappings_per_lease_max), 0, 65535 },
-        { "Limits", "MappingsPerUserMax", offsetof(Config, mappings_per_user_max), 0, 1000000 },
-        { "Binding", "DriverTimeoutSec", offsetof(Config, driver_timeout_sec), 1, 600 },
-};
-
-static const struct {
-        const char *section, *key;
-        size_t offset;
-} sizes[] = {
-        { "Limits", "MediatedBytesPerLeaseMax", offsetof(Config, mediated_bytes_per_lease_max) },
-        { "Limits", "MediatedBytesPerUserMax", offsetof(Config, mediated_bytes_per_user_max) },
-};
 
 typedef struct ConfigParse {
         Config config;
         const char *path;
+        char range[64]; /* what a number must be */
 } ConfigParse;
+
+typedef struct ConfigSetting ConfigSetting;
+
+/* NULL, or what it must be. @name: what is behind that of the section. */
+typedef const char *(*ConfigSet)(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value);
+
+struct ConfigSetting {
+        const char *section, *key;
+        ConfigSet set;
+        size_t offset; /* in Config */
+        unsigned min, max;
+        bool has_name; /* "[Reset class=nvme]" */
+};
 
 void config_default(Config *ret) {
         *ret = (Config){
@@ -110,165 +99,128 @@ static int parse_size(const char *text, uint64_t *ret) {
         return 0;
 }
 
-/* 1: it is none of them. */
-static int config_set_size(ConfigParse *parse, const char *section, const char *key, const char *value) {
-        for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-                if (strcmp(sizes[i].section, section) == 0 && strcmp(sizes[i].key, key) == 0)
-                        return parse_size(value, (uint64_t *) ((char *) &parse->config + sizes[i].offset));
-
-        return 1;
-}
-
-static int parse_policy(const char *text) {
-        ResetPolicy policy = reset_policy_from_name(text);
-
-        return policy == RESET_POLICY_UNSET ? -EINVAL : (int) policy;
-}
-
 static int parse_yes_no(const char *text) {
         return strcmp(text, "yes") == 0 ? 1 : strcmp(text, "no") == 0 ? 0 : -EINVAL;
 }
 
-static const struct {
-        const char *section, *key;
-        size_t offset;
-        int (*parse)(const char *text);
-        const char *wants;
-} resets[] = { /* also in sections with a selector behind the name */
-        { "Reset", "Policy", offsetof(ResetRule, policy), parse_policy, "required, preferred or none" },
-        { "Reset", "OneTime", offsetof(ResetRule, one_time), parse_yes_no, "yes or no" },
-};
+static void *field_of(ConfigParse *parse, const ConfigSetting *setting) {
+        return (char *) &parse->config + setting->offset;
+}
 
-/* 1: it is none of them. -EINVAL: wrong, and *@ret_wants says what is wanted. */
-static int config_set_reset(ConfigParse *parse, const char *section, const char *key, const char *value,
-                            const char **ret_wants) {
-        size_t n = strcspn(section, " ");
+static const char *set_number(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        if (parse_number(value, setting->min, setting->max, field_of(parse, setting)) == 0)
+                return NULL;
+
+        snprintf(parse->range, sizeof(parse->range), "a number from %u to %u", setting->min, setting->max);
+        return parse->range;
+}
+
+static const char *set_size(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        return parse_size(value, field_of(parse, setting)) == 0
+                       ? NULL
+                       : "a number of bytes; K, M, G or T may follow it";
+}
+
+static const char *set_switch(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        int yes = parse_yes_no(value);
+
+        if (yes < 0)
+                return "yes or no";
+
+        *(bool *) field_of(parse, setting) = yes;
+        return NULL;
+}
+
+static const char *set_alias(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        return aliases_set(&parse->config.aliases, name, value) == 0
+                       ? NULL
+                       : "a selector without alias and pool, below a name of letters, digits and -_. (32 at most), "
+                         "nor in one of 64 sections";
+}
+
+#define RULE_WANTS \
+        "below a selector that is one, of 40 characters at most and without alias, pool, serial number and network " \
+        "interface, nor in one of 64 sections"
+
+static const char *set_policy(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        ResetPolicy policy = reset_policy_from_name(value);
         ResetRule *rule;
-        int parsed;
 
-        for (size_t i = 0; i < sizeof(resets) / sizeof(*resets); i++) {
-                if (strncmp(resets[i].section, section, n) != 0 || resets[i].section[n] ||
-                    strcmp(resets[i].key, key) != 0)
-                        continue;
+        if (reset_rules_take(&parse->config.reset, name, &rule) != 0)
+                return RULE_WANTS;
+        if (policy == RESET_POLICY_UNSET)
+                return "required, preferred or none";
 
-                *ret_wants = "below a selector that is one, of 40 characters at most and without alias, pool, serial "
-                             "number and network interface, nor in one of 64 sections";
-                if (strlen(section) > SECTION_MAX ||
-                    reset_rules_take(&parse->config.reset, section + n + strspn(section + n, " "), &rule) != 0)
-                        return -EINVAL;
-
-                *ret_wants = resets[i].wants;
-                parsed = resets[i].parse(value);
-                if (parsed < 0)
-                        return -EINVAL;
-                *(int *) ((char *) rule + resets[i].offset) = parsed;
-                return 0;
-        }
-
-        return 1;
+        rule->policy = policy;
+        return NULL;
 }
 
-static const struct {
-        const char *section, *key;
-        size_t offset;
-} names[] = { /* in sections with the name behind theirs */
-        { "Alias", "Device", offsetof(Config, aliases) },
+static const char *set_one_time(ConfigParse *parse, const ConfigSetting *setting, const char *name, const char *value) {
+        int yes = parse_yes_no(value);
+        ResetRule *rule;
+
+        if (reset_rules_take(&parse->config.reset, name, &rule) != 0)
+                return RULE_WANTS;
+        if (yes < 0)
+                return "yes or no";
+
+        rule->one_time = yes;
+        return NULL;
+}
+
+static const ConfigSetting settings[] = {
+        { "Limits", "LeasesMax", set_number, offsetof(Config, leases_max), 1, 100000 },
+        { "Limits", "LeasesPerUserMax", set_number, offsetof(Config, leases_per_user_max), 0, 100000 },
+        { "Limits", "DevicesPerLeaseMax", set_number, offsetof(Config, devices_per_lease_max), 1, LEASE_DEVICES_MAX },
+        { "Limits", "LeaseDurationMaxSec", set_number, offsetof(Config, lease_duration_max_sec), 0, 1000000000 },
+        { "Limits", "RevokeDelayMaxSec", set_number, offsetof(Config, revoke_delay_max_sec), 0, 1000000 },
+        { "Limits", "RevokeKillSec", set_number, offsetof(Config, revoke_kill_sec), 0, 3600 },
+        /* 65535 is what a container takes unless vfio_iommu_type1's dma_entry_limit is raised. */
+        { "Limits", "MappingsPerLeaseMax", set_number, offsetof(Config, mappings_per_lease_max), 0, 65535 },
+        { "Limits", "MappingsPerUserMax", set_number, offsetof(Config, mappings_per_user_max), 0, 1000000 },
+        { "Limits", "MediatedBytesPerLeaseMax", set_size, offsetof(Config, mediated_bytes_per_lease_max) },
+        { "Limits", "MediatedBytesPerUserMax", set_size, offsetof(Config, mediated_bytes_per_user_max) },
+        { "Binding", "DriverTimeoutSec", set_number, offsetof(Config, driver_timeout_sec), 1, 600 },
+        { "Binding", "OnAcquire", set_switch, offsetof(Config, bind_on_acquire) },
+        { "Iommu", "AllowNoIommu", set_switch, offsetof(Config, allow_noiommu) },
+        { "Reset", "Policy", set_policy, .has_name = true },
+        { "Reset", "OneTime", set_one_time, .has_name = true },
+        { "Alias", "Device", set_alias, .has_name = true },
 };
 
-/* Likewise. */
-static int config_set_alias(ConfigParse *parse, const char *section, const char *key, const char *value,
-                            const char **ret_wants) {
+static const ConfigSetting *config_find(const char *section, const char *key) {
         size_t n = strcspn(section, " ");
 
-        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-                if (strncmp(names[i].section, section, n) != 0 || names[i].section[n] || strcmp(names[i].key, key) != 0)
-                        continue;
+        for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+                if (strncmp(settings[i].section, section, n) == 0 && !settings[i].section[n] &&
+                    strcmp(settings[i].key, key) == 0 && (settings[i].has_name || !section[n]))
+                        return &settings[i];
 
-                *ret_wants = "a selector without alias and pool, below a name of letters, digits and -_. (32 at most), "
-                             "nor in one of 64 sections";
-                if (strlen(section) > SECTION_MAX ||
-                    aliases_set((Aliases *) ((char *) &parse->config + names[i].offset),
-                                section + n + strspn(section + n, " "), value) != 0)
-                        return -EINVAL;
-                return 0;
-        }
-
-        return 1;
-}
-
-static const struct {
-        const char *section, *key;
-        size_t offset;
-} switches[] = {
-        { "Binding", "OnAcquire", offsetof(Config, bind_on_acquire) },
-        { "Iommu", "AllowNoIommu", offsetof(Config, allow_noiommu) },
-};
-
-/* Likewise. */
-static int config_set_switch(ConfigParse *parse, const char *section, const char *key, const char *value,
-                             const char **ret_wants) {
-        int parsed = parse_yes_no(value);
-
-        for (size_t i = 0; i < sizeof(switches) / sizeof(*switches); i++) {
-                if (strcmp(switches[i].section, section) != 0 || strcmp(switches[i].key, key) != 0)
-                        continue;
-
-                *ret_wants = "yes or no";
-                if (parsed < 0)
-                        return -EINVAL;
-                *(bool *) ((char *) &parse->config + switches[i].offset) = parsed;
-                return 0;
-        }
-
-        return 1;
+        return NULL;
 }
 
 /* inih's convention: 1 is fine, 0 is an error on this line. */
 static int config_on_setting(void *userdata, unsigned line, const char *section, const char *key, const char *value) {
+        const ConfigSetting *setting = config_find(section, key);
+        const char *name, *wants = "below a name or a selector of 40 characters at most";
         ConfigParse *parse = userdata;
-        const char *wants;
-        int r;
 
-        for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-                unsigned *field = (unsigned *) ((char *) &parse->config + settings[i].offset);
-
-                if (strcmp(settings[i].section, section) != 0 || strcmp(settings[i].key, key) != 0)
-                        continue;
-
-                if (parse_number(value, settings[i].min, settings[i].max, field) == 0)
-                        return 1;
-
-                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
-                          "%s: %s=%s is not a number from %u to %u", parse->path, key, value,
-                          settings[i].min, settings[i].max);
-                return 0;
-        }
-
-        r = config_set_size(parse, section, key, value);
-        if (r == 0)
+        if (!setting) {
+                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_WARNING },
+                          "%s:%u: unknown key %s in section [%s], passed over", parse->path, line, key, section);
                 return 1;
-        if (r < 0) {
-                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
-                          "%s: %s=%s is not a number of bytes; K, M, G or T may follow it", parse->path, key, value);
-                return 0;
         }
 
-        r = config_set_switch(parse, section, key, value, &wants);
-        if (r > 0)
-                r = config_set_alias(parse, section, key, value, &wants);
-        if (r > 0)
-                r = config_set_reset(parse, section, key, value, &wants);
-        if (r == 0)
+        name = section + strlen(setting->section);
+        name += strspn(name, " ");
+        if (strlen(section) <= SECTION_MAX)
+                wants = setting->set(parse, setting, name, value);
+        if (!wants)
                 return 1;
-        if (r < 0) {
-                log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
-                          "%s: [%s] %s=%s is not %s", parse->path, section, key, value, wants);
-                return 0;
-        }
 
-        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_WARNING },
-                  "%s:%u: unknown key %s in section [%s], passed over", parse->path, line, key, section);
-        return 1;
+        log_event(&(LogEvent){ .id = LOG_ID_CONFIG, .priority = LOG_ERR },
+                  "%s: [%s] %s=%s is not %s", parse->path, section, key, value, wants);
+        return 0;
 }
 
 static int config_refuse(const ConfigParse *parse, unsigned line, const char *why) {

@@ -109,7 +109,7 @@ class Library(unittest.TestCase):
 class Config(unittest.TestCase):
     @unittest.skipUnless((root / 'daemon/config.c').exists(), 'needs the daemon')
     def test_each_setting_is_there_and_no_other(self):
-        settings = re.findall(r'{ "(\w+)", "(\w+)", offsetof', read('daemon/config.c'))
+        settings = re.findall(r'{ "(\w+)", "(\w+)", set_', read('daemon/config.c'))
         described = [(title.removeprefix('SECTION ').strip('[]'), key)
                      for title, text in sections(page('vfio-broker.conf.5'), '=').items()
                      for key in re.findall(r'^\*\*(\w+)=\*\*$', text, flags=re.M)]
