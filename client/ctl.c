@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ctl-command.h"
@@ -186,6 +187,36 @@ static const struct option long_options[] = {
         {},
 };
 
+typedef struct PlainOption {
+        int c;
+        unsigned options; /* OPTION_*, 0: every subcommand takes it */
+        size_t offset;    /* in Ctl */
+} PlainOption;
+
+/* Any word will do here: the service knows which there are. */
+static const PlainOption words[] = {
+        { ARG_COMPANIONS, OPTION_COMPANIONS, offsetof(Ctl, companions) },
+        { ARG_DRIVER, OPTION_BIND, offsetof(Ctl, driver) },
+        { ARG_LABEL, OPTION_REQUEST, offsetof(Ctl, label) },
+        { ARG_LEASE, OPTION_LOG, offsetof(Ctl, lease) },
+        { ARG_MODE, OPTION_REQUEST, offsetof(Ctl, mode) },
+        { ARG_ON_HOST_USE, OPTION_COMPANIONS, offsetof(Ctl, on_host_use) },
+        { ARG_ON_REVOKE, OPTION_ON_REVOKE, offsetof(Ctl, on_revoke) },
+        { ARG_REASON, OPTION_REASON, offsetof(Ctl, reason) },
+        { ARG_RESET, OPTION_REQUEST, offsetof(Ctl, reset) },
+        { ARG_RESTORE, OPTION_REQUEST, offsetof(Ctl, restore) },
+        { ARG_UID, OPTION_OFFER, offsetof(Ctl, uid) },
+};
+
+static const PlainOption switches[] = {
+        { 'f', OPTION_LOG, offsetof(Ctl, follow) },
+        { 'v', OPTION_VERBOSE, offsetof(Ctl, verbose) },
+        { ARG_FULL, 0, offsetof(Ctl, full) },
+        { ARG_JSON, 0, offsetof(Ctl, json) },
+        { ARG_KEEP_LIFELINE, OPTION_KEEP_LIFELINE, offsetof(Ctl, keep_lifeline) },
+        { ARG_ONE_TIME, OPTION_ONE_TIME, offsetof(Ctl, one_time) },
+};
+
 static const Command *find_command(const char *name) {
         for (size_t i = 0; i < N_COMMANDS; i++)
                 if (strcmp(commands[i].name, name) == 0)
@@ -239,64 +270,24 @@ static int parse_log_option(Parser *parser, int c) {
         Ctl *ctl = &parser->ctl;
 
         parser->options |= OPTION_LOG;
-        switch (c) {
-        case 'f':
-                ctl->follow = true;
-                return 0;
-        case 'n':
+        if (c == 'n')
                 return parse_lines(optarg, &ctl->n_lines);
-        case ARG_LEASE:
-                ctl->lease = optarg;
-                return 0;
-        case ARG_SINCE:
-                return time_parse_past(optarg, &ctl->since_usec) < 0
-                               ? fail_usage("--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg)
-                               : 0;
-        default:
-                return EXIT_USAGE;
-        }
+        if (time_parse_past(optarg, &ctl->since_usec) < 0)
+                return fail_usage("--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg);
+        return 0;
 }
 
 static int parse_offer_option(Parser *parser, int c) {
         Ctl *ctl = &parser->ctl;
 
         parser->options |= OPTION_OFFER;
-        switch (c) {
-        case ARG_UID:
-                ctl->uid = optarg;
-                return 0;
-        case ARG_PID:
+        if (c == ARG_PID) {
                 ctl->pid = optarg;
                 return is_number(optarg) ? 0 : fail_usage("--pid=%s: no number of a process", optarg);
-        case ARG_TIMEOUT:
-                return time_parse_span(optarg, &ctl->timeout_usec) < 0 || ctl->timeout_usec == 0
-                               ? fail_usage("--timeout=%s: no time; try 90s, 30min, 2h or 1d", optarg)
-                               : 0;
-        default:
-                return EXIT_USAGE;
         }
-}
-
-static int parse_revoke_option(Parser *parser, int c) {
-        Ctl *ctl = &parser->ctl;
-
-        switch (c) {
-        case ARG_GRACE:
-                parser->options |= OPTION_GRACE;
-                if (time_parse_span(optarg, &ctl->grace_usec) < 0)
-                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
-                return 0;
-        case ARG_ON_REVOKE:
-                parser->options |= OPTION_ON_REVOKE;
-                ctl->on_revoke = optarg;
-                return 0;
-        case ARG_REASON:
-                parser->options |= OPTION_REASON;
-                ctl->reason = optarg;
-                return 0;
-        default:
-                return EXIT_USAGE;
-        }
+        if (time_parse_span(optarg, &ctl->timeout_usec) < 0 || ctl->timeout_usec == 0)
+                return fail_usage("--timeout=%s: no time; try 90s, 30min, 2h or 1d", optarg);
+        return 0;
 }
 
 static int parse_request_option(Parser *parser, int c) {
@@ -304,21 +295,9 @@ static int parse_request_option(Parser *parser, int c) {
 
         parser->options |= OPTION_REQUEST;
         switch (c) {
-        case ARG_MODE:
-                ctl->mode = optarg;
-                return 0;
-        case ARG_LABEL:
-                ctl->label = optarg;
-                return 0;
         case ARG_NEAR_CPU:
                 ctl->near_cpu = (int) strtol(optarg, NULL, 10);
                 return is_number(optarg) && strlen(optarg) < 7 ? 0 : fail_usage("--near-cpu=%s: no number", optarg);
-        case ARG_RESET:
-                ctl->reset = optarg;
-                return 0;
-        case ARG_RESTORE:
-                ctl->restore = optarg;
-                return 0;
         case ARG_VF_TOKEN:
                 free(ctl->vf_token);
                 ctl->vf_token = take_secret(optarg);
@@ -337,8 +316,27 @@ static int parse_request_option(Parser *parser, int c) {
         }
 }
 
+static void *find_plain(Parser *parser, const PlainOption *plain, size_t n, int c) {
+        for (size_t i = 0; i < n; i++)
+                if (plain[i].c == c) {
+                        parser->options |= plain[i].options;
+                        return (char *) &parser->ctl + plain[i].offset;
+                }
+
+        return NULL;
+}
+
 static int parse_option(Parser *parser, int c) {
+        const char **word = find_plain(parser, words, sizeof(words) / sizeof(*words), c);
+        bool *yes = find_plain(parser, switches, sizeof(switches) / sizeof(*switches), c);
         Ctl *ctl = &parser->ctl;
+
+        if (word)
+                *word = optarg;
+        if (yes)
+                *yes = true;
+        if (word || yes)
+                return 0;
 
         switch (c) {
         case 'h':
@@ -346,12 +344,6 @@ static int parse_option(Parser *parser, int c) {
                 return 0;
         case ARG_VERSION:
                 parser->version = true;
-                return 0;
-        case ARG_JSON:
-                ctl->json = true;
-                return 0;
-        case ARG_FULL:
-                ctl->full = true;
                 return 0;
         case ARG_NO_ASK_PASSWORD:
                 ctl->interactive = false;
@@ -361,43 +353,17 @@ static int parse_option(Parser *parser, int c) {
         case 'd':
                 parser->options |= OPTION_DEVICE;
                 return add_device(ctl, optarg);
-        case ARG_ONE_TIME:
-                parser->options |= OPTION_ONE_TIME;
-                ctl->one_time = true;
+        case ARG_GRACE:
+                parser->options |= OPTION_GRACE;
+                if (time_parse_span(optarg, &ctl->grace_usec) < 0)
+                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
                 return 0;
-        case ARG_DRIVER:
-                parser->options |= OPTION_BIND;
-                ctl->driver = optarg;
-                return 0;
-        case ARG_COMPANIONS:
-                parser->options |= OPTION_COMPANIONS;
-                ctl->companions = optarg;
-                return 0;
-        case ARG_ON_HOST_USE:
-                parser->options |= OPTION_COMPANIONS;
-                ctl->on_host_use = optarg;
-                return 0;
-        case 'v':
-                parser->options |= OPTION_VERBOSE;
-                ctl->verbose = true;
-                return 0;
-        case ARG_KEEP_LIFELINE:
-                parser->options |= OPTION_KEEP_LIFELINE;
-                ctl->keep_lifeline = true;
-                return 0;
-        case 'f':
         case 'n':
-        case ARG_LEASE:
         case ARG_SINCE:
                 return parse_log_option(parser, c);
         case ARG_PID:
         case ARG_TIMEOUT:
-        case ARG_UID:
                 return parse_offer_option(parser, c);
-        case ARG_GRACE:
-        case ARG_ON_REVOKE:
-        case ARG_REASON:
-                return parse_revoke_option(parser, c);
         default:
                 return parse_request_option(parser, c);
         }
