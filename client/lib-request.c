@@ -162,26 +162,42 @@ static int append_want(sd_bus_message *m, const Want *want) {
         int r;
 
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_STRUCT, "sa{sv}");
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", want->selector);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r >= 0)
+                r = append_option(m, "vf-token", want->vf_token);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
 
-        r = sd_bus_message_append(m, "s", want->selector);
-        if (r < 0)
-                return r;
+static int append_options(sd_bus_message *m, const vfb_request *request) {
+        const struct {
+                const char *key, *value;
+        } words[] = {
+                { "mode", request->mode },
+                { "label", request->label },
+                { "lifetime", request->lifetime },
+                { "unit", request->unit },
+                { "reset", request->reset },
+                { "companions", request->companions },
+                { "on-host-use", request->on_host_use },
+                { "restore", request->restore },
+        };
+        int r;
 
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r < 0)
-                return r;
-
-        r = append_option(m, "vf-token", want->vf_token);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_close_container(m);
-        if (r < 0)
-                return r;
-
-        return sd_bus_message_close_container(m);
+        for (size_t i = 0; r >= 0 && i < sizeof(words) / sizeof(*words); i++)
+                r = append_option(m, words[i].key, words[i].value);
+        if (r >= 0 && request->pidfd >= 0)
+                r = sd_bus_message_append(m, "{sv}", "pidfd", "h", request->pidfd);
+        if (r >= 0 && request->near_cpu >= 0)
+                r = sd_bus_message_append(m, "{sv}", "near-cpu", "u", (uint32_t) request->near_cpu);
+        if (r >= 0 && request->duration_usec > 0)
+                r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 int request_append(const vfb_request *request, sd_bus_message *m) {
@@ -190,56 +206,7 @@ int request_append(const vfb_request *request, sd_bus_message *m) {
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "(sa{sv})");
         for (size_t i = 0; r >= 0 && i < request->n_wants; i++)
                 r = append_want(m, &request->wants[i]);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_close_container(m);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r < 0)
-                return r;
-
-        r = append_option(m, "mode", request->mode);
-        if (r < 0)
-                return r;
-
-        r = append_option(m, "label", request->label);
-        if (r < 0)
-                return r;
-
-        r = append_option(m, "lifetime", request->lifetime);
-        if (r < 0)
-                return r;
-
-        r = append_option(m, "unit", request->unit);
-        if (r < 0)
-                return r;
-
-        if (request->pidfd >= 0) {
-                r = sd_bus_message_append(m, "{sv}", "pidfd", "h", request->pidfd);
-                if (r < 0)
-                        return r;
-        }
-
-        r = append_option(m, "reset", request->reset);
         if (r >= 0)
-                r = append_option(m, "companions", request->companions);
-        if (r >= 0)
-                r = append_option(m, "on-host-use", request->on_host_use);
-        if (r >= 0)
-                r = append_option(m, "restore", request->restore);
-        if (r >= 0 && request->near_cpu >= 0)
-                r = sd_bus_message_append(m, "{sv}", "near-cpu", "u", (uint32_t) request->near_cpu);
-        if (r < 0)
-                return r;
-
-        if (request->duration_usec > 0) {
-                r = sd_bus_message_append(m, "{sv}", "duration-usec", "t", request->duration_usec);
-                if (r < 0)
-                        return r;
-        }
-
-        return sd_bus_message_close_container(m);
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : append_options(m, request);
 }
