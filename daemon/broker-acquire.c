@@ -276,10 +276,10 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
         int r;
 
         r = broker_examine(broker, request, findings);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         r = broker_new_lease(broker, request, &lease);
         if (r != 0)

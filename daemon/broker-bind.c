@@ -147,7 +147,7 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
                 if (r != 0)
                         return r;
         }
-        return findings_first_error(findings) ? (int) findings_first_error(findings)->error : 0;
+        return findings_refusal(findings);
 }
 
 int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
@@ -211,8 +211,8 @@ static int binding_fill_for_lease(Binding *binding, const Lease *lease) {
                             (!lease_has_device(lease, device) && !device_is_blocker(device)))
                                 continue;
                         r = choose_driver(broker, device, "", driver, &findings);
-                        if (r == 0 && findings_first_error(&findings))
-                                r = (int) findings_first_error(&findings)->error;
+                        if (r == 0)
+                                r = findings_refusal(&findings);
                         if (r == 0)
                                 r = binding_add(binding, device, driver);
                         if (r != 0)
@@ -273,10 +273,10 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
                 r = findings_add_error(findings, NULL, VFB_ERROR_DRIVER_BIND_FAILED, device_id(device),
                                        "%s is on %s already; restore it first", device_id(device),
                                        device->facts.driver);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         r = binding_new(&binding, broker,
                         &(BindingSpec){ .goal = BINDING_GOAL_BIND, .uid = bind->uid, .steal = bind->steal });
@@ -327,10 +327,10 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
                 r = broker_find_taken(device, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++)
                 r = broker_find_functions(broker, scope[i], /* steal= */ false, findings);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         return broker_start_binding(broker, &(BindingSpec){ .goal = BINDING_GOAL_RESTORE, .uid = uid }, scope, n, done,
                                     userdata);

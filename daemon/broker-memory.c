@@ -313,10 +313,10 @@ int broker_map_memory(Broker *broker, const Lease *borrowed, const BrokerMemory 
         int r;
 
         r = find_about_map(broker, lease, memory, findings);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         r = broker_record_and_map(broker, lease, memory, findings, &task);
         if (r != 0)
@@ -370,10 +370,10 @@ int broker_unmap_memory(Broker *broker, const Lease *borrowed, uint64_t iova, ui
         int r;
 
         r = find_lease_state(lease, false, findings);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         mapping = mappings_find(&lease->mappings, iova, size);
         if (!mapping || mapping->state != MAPPING_THERE) {

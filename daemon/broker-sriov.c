@@ -287,10 +287,10 @@ int broker_set_functions(Broker *broker, const Device *device, const BrokerFunct
         current = broker_functions_current(broker, device);
         if (r >= 0 && current > 0 && current != wish->count)
                 r = broker_find_functions(broker, device, /* steal= */ false, findings);
-        if (r < 0)
+        if (r >= 0)
+                r = findings_refusal(findings);
+        if (r != 0)
                 return r;
-        if (findings_first_error(findings))
-                return (int) findings_first_error(findings)->error;
 
         return broker_start_binding(broker, &spec, &device, 1, done, userdata);
 }

@@ -95,6 +95,12 @@ const Finding *findings_first_error(const Findings *findings) {
         return NULL;
 }
 
+int findings_refusal(const Findings *findings) {
+        const Finding *first = findings_first_error(findings);
+
+        return first ? (int) first->error : 0;
+}
+
 const char *severity_name(Severity severity) {
         switch (severity) {
         case SEVERITY_ERROR:

@@ -55,4 +55,7 @@ int finding_set_fix(Finding *finding, const char *format, ...) __attribute__((fo
 /* The first error, NULL if there is none. Borrowed. */
 const Finding *findings_first_error(const Findings *findings);
 
+/* Its VfbError, 0 if there is none. */
+int findings_refusal(const Findings *findings);
+
 const char *severity_name(Severity severity);
