@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "broker.h"
 #include "bus/acquire-bus.h"
@@ -19,7 +18,6 @@
 #include "bus/units.h"
 #include "bus/wish.h"
 #include "errors.h"
-#include "log.h"
 #include "names.h"
 
 static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_error *error) {
@@ -31,13 +29,7 @@ static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_err
                 if (wish->targets[i].device)
                         n += (size_t) snprintf(devices + n, sizeof(devices) - n, "%s%s", n > 0 ? " " : "",
                                                device_id(wish->targets[i].device));
-
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
-                               .priority = LOG_NOTICE,
-                               .device = devices,
-                               .error = error->name,
-                               .uid = sender->uid != (uid_t) -1 ? &sender->uid : NULL },
-                  "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
+        bus_log_refused(sender->uid, devices, error);
 }
 
 static int append_attributes(sd_bus_message *m, const BrokerFd *fd) {
@@ -102,12 +94,7 @@ int acquire_on_done(int r, const Finding *why, const Lease *lease, int lifeline,
         }
 
         bus_refuse_finding(&error, r, why);
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
-                               .priority = LOG_NOTICE,
-                               .device = why ? why->device : NULL,
-                               .error = error.name,
-                               .uid = &operation->sender.uid },
-                  "Refused to uid %u: %s", (unsigned) operation->sender.uid, error.message ?: error.name);
+        bus_log_refused(operation->sender.uid, why ? why->device : "", &error);
         return sd_bus_reply_method_error(operation->m, &error);
 }
 

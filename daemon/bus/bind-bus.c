@@ -3,7 +3,6 @@
 /* Drivers on the bus */
 
 #include <string.h>
-#include <syslog.h>
 
 #include "broker.h"
 #include "bus/authorizer.h"
@@ -15,7 +14,6 @@
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "errors.h"
-#include "log.h"
 #include "names.h"
 
 /* The devices whose drivers would change; what polkit has to say about them holds for these and no others. */
@@ -60,15 +58,6 @@ static int scope_check(Server *server, sd_bus_message *m, Scope *scope, const De
         return authorizer_check(server_authorizer(server), m, scope->asks, scope->n_asks, ret_sender, error);
 }
 
-static void log_refused(const Sender *sender, const Device *device, const sd_bus_error *error) {
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
-                               .priority = LOG_NOTICE,
-                               .device = device_id(device),
-                               .error = error->name,
-                               .uid = &sender->uid },
-                  "Refused to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
-}
-
 int device_change_begun(Server *server, sd_bus_message *m, int r, Findings *findings, const Sender *sender,
                         sd_bus_error *error) {
         const Device *device;
@@ -81,26 +70,15 @@ int device_change_begun(Server *server, sd_bus_message *m, int r, Findings *find
 
         device = device_of_path(server_broker(server), sd_bus_message_get_path(m));
         if (device)
-                log_refused(sender, device, error);
+                bus_log_refused(sender->uid, device_id(device), error);
         return r;
-}
-
-static void bind_on_done(int r, const Finding *why, void *userdata) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(operation_freep) Operation *operation = userdata;
-
-        if (r == 0) {
-                sd_bus_reply_method_return(operation->m, NULL);
-                return;
-        }
-        bus_refuse_finding(&error, r, why);
-        sd_bus_reply_method_error(operation->m, &error);
 }
 
 /* From here on the answer is the broker's. @bind NULL: a restore. */
 static int bind_start(Server *server, sd_bus_message *m, const Device *device, const BrokerBind *bind,
                       const Sender *sender, sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
+        Broker *broker = server_broker(server);
         Findings findings = {};
         int r;
 
@@ -108,8 +86,8 @@ static int bind_start(Server *server, sd_bus_message *m, const Device *device, c
         if (r < 0)
                 return r;
 
-        r = bind ? broker_bind(server_broker(server), device, bind, &findings, bind_on_done, operation)
-                 : broker_give_back(server_broker(server), device, sender->uid, &findings, bind_on_done, operation);
+        r = bind ? broker_bind(broker, device, bind, &findings, operation_on_done, operation)
+                 : broker_give_back(broker, device, sender->uid, &findings, operation_on_done, operation);
         if (r == 0)
                 TAKE_PTR(operation);
         return device_change_begun(server, m, r, &findings, sender, error);

@@ -46,13 +46,10 @@ static int lease_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
 static int get_fds_on_done(int r, const Finding *why, const Lease *lease, int lifeline, const BrokerFds *fds,
                            void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
-        if (r != 0) {
-                bus_refuse_finding(&error, r, why);
-                return sd_bus_reply_method_error(operation->m, &error);
-        }
+        if (r != 0)
+                return operation_refuse(operation, r, why);
 
         r = sd_bus_message_new_method_return(operation->m, &reply);
         if (r >= 0)

@@ -10,19 +10,6 @@
 #include "bus/server.h"
 #include "errors.h"
 
-static void memory_on_done(int r, const Finding *why, void *userdata) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(operation_freep) Operation *operation = userdata;
-
-        if (r == 0) {
-                sd_bus_reply_method_return(operation->m, "");
-                return;
-        }
-
-        bus_refuse_finding(&error, r, why);
-        sd_bus_reply_method_error(operation->m, &error);
-}
-
 /* @memory NULL: takes the range back. */
 static int memory_start(Server *server, sd_bus_message *m, const Lease *lease, const BrokerMemory *memory,
                         uint64_t iova, uint64_t size, sd_bus_error *error) {
@@ -35,8 +22,8 @@ static int memory_start(Server *server, sd_bus_message *m, const Lease *lease, c
         if (r < 0)
                 return r;
 
-        r = memory ? broker_map_memory(broker, lease, memory, &findings, memory_on_done, operation)
-                   : broker_unmap_memory(broker, lease, iova, size, &findings, memory_on_done, operation);
+        r = memory ? broker_map_memory(broker, lease, memory, &findings, operation_on_done, operation)
+                   : broker_unmap_memory(broker, lease, iova, size, &findings, operation_on_done, operation);
         if (r != 0)
                 r = bus_refuse_finding(error, r, findings_first_error(&findings));
         findings_done(&findings);

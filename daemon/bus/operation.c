@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "bus/operation.h"
+#include "bus/refuse.h"
 #include "bus/server.h"
 #include "bus/units.h"
 #include "bus/wish.h"
@@ -35,6 +36,22 @@ Operation *operation_free(Operation *operation) {
         sd_bus_message_unref(operation->m);
         free(operation);
         return NULL;
+}
+
+int operation_refuse(const Operation *operation, int r, const Finding *why) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        bus_refuse_finding(&error, r, why);
+        return sd_bus_reply_method_error(operation->m, &error);
+}
+
+void operation_on_done(int r, const Finding *why, void *userdata) {
+        _cleanup_(operation_freep) Operation *operation = userdata;
+
+        if (r == 0)
+                sd_bus_reply_method_return(operation->m, NULL);
+        else
+                (void) operation_refuse(operation, r, why);
 }
 
 void operations_forget(Server *server, struct OperationList *operations, const char *name) {

@@ -14,6 +14,7 @@
 #include "bus/sender.h"
 #include "cleanup.h"
 
+typedef struct Finding Finding;
 typedef struct Operation Operation;
 typedef struct Server Server;
 typedef struct UnitQuery UnitQuery;
@@ -32,6 +33,12 @@ struct Operation {
 int operation_new(Operation **ret, Server *server, sd_bus_message *m, uid_t uid);
 Operation *operation_free(Operation *operation);
 DEFINE_CLEANUP(Operation, operation_free)
+
+/* The answer to the message is no. Returns what sd-bus says of sending it. */
+int operation_refuse(const Operation *operation, int r, const Finding *why);
+
+/* What the broker is to call when something without a result is done: answers, and ends the operation. */
+void operation_on_done(int r, const Finding *why, void *operation);
 
 /* Takes back all of a caller that has left the bus. */
 void operations_forget(Server *server, struct OperationList *operations, const char *name);

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "broker.h"
 #include "bus/refuse.h"
 #include "errors.h"
+#include "log.h"
 
 int bus_refuse(sd_bus_error *error, int r, const char *text) {
         const VfbErrorInfo *info = r > 0 ? vfb_error_info((VfbError) r) : NULL;
@@ -33,4 +35,13 @@ int bus_refuse_finding(sd_bus_error *error, int r, const Finding *finding) {
 
         return sd_bus_error_setf(error, vfb_error_info(finding->error)->name, "%s%s%s", finding->text,
                                  finding->fix ? "; " : "", finding->fix ?: "");
+}
+
+void bus_log_refused(uid_t uid, const char *devices, const sd_bus_error *error) {
+        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
+                               .priority = LOG_NOTICE,
+                               .device = devices,
+                               .error = error->name,
+                               .uid = uid != (uid_t) -1 ? &uid : NULL },
+                  "Refused to uid %u: %s", (unsigned) uid, error->message ?: error->name);
 }

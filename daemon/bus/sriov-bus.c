@@ -71,17 +71,14 @@ static int sriov_reply(Operation *operation) {
 }
 
 static void sriov_on_done(int r, const Finding *why, void *userdata) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
         if (r == 0)
                 r = sriov_reply(operation);
         if (r == -ENODEV)
                 r = VFB_ERROR_DEVICE_GONE;
-        if (r == 0)
-                return;
-        bus_refuse_finding(&error, r, why);
-        sd_bus_reply_method_error(operation->m, &error);
+        if (r != 0)
+                (void) operation_refuse(operation, r, why);
 }
 
 /* From here on the answer is the broker's. */
