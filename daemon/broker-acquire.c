@@ -242,7 +242,7 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
         if (!lease->label || !lease->sender)
                 return -ENOMEM;
 
-        r = broker_bind_lease(broker_of(lease), lease, request);
+        r = broker_bond_lease(broker_of(lease), lease, request);
         if (r < 0)
                 return r;
 

@@ -21,7 +21,7 @@ static void lease_on_process_end(void *userdata) {
         broker_end_lease(broker_of(lease), lease, LEASE_END_HOLDER_GONE);
 }
 
-int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request) {
+int broker_bond_lease(Broker *broker, Lease *lease, const BrokerRequest *request) {
         lease->bond = request->bond;
 
         switch (request->bond) {

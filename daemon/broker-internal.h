@@ -284,7 +284,7 @@ int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *pl
 void broker_end_lease(Broker *broker, Lease *lease, LeaseEnd end);
 
 /* What is to end the lease; and, once it is open, the lifeline, whose other end the holder gets whatever that is. */
-int broker_bind_lease(Broker *broker, Lease *lease, const BrokerRequest *request);
+int broker_bond_lease(Broker *broker, Lease *lease, const BrokerRequest *request);
 int broker_tie_lease(Broker *broker, Lease *lease, int *ret_fd);
 
 /* Gives the lease that time from now on, or what the configuration allows if it is 0. */
