@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Broker: what the kernel has said to an attempt */
+/* Broker: what the kernel has answered to an attempt, in words. What would be in its way is broker-examine.c's. */
 
 #include <linux/vfio.h>
 #include <string.h>
@@ -75,41 +75,62 @@ static int explain_group_error(const VfioPlan *plan, const VfioResult *result, F
         }
 }
 
+static int explain_container_error(const VfioResult *result, Findings *findings) {
+        switch (result->error) {
+        case ENOTSUP:
+                return findings_add_error(
+                        findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                        "/dev/vfio/vfio is not the container interface that this version speaks");
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+                return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                                          "There is no /dev/vfio/vfio");
+        default:
+                return -result->error;
+        }
+}
+
+static int explain_attach_error(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
+                                Findings *findings) {
+        switch (result->error) {
+        case EPERM:
+                return explain_not_viable(broker, lease, result, findings);
+        case EINVAL:
+                return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "",
+                                          "IOMMU group %u cannot be isolated: the firmware claims memory for it",
+                                          planned_group(plan, result));
+        default:
+                return -result->error;
+        }
+}
+
+static int explain_iommu_error(const VfioResult *result, Findings *findings) {
+        switch (result->error) {
+        case EPERM:
+                return findings_add_error(findings, NULL, VFB_ERROR_TAINTED, "",
+                                          "The kernel refuses the IOMMU: no interrupt remapping, "
+                                          "or the firmware claims memory of the device");
+        case ENODEV:
+                return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
+                                          "The kernel has no IOMMU model for containers: modprobe vfio_iommu_type1");
+        default:
+                return -result->error;
+        }
+}
+
 int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
                           Findings *findings) {
         switch (result->step) {
         case VFIO_STEP_CONTAINER:
-                if (result->error == ENOTSUP)
-                        return findings_add_error(
-                                findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
-                                "/dev/vfio/vfio is not the container interface that this version speaks");
-                if (result->error == ENOENT || result->error == ENODEV || result->error == ENXIO)
-                        return findings_add_error(findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
-                                                  "There is no /dev/vfio/vfio");
-                return -result->error;
+                return explain_container_error(result, findings);
         case VFIO_STEP_GROUP:
                 return explain_group_error(plan, result, findings);
         case VFIO_STEP_STATUS:
         case VFIO_STEP_ATTACH:
-                if (result->error == EPERM)
-                        return explain_not_viable(broker, lease, result, findings);
-                if (result->error == EINVAL)
-                        return findings_add_error(
-                                findings, NULL, VFB_ERROR_TAINTED, "",
-                                "IOMMU group %u cannot be isolated: the firmware claims memory for it",
-                                planned_group(plan, result));
-                return -result->error;
+                return explain_attach_error(broker, lease, plan, result, findings);
         case VFIO_STEP_IOMMU:
-                if (result->error == EPERM)
-                        return findings_add_error(
-                                findings, NULL, VFB_ERROR_TAINTED, "",
-                                "The kernel refuses the IOMMU: no interrupt remapping, "
-                                "or the firmware claims memory of the device");
-                if (result->error == ENODEV)
-                        return findings_add_error(
-                                findings, NULL, VFB_ERROR_BACKEND_UNAVAILABLE, "",
-                                "The kernel has no IOMMU model for containers: modprobe vfio_iommu_type1");
-                return -result->error;
+                return explain_iommu_error(result, findings);
         case VFIO_STEP_DEVICE:
                 return explain_device_error(plan, result, findings);
         case VFIO_STEP_INFO:
