@@ -117,21 +117,7 @@ static int restore_user(Broker *broker, uid_t uid, User **ret) {
         return r < 0 ? r : user_charge(*ret, UINT_MAX);
 }
 
-static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret) {
-        _cleanup_(lease_freep) Lease *lease = NULL;
-        Broker *broker = restore->broker;
-        User *user;
-        int r;
-
-        r = restore_user(broker, record->uid, &user);
-        if (r < 0)
-                return r;
-        r = lease_new(&lease, &broker->leases, user, record->n_devices, record->id);
-        if (r < 0) {
-                user_discharge(user);
-                return r;
-        }
-
+static int restore_facts(Lease *lease, const LeaseRecord *record) {
         lease->mode = record->mode;
         lease->bond = record->bond;
         lease->reset = record->reset;
@@ -151,7 +137,27 @@ static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret)
             (record->invocation && !lease->invocation))
                 return -ENOMEM;
 
-        r = restore_devices(broker, lease, record);
+        return 0;
+}
+
+static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret) {
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        Broker *broker = restore->broker;
+        User *user;
+        int r;
+
+        r = restore_user(broker, record->uid, &user);
+        if (r < 0)
+                return r;
+        r = lease_new(&lease, &broker->leases, user, record->n_devices, record->id);
+        if (r < 0) {
+                user_discharge(user);
+                return r;
+        }
+
+        r = restore_facts(lease, record);
+        if (r >= 0)
+                r = restore_devices(broker, lease, record);
         if (r >= 0)
                 r = restore_mappings(lease, record);
         if (r < 0)
