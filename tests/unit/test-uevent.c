@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,9 +80,8 @@ static void end_world(void) {
 }
 
 /* @padding: how many bytes a property of no interest adds */
-static void say(const char *action, const char *subsystem, uint32_t hash, const char *name, size_t padding) {
+static int say_to(struct sockaddr_nl to, const char *action, const char *subsystem, uint32_t hash, const char *name, size_t padding) {
         static char pad[16384];
-        struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_groups = UDEV_GROUP };
         UdevHeader header = {
                 .prefix = "libudev",
                 .magic = htonl(UDEV_MAGIC),
@@ -103,7 +103,11 @@ static void say(const char *action, const char *subsystem, uint32_t hash, const 
                 pad[padding - 1] = '\0';
         }
         header.properties_size = iov[1].iov_len + padding;
-        (void) !sendmsg(udev, &message, 0);
+        return sendmsg(udev, &message, 0) < 0 ? -errno : 0;
+}
+
+static void say(const char *action, const char *subsystem, uint32_t hash, const char *name, size_t padding) {
+        (void) say_to((struct sockaddr_nl) { .nl_family = AF_NETLINK, .nl_groups = UDEV_GROUP }, action, subsystem, hash, name, padding);
 }
 
 static long now_msec(void) {
@@ -178,6 +182,41 @@ START_TEST(a_vfio_device_that_goes_is_its_functions_news) {
 }
 END_TEST
 
+static int say_as_nobody(uint32_t groups, uint32_t port) {
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                close(udev);
+                if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+                        _exit(255);
+                udev = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+                _exit(-say_to((struct sockaddr_nl) { .nl_family = AF_NETLINK, .nl_groups = groups, .nl_pid = port }, "remove", "pci", HASH_PCI,
+                              "0000:00:01.0", 0));
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+/* Neither as udev nor as the kernel, nor behind the backs of both: the first netlink socket of a process has its number. */
+START_TEST(nobody_else_is_heard) {
+        if (say_as_nobody(UDEV_GROUP, 0) != 255) {
+                ck_assert_int_eq(say_as_nobody(UDEV_GROUP, 0), EPERM);
+                ck_assert_int_eq(say_as_nobody(1, 0), EPERM);
+                ck_assert_int_eq(say_as_nobody(0, (uint32_t) getpid()), EPERM);
+        }
+        /* from root, but not to all */
+        ck_assert_int_eq(say_to((struct sockaddr_nl) { .nl_family = AF_NETLINK, .nl_pid = (uint32_t) getpid() }, "remove", "pci", HASH_PCI,
+                                "0000:00:01.0", 0), 0);
+        run_to_the_end();
+        ck_assert_uint_eq(n_seen, 1);
+        ck_assert_uint_eq(n_lost, 0);
+}
+END_TEST
+
 /* Twice, since the loss must be noticed each time. */
 START_TEST(losses_are_told) {
         for (size_t round = 1; round <= 2; round++) {
@@ -249,6 +288,7 @@ int main(void) {
         tcase_add_test(tcase, actions_and_addresses_arrive_in_order);
         tcase_add_test(tcase, what_is_no_pci_function_is_not_for_us);
         tcase_add_test(tcase, a_vfio_device_that_goes_is_its_functions_news);
+        tcase_add_test(tcase, nobody_else_is_heard);
         tcase_add_test(tcase, losses_are_told);
         tcase_add_test(tcase, coming_and_going_leaves_no_descriptor);
         return suite_run(suite);
