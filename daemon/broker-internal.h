@@ -220,8 +220,6 @@ typedef struct Matcher {
 void broker_prepare(Broker *broker, const Selector *selector, Matcher *ret);
 bool broker_matches(Broker *broker, const Matcher *matcher, Device *device);
 
-bool broker_pool_has(Broker *broker, const Pool *pool, Device *device);
-
 /* Puts a device into each target that is to be any one of a pool, if there is one that is free. */
 void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n);
 

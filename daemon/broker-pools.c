@@ -42,12 +42,12 @@ bool broker_is_pool(const char *text) {
         return selector_parse(&selector, text) == 0 && selector.pool[0];
 }
 
-bool broker_pool_has(Broker *broker, const Pool *pool, Device *device) {
+bool broker_pool_has(Broker *broker, const Pool *pool, const Device *device) {
         Matcher matcher;
 
         for (unsigned i = 0; i < pool->n_devices; i++) {
                 broker_prepare(broker, &pool->devices[i].selector, &matcher);
-                if (broker_matches(broker, &matcher, device))
+                if (broker_matches(broker, &matcher, (Device *) device))
                         return true;
         }
 

@@ -117,6 +117,8 @@ const PoolList *broker_pools(const Broker *broker);
 /* The selector means any one of a pool, whether there is such a pool or not. */
 bool broker_is_pool(const char *selector);
 
+bool broker_pool_has(Broker *broker, const Pool *pool, const Device *device);
+
 /* How many of its devices are free. */
 unsigned broker_pool_available(Broker *broker, const Pool *pool);
 

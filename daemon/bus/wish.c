@@ -191,6 +191,14 @@ int wish_read(Wish **ret, sd_bus_message *m, sd_bus_error *error) {
         return 0;
 }
 
+/* The pool that it is asked for by; not what comes along with a device of the pool. */
+static const char *pool_detail(Server *server, const Pool *pool, const Device *device) {
+        if (!pool || (device && !broker_pool_has(server_broker(server), pool, device)))
+                return "";
+
+        return pool->name;
+}
+
 /* About @device, for the sake of that target. NULL: it names none. */
 static int wish_ask(Wish *wish, Server *server, const char *action, const Device *device, unsigned target,
                     sd_bus_error *error) {
@@ -215,7 +223,7 @@ static int wish_ask(Wish *wish, Server *server, const char *action, const Device
 
         r = device ? details_of_device(ask, server, device) : details_of_unknown(ask, selector);
         if (r >= 0)
-                r = ask_add(ask, "pool", "%s", pool ? pool->name : "");
+                r = ask_add(ask, "pool", "%s", pool_detail(server, pool, device));
         if (r < 0 || strcmp(action, VFB_ACTION_ACQUIRE) != 0)
                 return r;
 

@@ -29,6 +29,7 @@ static int build(Tree *tree) {
                 { "pools.d/others.conf", "[Pool]\nDevice=01:00.0\nAllowUser=1\n" },
                 { "pools.d/group.conf", "[Pool]\nDevice=01:00.0\nAllowGroup=12345\n" },
                 { "pools.d/few.conf", "[Pool]\nDevice=01:00.0\nDevice=class=nvme\nDevice=04:00.0\nMax=2\nMaxPerUser=1\n" },
+                { "pools.d/one-of-two.conf", "[Pool]\nDevice=04:00.0\n" },
                 { "pools.d/once.conf", "[Pool]\nDevice=alias:edu\nOneTime=yes\n" },
                 { "pools.d/none.conf", "[Pool]\nDevice=class=crypto\n" },
                 { "pools.d/wrong.conf", "[Pool]\nDevice=01:00.0\nAllow=root\n" },
@@ -180,6 +181,24 @@ START_TEST(polkit_hears_which_one_it_is_and_has_the_last_word) {
         ck_assert_ptr_nonnull(strstr(calls(), "{pool lab}"));
         grant_free(must_acquire(world->bus, EDU));
         ck_assert_ptr_nonnull(strstr(calls(), "{pool }"));
+}
+END_TEST
+
+/* What comes along with a device of the pool is none of the pool's: rules by the pool's name do not mean it. */
+START_TEST(companion_is_not_asked_for_by_the_pool) {
+        Grant *grant;
+
+        polkit_set(world, "SetAnswer", "s", "no");
+        polkit_set(world, "SetAnswerFor", "sss", "pool", "one-of-two", "yes");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "pool:one-of-two", .mode = "legacy-raw" }), DENIED);
+        ck_assert_uint_eq(vfio_called(world, PAIR " "), 0);
+        grant = must_acquire(world->bus, "pool:one-of-two");
+        ck_assert(has(grant, PAIR));
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        polkit_set(world, "SetAnswerFor", "sss", "device.id", "0000:04:00.1", "yes");
+        ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = "pool:one-of-two", .mode = "legacy-raw" }), "");
+        grant_free(grant);
 }
 END_TEST
 
@@ -356,6 +375,7 @@ int main(void) {
         tcase_add_test(tcase, explain_and_acquire_mean_the_same_pool);
         tcase_add_test(tcase, one_near_the_processor_is_preferred);
         tcase_add_test(tcase, polkit_hears_which_one_it_is_and_has_the_last_word);
+        tcase_add_test(tcase, companion_is_not_asked_for_by_the_pool);
         tcase_add_test(tcase, pool_for_one_use_keeps_its_devices_back);
         tcase_add_test(tcase, last_one_goes_to_one_of_two);
         tcase_add_test(tcase, pool_goes_with_a_unit);
