@@ -68,14 +68,20 @@ static const char *driver_text(json_object *object, const char *key) {
         return *driver ? driver : "no driver";
 }
 
-static void tell_changes(json_object *changes, const char *id, json_object *device) {
+/* @before is the device as it was. */
+static void tell_changes(json_object *changes, const char *id, json_object *before, json_object *device) {
+        const char *functions = json_text(device, "current"), *functions_before = json_text(before, "current");
+        bool others = strcmp(functions, functions_before) != 0;
+
         for (size_t i = 0; i < json_length(changes); i++) {
                 json_object *change = json_object_array_get_idx(changes, i);
 
                 say(stdout, "%s: from %s to %s\n", json_text(change, "device"), driver_text(change, "from"),
                     driver_text(change, "to"));
         }
-        if (json_length(changes) == 0)
+        if (others)
+                say(stdout, "%s: %s virtual functions, %s before\n", id, functions, functions_before);
+        if (json_length(changes) == 0 && !others)
                 say(stdout, "%s: on %s, as before\n", id, driver_text(device, "driver"));
 }
 
@@ -103,7 +109,7 @@ static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const c
         device = json_object_object_get(after.devices, id);
         add_changes(all ?: changes, device, before.devices, after.devices);
         if (!all)
-                tell_changes(changes, id, device);
+                tell_changes(changes, id, json_object_object_get(before.devices, id), device);
         return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "errors.h"
 
 static int parse_count(const char *text, uint32_t *ret) {
         unsigned long value = strtoul(text, NULL, 10);
@@ -52,18 +53,45 @@ static int call(const Ctl *ctl, sd_bus *bus, const char *path, uint32_t count, i
         return r < 0 ? r : json_from_bus(ret, reply);
 }
 
-static void print_functions(const char *id, json_object *functions) {
+/* What can have none has no such method. */
+static void explain_no_pf(vfb_error **error, const char *id) {
+        const char *name = *error ? vfb_error_name(*error) : "";
+        char text[256];
+
+        if (strcmp(name, SD_BUS_ERROR_UNKNOWN_METHOD) != 0 && strcmp(name, SD_BUS_ERROR_UNKNOWN_INTERFACE) != 0)
+                return;
+
+        *error = vfb_error_free(*error);
+        snprintf(text, sizeof(text), "%s can have no virtual functions", id);
+        (void) vfb_error_new(error, vfb_error_info(VFB_ERROR_VF_COUNT)->name, text);
+}
+
+/* With the drivers that have them: those that were there before keep theirs. */
+static void print_functions(const char *id, json_object *functions, json_object *devices, bool without) {
+        bool had = false;
+
         if (json_length(functions) == 0)
                 say(stdout, "%s has no virtual functions\n", id);
-        for (size_t i = 0; i < json_length(functions); i++)
-                say(stdout, "%s  VF %zu of %s\n",
-                    json_object_get_string(json_object_array_get_idx(functions, i)), i, id);
+        for (size_t i = 0; i < json_length(functions); i++) {
+                const char *function = json_object_get_string(json_object_array_get_idx(functions, i));
+                json_object *device = json_object_object_get(devices, function);
+                const char *driver = json_text(device, "driver");
+
+                say(stdout, "%s  VF %zu of %s, on %s\n", function, i, id, *driver ? driver : "no driver");
+                had |= *driver && !json_object_get_boolean(json_object_object_get(device, "is_vfio_driver"));
+        }
+        if (had && without)
+                say(stderr,
+                    "vfio-broker: drivers have had them before, and keep them; for others: vfio-broker vfs %s 0, "
+                    "and this again\n",
+                    id);
 }
 
 static int set_functions(Ctl *ctl, const char *selector, uint32_t count, int autoprobe) {
         _cleanup_(vfb_error_freep) vfb_error *error = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(json_putp) json_object *functions = NULL;
+        _cleanup_(inventory_done) Inventory inventory = {};
         _cleanup_(freep) char *path = NULL, *id = NULL;
         _cleanup_(agent_close) pid_t agent = 0;
         int r;
@@ -74,12 +102,18 @@ static int set_functions(Ctl *ctl, const char *selector, uint32_t count, int aut
 
         agent = agent_open(ctl);
         r = bus_manager_get(bus, "GetDevice", selector, &path, &error);
-        if (r >= 0)
-                r = call(ctl, bus, path, count, autoprobe, &functions, &error);
         if (r < 0)
                 return fail(ctl, r, error);
         if (!kind_of_path(path, &id))
                 return fail(ctl, -EBADMSG, NULL);
+
+        r = call(ctl, bus, path, count, autoprobe, &functions, &error);
+        if (r < 0)
+                explain_no_pf(&error, id);
+        else if (!ctl->json)
+                r = inventory_load(&inventory, bus, &error);
+        if (r < 0)
+                return fail(ctl, r, error);
 
         if (ctl->json) {
                 _cleanup_(json_putp) json_object *object = json_object_new_object();
@@ -88,7 +122,7 @@ static int set_functions(Ctl *ctl, const char *selector, uint32_t count, int aut
                 json_object_object_add(object, "functions", json_object_get(functions));
                 print_json(ctl, object);
         } else {
-                print_functions(id, functions);
+                print_functions(id, functions, inventory.devices, autoprobe == 0);
         }
         return EXIT_SUCCESS;
 }

@@ -164,6 +164,8 @@ static void count_leased(Broker *broker, const Pool *pool, uid_t uid, unsigned *
 int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
         const Pool *pool = request->targets[i].pool;
         unsigned all, own, wanted = 0;
+        Finding *finding = NULL;
+        int r = 0;
 
         if (!pool_allows(pool, request->uid, request->groups, request->n_groups))
                 return findings_add_error(findings, NULL, VFB_ERROR_ACCESS_DENIED, "",
@@ -173,20 +175,30 @@ int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsign
                 wanted += request->targets[j].pool == pool;
         count_leased(broker, pool, request->uid, &all, &own);
         if (pool->max_per_user > 0 && own + wanted > pool->max_per_user)
-                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
-                                          "You have %u devices of pool %s, and a user may have %u", own, pool->name,
-                                          pool->max_per_user);
-        if (pool->max > 0 && all + wanted > pool->max)
-                return findings_add_error(findings, NULL, VFB_ERROR_QUOTA_EXCEEDED, "",
-                                          "%u devices of pool %s are leased, and no more than %u may be", all,
-                                          pool->name, pool->max);
-        return 0;
+                r = findings_add_error(findings, &finding, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                       "You have %u devices of pool %s, and a user may have %u", own, pool->name,
+                                       pool->max_per_user);
+        else if (pool->max > 0 && all + wanted > pool->max)
+                r = findings_add_error(findings, &finding, VFB_ERROR_QUOTA_EXCEEDED, "",
+                                       "%u devices of pool %s are leased, and no more than %u may be", all,
+                                       pool->name, pool->max);
+        if (r < 0 || !finding)
+                return r;
+
+        return finding_set_fix(finding, "try again when one is released; vfio-broker.pool(5) says where the limit is");
 }
 
+/* Why those of a pool are not to be had */
+typedef struct Reasons {
+        char summary[2048];
+        Findings notes;
+        const Device *unbound; /* one that nobody has, if all are like that */
+        bool others;
+} Reasons;
+
 /* The first error about it, as a note of its own and as a word in the summary. */
-static int add_reason(Broker *broker, const BrokerRequest *request, const Device *device, Findings *notes,
-                      char *summary, size_t size) {
-        size_t n = strlen(summary);
+static int add_reason(Broker *broker, const BrokerRequest *request, const Device *device, Reasons *reasons) {
+        size_t n = strlen(reasons->summary);
         Findings findings = {};
         const Finding *why;
         const char *text, *code;
@@ -197,9 +209,14 @@ static int add_reason(Broker *broker, const BrokerRequest *request, const Device
         why = r >= 0 ? findings_first_error(&findings) : NULL;
         text = why ? why->text : "its IOMMU group is wanted already";
         code = why ? why->code : "Companion";
-        snprintf(summary + n, size - n, "%s%s (%s)", n > 0 ? ", " : "", device_id(device), text);
+        snprintf(reasons->summary + n, sizeof(reasons->summary) - n, "%s%s (%s)", n > 0 ? ", " : "", device_id(device),
+                 text);
+        if (why && why->error == VFB_ERROR_NOT_VFIO)
+                reasons->unbound = reasons->unbound ?: device;
+        else
+                reasons->others = true;
         if (r >= 0)
-                r = findings_add_note(notes, SEVERITY_INFO, code, device_id(device), "%s", text);
+                r = findings_add_note(&reasons->notes, SEVERITY_INFO, code, device_id(device), "%s", text);
         findings_done(&findings);
         return r;
 }
@@ -213,10 +230,19 @@ static int findings_take(Findings *findings, const Findings *notes) {
         return r;
 }
 
+/* Whoever waits for somebody to let go of one waits in vain if nobody has any. */
+static int fix_none_free(Finding *finding, const char *selector, const Reasons *reasons) {
+        if (reasons->unbound && !reasons->others)
+                return finding_set_fix(finding,
+                                       "bind them: vfio-broker bind %s and so on, or OnAcquire=yes in "
+                                       "vfio-broker.conf(5) for one at each lease",
+                                       device_id(reasons->unbound));
+        return finding_set_fix(finding, "see who has them: vfio-broker list %s", selector);
+}
+
 int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
         const BrokerTarget *target = &request->targets[i];
-        char summary[2048] = "";
-        Findings notes = {};
+        Reasons reasons = {};
         Finding *finding;
         Selector selector;
         Matcher matcher;
@@ -231,17 +257,17 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
         broker_prepare(broker, &selector, &matcher);
         TAILQ_FOREACH(device, &broker->devices.queue, all)
                 if (r >= 0 && broker_matches(broker, &matcher, device) && n++ < REASONS_MAX)
-                        r = add_reason(broker, request, device, &notes, summary, sizeof(summary));
+                        r = add_reason(broker, request, device, &reasons);
         if (r >= 0)
                 r = n == 0 ? findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
                                                 "No device matches \"%s\" now", target->selector)
                            : findings_add_error(findings, &finding, VFB_ERROR_POOL_EXHAUSTED, "",
                                                 "None of the %u devices of %s is free: %s", n, target->selector,
-                                                summary);
+                                                reasons.summary);
         if (r >= 0)
-                r = finding_set_fix(finding, "see who has them: vfio-broker list %s", target->selector);
+                r = fix_none_free(finding, target->selector, &reasons);
         if (r >= 0)
-                r = findings_take(findings, &notes);
-        findings_done(&notes);
+                r = findings_take(findings, &reasons.notes);
+        findings_done(&reasons.notes);
         return r;
 }

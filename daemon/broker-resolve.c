@@ -184,6 +184,19 @@ int broker_look_again(Broker *broker, BrokerTarget *targets, unsigned n) {
         return 0;
 }
 
+static int find_no_pool(const BrokerTarget *target, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_NO_SUCH_DEVICE, "", "There is no such pool: \"%s\"",
+                               target->selector);
+        if (r < 0)
+                return r;
+
+        return finding_set_fix(finding, "see which there are: vfio-broker pools; of a file that is wrong there is none, and "
+                                        "journalctl -u vfio-broker says why");
+}
+
 static int find_missing(Broker *broker, const BrokerTarget *target, Findings *findings) {
         size_t before = findings->n;
         int r;
@@ -192,6 +205,8 @@ static int find_missing(Broker *broker, const BrokerTarget *target, Findings *fi
                 return findings_add_error(findings, NULL, VFB_ERROR_DEVICE_GONE, "",
                                           "What \"%s\" stood for has gone, or another has taken its place",
                                           target->selector);
+        if (target->n_matches == 0 && broker_is_pool(target->selector))
+                return find_no_pool(target, findings);
         if (target->n_matches == 0) {
                 r = broker_find_unlisted(broker, target->selector, findings);
                 if (r < 0 || findings->n > before)
