@@ -52,10 +52,15 @@ static void log_lost(const char *name, int r) {
                   why_unreadable(r));
 }
 
+/* While there was no daemon another one may have come to its address. */
+static bool device_is_instance(const Device *device, uint64_t instance) {
+        return device && (instance == 0 || device->facts.instance == instance);
+}
+
 /* The device that the record means, if it is still there and in that group. */
 static bool device_is_recorded(const Device *device, const RecordDevice *recorded) {
-        return !recorded->gone && device && device->facts.vfio_driver && device->group &&
-               device->group->number == recorded->group;
+        return !recorded->gone && device_is_instance(device, recorded->instance) && device->facts.vfio_driver &&
+               device->group && device->group->number == recorded->group;
 }
 
 static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *record) {
@@ -77,7 +82,7 @@ static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *reco
                 }
 
                 lease_add_gone(lease, recorded->id, group);
-                if (device && !recorded->gone)
+                if (!recorded->gone && device_is_instance(device, recorded->instance))
                         broker_judge_lost(broker, lease, device); /* taken from its driver while nobody looked */
         }
         return 0;
@@ -310,9 +315,9 @@ static void restore_lease(const char *name, void *userdata) {
         lease_record_done(&record);
 }
 
-/* While there was no daemon somebody may have put another one into its place. */
 static bool device_is_that_of(const Device *device, const DeviceRecord *record) {
-        return device && (!record->modalias[0] || strcmp(device->facts.modalias, record->modalias) == 0);
+        return device_is_instance(device, record->instance) &&
+               (!record->modalias[0] || strcmp(device->facts.modalias, record->modalias) == 0);
 }
 
 static void restore_device(const char *name, void *userdata) {

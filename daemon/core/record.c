@@ -54,6 +54,7 @@ static json_object *json_of_device(const Lease *lease, const LeaseDevice *device
         if (object && add_text(object, "id", device->id) &&
             add_number(object, "group", lease->groups[device->group]->number) &&
             (!device->token[0] || add_text(object, "token", device->token)) &&
+            (!device->device || add_number(object, "instance", device->device->facts.instance)) &&
             add_flag(object, "gone", !device->device))
                 return object;
 
@@ -154,6 +155,7 @@ int record_of_device(const Device *device, char **ret) {
 
         object = json_object_new_object();
         if (!object || !add_text(object, "modalias", device->facts.modalias) ||
+            !add_number(object, "instance", device->facts.instance) ||
             (device->quarantine && !add_text(object, "quarantine", device->quarantine)) ||
             !add_flag(object, "hooks-due", device->hooks_due) || !add_flag(object, "unclean", device->unclean) ||
             !add_flag(object, "reset-works", device->reset_works) ||
@@ -263,6 +265,7 @@ static int read_device(json_object *object, LeaseRecord *record) {
         strcpy(device->id, id);
         strcpy(device->token, token ?: "");
         device->group = (unsigned) group;
+        (void) get_number(object, "instance", UINT64_MAX, &device->instance);
         device->gone = get_flag(object, "gone");
         record->n_devices++;
         return 0;
@@ -410,27 +413,20 @@ int record_read_lease(const char *text, LeaseRecord *ret) {
         int r;
 
         r = parse(text, &object);
-        if (r < 0)
-                return r;
-        r = read_names(object, &record);
-        if (r < 0)
-                return r;
-        r = read_numbers(object, &record);
-        if (r < 0)
-                return r;
-        r = read_devices(object, &record);
-        if (r < 0)
-                return r;
-        r = read_mappings(object, &record);
-        if (r < 0)
-                return r;
-        r = read_revocation(object, &record);
-        if (r < 0)
-                return r;
-        r = read_unit(object, &record);
-        if (r < 0)
-                return r;
-        r = read_texts(object, &record);
+        if (r >= 0)
+                r = read_names(object, &record);
+        if (r >= 0)
+                r = read_numbers(object, &record);
+        if (r >= 0)
+                r = read_devices(object, &record);
+        if (r >= 0)
+                r = read_mappings(object, &record);
+        if (r >= 0)
+                r = read_revocation(object, &record);
+        if (r >= 0)
+                r = read_unit(object, &record);
+        if (r >= 0)
+                r = read_texts(object, &record);
         if (r < 0)
                 return r;
 
@@ -460,6 +456,7 @@ int record_read_device(const char *text, DeviceRecord *ret) {
                 return -EBADMSG;
         record.last_uid = (uid_t) uid;
         strcpy(record.modalias, get_text(object, "modalias", sizeof(record.modalias) - 1) ?: "");
+        (void) get_number(object, "instance", UINT64_MAX, &record.instance);
         strcpy(record.bus_reset, get_text(object, "bus-reset", sizeof(record.bus_reset) - 1) ?: "");
         strcpy(record.vf_token, get_text(object, "vf-token", sizeof(record.vf_token) - 1) ?: "");
 

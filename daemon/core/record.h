@@ -25,6 +25,7 @@ typedef struct RecordDevice {
         char id[DEVICE_ID_MAX];
         char token[40];
         unsigned group; /* its number */
+        uint64_t instance; /* which one at its address; 0: unknown */
         bool gone;      /* it has left the lease */
 } RecordDevice;
 
@@ -59,6 +60,7 @@ typedef struct LeaseRecord {
 /* What a device has to be told apart by from one that is as it should be. */
 typedef struct DeviceRecord {
         char modalias[128]; /* what it is: another one at its address has nothing to do with this; "": unknown */
+        uint64_t instance;  /* and which one; 0: unknown */
         char *quarantine; /* ours; NULL: it is not */
         bool hooks_due, unclean, reset_works, reset_fails, bus_works;
         char bus_reset[DEVICE_RESET_MAX];

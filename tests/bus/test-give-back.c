@@ -225,6 +225,27 @@ START_TEST(one_way_back_is_under_way_at_a_time_without_a_group_either) {
 }
 END_TEST
 
+/* Of the same kind, at the same address, and on VFIO, too */
+START_TEST(another_one_of_the_same_kind_does_not_get_it_either) {
+        const TreePci nic = { .address = NIC, .vendor = 0x8086, .device = 0x10d3, .subsystem_vendor = 0x8086,
+                               .class = 0x20000, .group = 13, .driver = "vfio-pci", .reset_methods = "flr" };
+        Grant *grant;
+
+        must_bind(NIC);
+        grant = _i == 0 ? NULL : must_acquire(world->bus, NIC);
+        world_end_daemon(world);
+        ck_assert_int_ge(tree_remove(world->tree, NIC), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &nic), 0);
+        world_start_daemon(world);
+        ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
+        grant_free(grant);
+        WAIT_FOR(world, device_is(world, NIC, "available"));
+        ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
+        ck_assert_str_eq(driver_state(world, NIC), "vfio-pci (null)");
+        check_nothing_held(world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("give-back");
         TCase *tcase = suite_add_case(suite, "give-back", make_world, end_world);
@@ -235,6 +256,7 @@ int main(void) {
         tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
         tcase_add_loop_test(tcase, device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was, 0, 2);
         tcase_add_test(tcase, one_way_back_is_under_way_at_a_time_without_a_group_either);
+        tcase_add_loop_test(tcase, another_one_of_the_same_kind_does_not_get_it_either, 0, 2);
         tcase_add_test(tcase, another_device_does_not_get_what_was_before);
         return suite_run(suite);
 }

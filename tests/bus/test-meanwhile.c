@@ -53,14 +53,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, "Availability"), availability) == 0;
-}
-
 static const char *do_bind(const char *address) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
 }
@@ -87,7 +79,7 @@ START_TEST(what_comes_into_use_in_the_middle_is_not_taken) {
         ck_assert_uint_eq(vfio_called(world, SECOND " unbind"), 0);
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
-        ck_assert(is(FIRST, "host") && is(SECOND, "host"));
+        ck_assert(device_is(world, FIRST, "host") && device_is(world, SECOND, "host"));
 }
 END_TEST
 
@@ -103,10 +95,10 @@ START_TEST(what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was
         WAIT_FOR(world, call.answered);
         ck_assert_str_eq(call.answer, REFUSED("DriverBindFailed"));
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
-        ck_assert_str_eq(property(FIRST, "Driver"), "e1000");
-        ck_assert_str_eq(property(FIRST, "RestoreDriver"), "");
-        ck_assert_str_eq(property(SECOND, "RestoreDriver"), "");
-        ck_assert(is(FIRST, "host"));
+        ck_assert_str_eq(device_property(world, FIRST, "Driver"), "e1000");
+        ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "");
+        ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "");
+        ck_assert(device_is(world, FIRST, "host"));
 }
 END_TEST
 
@@ -116,7 +108,7 @@ START_TEST(nobody_is_taken_along_who_was_not_asked_about) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, SECOND, NULL), 0);
         udev_send(world, "unbind", SECOND);
-        WAIT_FOR(world, strcmp(property(SECOND, "Driver"), "") == 0);
+        WAIT_FOR(world, strcmp(device_property(world, SECOND, "Driver"), "") == 0);
         polkit_set(world, "SetAnswerFor", "sss", "device.address", SECOND, "no");
 
         ck_assert_int_ge(tree_set_driver(world->tree, SECOND, "nvme"), 0);

@@ -20,7 +20,7 @@ static Lease *lease;
 static Device *first, *second;
 
 static Device *make_device(const char *id, unsigned number) {
-        DeviceFacts facts = { .driver = "vfio-pci", .vfio_driver = true, .reset_methods = "flr", .modalias = "pci:v00001234d000011E8" };
+        DeviceFacts facts = { .driver = "vfio-pci", .vfio_driver = true, .reset_methods = "flr", .modalias = "pci:v00001234d000011E8", .instance = UINT64_C(0x700000123) };
         Device *device;
         Group *group;
 
@@ -284,6 +284,7 @@ START_TEST(a_device_is_read_as_it_was_written) {
         ck_assert_int_eq(record_of_device(first, &text), 0);
         ck_assert_int_eq(record_read_device(text, &record), 0);
         ck_assert_str_eq(record.modalias, "pci:v00001234d000011E8");
+        ck_assert_uint_eq(record.instance, UINT64_C(0x700000123));
         ck_assert_str_eq(record.quarantine, "bröken \"x\"");
         ck_assert(record.unclean && record.reset_works && !record.reset_fails && record.bus_works && record.hooks_due);
         ck_assert_uint_eq(record.last_uid, (uid_t) -1);
