@@ -117,7 +117,7 @@ struct HostView {
         int error; /* the first, negative: nobody knows */
         Disks disks;
         Network network;
-        HostLinks framebuffers, inputs, ttys;
+        HostLinks framebuffers, inputs, ttys, mdevs;
 };
 
 /* The uses of one device. */
@@ -173,3 +173,4 @@ bool session_find(HostView *view, const Route4 *route, const struct in6_addr *ad
 void display_find_uses(Uses *uses, const char *address);
 void console_find_uses(Uses *uses);
 void input_find_uses(Uses *uses);
+void mdev_find_uses(Uses *uses);

@@ -130,6 +130,7 @@ int hostview_new(HostView **ret, int sys, int proc) {
         hostview_read_links(view, "class/graphics", &view->framebuffers);
         hostview_read_links(view, "class/input", &view->inputs);
         hostview_read_links(view, "class/tty", &view->ttys);
+        hostview_read_links(view, "bus/mdev/devices", &view->mdevs);
         *ret = view;
         return 0;
 }
@@ -143,6 +144,7 @@ HostView *hostview_free(HostView *view) {
         host_links_done(&view->framebuffers);
         host_links_done(&view->inputs);
         host_links_done(&view->ttys);
+        host_links_done(&view->mdevs);
         free(view);
         return NULL;
 }
@@ -228,6 +230,7 @@ int hostuse_find(HostView *view, const char *bus, const char *name, HostUse ret[
                 network_find_uses(&uses);
                 console_find_uses(&uses);
                 input_find_uses(&uses);
+                mdev_find_uses(&uses);
         }
         free(uses.parts);
         return view->error < 0 ? view->error : uses.n;

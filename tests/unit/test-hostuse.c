@@ -111,6 +111,17 @@ START_TEST(keys_of_an_active_seat_are_in_use) {
 }
 END_TEST
 
+START_TEST(mediated_devices_would_end_with_the_driver) {
+        static const char device[] = "sys/bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+
+        host_put_link(device, "../../../devices/pci0000:00/" HOST_EDU "/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001");
+        ck_assert_str_eq(host_uses(HOST_EDU), "mdev: its mediated device 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 would end with its driver (never taken)");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_remove(device);
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+}
+END_TEST
+
 START_TEST(stick_in_a_usb_port_is_a_use_of_its_controller) {
         host_put_link("sys/class/block/sdb1", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1");
         host_put("sys/devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1/dev", "8:17\n");
@@ -183,6 +194,7 @@ int main(void) {
         tcase_add_test(tcase, text_console_is_on_the_first_framebuffer);
         tcase_add_test(tcase, serial_console_is_in_use);
         tcase_add_test(tcase, keys_of_an_active_seat_are_in_use);
+        tcase_add_test(tcase, mediated_devices_would_end_with_the_driver);
         tcase_add_test(tcase, stick_in_a_usb_port_is_a_use_of_its_controller);
         tcase_add_test(tcase, device_of_another_bus_is_in_use_likewise);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
