@@ -29,14 +29,29 @@ void binding_plan_device(const Binding *binding, const Device *device, BindPlan 
         snprintf(ret->name, sizeof(ret->name), "%.*s", (int) sizeof(ret->name) - 1, device_bus_name(device));
 }
 
-void binding_set_moving(Binding *binding, bool moving) {
-        for (unsigned i = 0; i < binding->n; i++) {
-                Device *device = binding_device(binding, i);
+/* One before it is of the same group. */
+static bool binding_has_told(const Binding *binding, unsigned n, const Group *group) {
+        for (unsigned i = 0; i < n; i++) {
+                const Device *device = binding_device(binding, i);
 
-                if (!device)
-                        continue;
-                device->moving = moving;
-                if (device->group)
+                if (device && device->group == group)
+                        return true;
+        }
+        return false;
+}
+
+void binding_set_moving(Binding *binding, bool moving) {
+        Device *device;
+
+        for (unsigned i = 0; i < binding->n; i++) {
+                device = binding_device(binding, i);
+                if (device)
+                        device->moving = moving;
+        }
+
+        for (unsigned i = 0; i < binding->n; i++) {
+                device = binding_device(binding, i);
+                if (device && device->group && !binding_has_told(binding, i, device->group))
                         NOTIFY(binding->broker, group_changed, device->group);
         }
 }

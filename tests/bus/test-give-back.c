@@ -33,6 +33,29 @@ static int build(Tree *tree) {
         return r < 0 ? r : tree_add_sriov(tree, LONELY, 4);
 }
 
+#define MANY 30
+
+/* Of a group of so many, the first of them is a bridge. */
+static const char *one_of_many(unsigned i) {
+        static char addresses[MANY][16];
+
+        snprintf(addresses[i], sizeof(addresses[i]), "0000:09:%02x.%u", i / 8, i % 8);
+        return addresses[i];
+}
+
+static int build_many(Tree *tree) {
+        int r = build(tree);
+
+        for (unsigned i = 0; r >= 0 && i < MANY; i++)
+                r = tree_add_pci(tree, &(TreePci) { .address = one_of_many(i), .vendor = 0x8086, .device = 0x1000 + i, .group = 40,
+                                                    .class = i == 0 ? 0x60400 : 0x20000, .driver = i == 0 ? "pcieport" : i % 5 == 0 ? NULL : "e1000" });
+        return r;
+}
+
+static void make_world_of_many(void) {
+        world_start(&world, &(WorldSpec) { .build = build_many, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
+}
+
 static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=30\n" });
 }
@@ -246,10 +269,41 @@ START_TEST(another_one_of_the_same_kind_does_not_get_it_either) {
 }
 END_TEST
 
+static void check_many(const char *driver, const char *without) {
+        for (unsigned i = 0; i < MANY; i++)
+                ck_assert_str_eq(driver_state(world, one_of_many(i)), i == 0 ? "pcieport (null)" : i % 5 == 0 ? without : driver);
+}
+
+START_TEST(group_of_many_goes_and_comes_back_as_one) {
+        Grant *grant;
+
+        must_bind(one_of_many(1));
+        check_many("vfio-pci vfio-pci", "- (null)");
+        ck_assert_uint_eq(count_origins(world), 24);
+        world_crash_daemon(world);
+        ck_assert_str_eq(do_restore(one_of_many(29)), "");
+        check_many("e1000 (null)", "- (null)");
+
+        vfio_fail(world, one_of_many(28), "probe-errno", "22 2");
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = one_of_many(10) }), REFUSED("DriverBindFailed"));
+        check_many("e1000 (null)", "- (null)");
+        grant = must_acquire(world->bus, one_of_many(10)); /* which had no driver */
+        ck_assert_str_eq(driver_state(world, one_of_many(10)), "vfio-pci vfio-pci");
+        ck_assert_str_eq(driver_state(world, one_of_many(29)), "vfio-pci vfio-pci");
+        ck_assert_str_eq(driver_state(world, one_of_many(0)), "pcieport (null)");
+        grant_free(grant);
+        WAIT_FOR(world, device_is(world, one_of_many(10), "host"));
+        check_many("e1000 (null)", "- (null)");
+        check_nothing_held(world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("give-back");
         TCase *tcase = suite_add_case(suite, "give-back", make_world, end_world);
+        TCase *many = suite_add_case(suite, "many", make_world_of_many, end_world);
 
+        tcase_add_test(many, group_of_many_goes_and_comes_back_as_one);
         tcase_add_test(tcase, child_that_dies_on_the_way_back_is_followed_by_another);
         tcase_add_test(tcase, where_each_child_dies_it_is_kept_for_another_try);
         tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);

@@ -238,13 +238,15 @@ void world_tick(World *world) {
 
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         World *world = userdata;
-        const char *text = ask_dump(m);
-        char *all;
+        const char *text = ask_dump(m), *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
+        size_t size = strlen(path) + strlen(member) + strlen(text) + sizeof("  \n");
+        char *larger = realloc(world->signals, world->n_signals + size);
 
-        if (asprintf(&all, "%s%s %s %s\n", world->signals, sd_bus_message_get_path(m), sd_bus_message_get_member(m), text) < 0)
+        if (!larger)
                 return -ENOMEM;
-        free(world->signals);
-        world->signals = all;
+        world->signals = larger;
+        sprintf(larger + world->n_signals, "%s %s %s\n", path, member, text);
+        world->n_signals += size - 1;
         return 0;
 }
 
@@ -258,6 +260,7 @@ void world_forget_signals(World *world) {
         while (sd_bus_process(world->bus, NULL) > 0)
                 ;
         world->signals[0] = '\0';
+        world->n_signals = 0;
 }
 
 static int try_connect(World *world, uid_t uid, sd_bus **ret) {

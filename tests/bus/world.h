@@ -48,6 +48,7 @@ typedef struct World {
         WorldSpec spec;
         char address[PATH_MAX];
         char *signals;
+        size_t n_signals; /* their length */
 } World;
 
 void world_start(World **ret, const WorldSpec *spec);
