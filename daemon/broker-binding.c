@@ -207,6 +207,11 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
                 binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, result->state.driver,
                              "%s did not let go of %s: %s", result->state.driver, id, strerror(result->error));
                 break;
+        case BIND_STEP_DRIVER:
+                binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, id, wanted,
+                             "Driver %s, which %s was on, is not loaded any more; load it: modprobe %s", wanted, id,
+                             wanted);
+                break;
         case BIND_STEP_PROBE:
                 binding_explain_probe(binding, result, wanted);
                 break;

@@ -196,6 +196,13 @@ static void move_to(Move *move) {
         move_check(move, r);
 }
 
+static bool has_driver(const BindPlan *plan) {
+        char path[160];
+
+        snprintf(path, sizeof(path), "bus/%s/drivers/%s", plan->bus, plan->state.driver);
+        return sysfs_exists(plan->sys, path);
+}
+
 /* By name, as others may want it, too. A driver that knows the device only by driver_override gets that for the
  * moment. */
 static int move_on(Move *move) {
@@ -204,6 +211,8 @@ static int move_on(Move *move) {
 
         if (!plan->state.driver[0] || move_is_on(move))
                 return 0;
+        if (!has_driver(plan))
+                return move_fail(move, BIND_STEP_DRIVER, -ENOENT);
 
         r = write_driver(plan, plan->state.driver, "bind");
         if (r < 0 && !move_is_on(move)) {

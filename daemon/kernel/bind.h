@@ -37,6 +37,7 @@ typedef enum BindStep {
         BIND_STEP_LOOK,
         BIND_STEP_OVERRIDE, /* driver_override, or power/control */
         BIND_STEP_UNBIND,
+        BIND_STEP_DRIVER, /* there is no driver of that name (any more) */
         BIND_STEP_PROBE, /* the driver did not take it */
         BIND_STEP_VFIO,  /* it did, and is no driver of VFIO */
         BIND_STEP_SRIOV, /* the number of virtual functions */

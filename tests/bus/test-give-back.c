@@ -248,6 +248,25 @@ START_TEST(one_way_back_is_under_way_at_a_time_without_a_group_either) {
 }
 END_TEST
 
+START_TEST(driver_that_is_not_loaded_any_more_is_named_and_waited_for) {
+        char path[PATH_MAX], away[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/sys/bus/pci/drivers/e1000e", tree_root(world->tree));
+        snprintf(away, sizeof(away), "%s/away", tree_root(world->tree));
+        must_bind(NIC);
+        ck_assert_int_eq(rename(path, away), 0);
+        for (int times = 0; times < 2; times++) {
+                ck_assert_str_eq(do_restore(NIC), REFUSED("DriverBindFailed"));
+                ck_assert_msg(strstr(ask_message(), "modprobe e1000e"), "%s", ask_message());
+                ck_assert_str_eq(driver_state(world, NIC), "- (null)");
+                ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
+        }
+        ck_assert_int_eq(rename(away, path), 0);
+        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert(all_is_as_before());
+}
+END_TEST
+
 /* Of the same kind, at the same address, and on VFIO, too */
 START_TEST(another_one_of_the_same_kind_does_not_get_it_either) {
         const TreePci nic = { .address = NIC, .vendor = 0x8086, .device = 0x10d3, .subsystem_vendor = 0x8086,
@@ -310,6 +329,7 @@ int main(void) {
         tcase_add_test(tcase, what_is_leased_is_not_brought_back_by_the_next_daemon);
         tcase_add_loop_test(tcase, device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was, 0, 2);
         tcase_add_test(tcase, one_way_back_is_under_way_at_a_time_without_a_group_either);
+        tcase_add_test(tcase, driver_that_is_not_loaded_any_more_is_named_and_waited_for);
         tcase_add_loop_test(tcase, another_one_of_the_same_kind_does_not_get_it_either, 0, 2);
         tcase_add_test(tcase, another_device_does_not_get_what_was_before);
         return suite_run(suite);
