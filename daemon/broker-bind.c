@@ -175,7 +175,8 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
         return r;
 }
 
-int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
+int broker_find_bind_for_lease(Broker *broker, const Device *device, const BrokerRequest *request,
+                               Findings *findings) {
         const Device *scope[BROKER_MOVES_MAX];
         char driver[VARIANT_NAME_MAX];
         unsigned n;

@@ -45,7 +45,7 @@ struct Binding {
         SriovState sriov;
         BindResult result;     /* of the job that has ended, while virtual functions are looked at */
         FunctionCursor cursor; /* how many were */
-        bool undo;
+        bool undo; /* what a crash has left half done */
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */
         BrokerBound done;  /* NULL: nobody waits (any more) */

@@ -204,7 +204,8 @@ int broker_find_taken(const Device *device, Findings *findings) {
         return r;
 }
 
-int broker_find_way(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
+/* The device may be taken from a host driver for it. */
+static int find_way_to_vfio(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
         int r;
 
         r = broker_find_taken(device, findings);
@@ -212,7 +213,7 @@ int broker_find_way(Broker *broker, const Device *device, const BrokerRequest *r
                 r = broker_find_noiommu(device, findings);
         if (r >= 0)
                 r = find_quarantine(device, findings);
-        return r < 0 ? r : broker_find_move(broker, device, request, findings);
+        return r < 0 ? r : broker_find_bind_for_lease(broker, device, request, findings);
 }
 
 int broker_device_findings(const Device *device, Findings *findings) {
@@ -336,7 +337,7 @@ int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsig
                                                   "%s is wanted twice", device_id(device));
 
         if (request->bind && device->group)
-                r = broker_find_way(broker, device, request, findings);
+                r = find_way_to_vfio(broker, device, request, findings);
         else
                 r = broker_device_findings(device, findings);
         if (r >= 0)

@@ -461,10 +461,9 @@ int broker_find_own_move(const Device *device, Findings *findings);
 /* What a bind of it would mean, as notes: what goes along, and what it would be refused for. */
 int broker_find_bind(Broker *broker, const Device *device, Findings *findings);
 
-/* What stands in the way of a lease for which the device and its companions may be taken from host drivers; and, as
- * notes, what would be. The latter alone without what others have of it. */
-int broker_find_way(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
-int broker_find_move(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
+/* What stands in the way of taking the device and its companions from host drivers for a lease, but for what others
+ * have of it; and, as notes, what would be taken. */
+int broker_find_bind_for_lease(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
 
 /* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
 int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata);
