@@ -17,29 +17,34 @@
 typedef struct Server Server;
 
 typedef struct Wish {
+        /* as it is written; NULL: not at all */
         BrokerWant wants[BROKER_WANTS_MAX];
         unsigned n_wants;
-        const char *mode_name, *label, *reset_name, *lifetime;
-        LeaseMode mode;
-        ResetPolicy reset;
-        const char *companions_name, *restore_name, *on_host_use;
-        BrokerCompanions companions;
-        bool steal; /* what the host needs, too */
-        OriginRestore restore;
+        const char *mode_name, *label, *reset_name, *restore_name, *companions_name, *on_host_use, *lifetime, *unit;
         uint64_t flags; /* VFB_ACQUIRE_*; Explain has none */
         uint64_t duration_usec;
+        uint32_t near_cpu; /* UINT32_MAX: wherever */
+        int pidfd;         /* borrowed from the message */
+
+        /* as it is meant */
+        LeaseMode mode;
+        ResetPolicy reset;
+        OriginRestore restore;
+        BrokerCompanions companions;
+        bool steal; /* what the host needs, too */
         LeaseBond bond;
-        int pidfd; /* borrowed from the message */
-        const char *unit;
+        int numa_node; /* of the processor; -1: wherever */
+
+        /* what it is about now */
+        Sender sender; /* known from the start where a pool is wanted */
         BrokerTarget targets[BROKER_WANTS_MAX];
         unsigned n_targets;
+
+        /* what polkit is to say about that, and what it was asked the last time */
         Ask *asks;
         unsigned n_asks;
         bool asked; /* already: then there is no need for details */
-        uint32_t near_cpu; /* UINT32_MAX: wherever */
-        int numa_node;     /* of that processor; -1: likewise */
-        Sender sender;     /* known from the start where a pool is wanted */
-        const Ask *before; /* what polkit was asked the last time */
+        const Ask *before;
         unsigned n_before;
 } Wish;
 
