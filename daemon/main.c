@@ -117,6 +117,14 @@ static void keep_state(Broker *broker) {
 }
 
 /* What is needed first comes first; the name, by which others find us, last. */
+static void tell_started(const Broker *broker) {
+        unsigned n_devices = broker_devices(broker)->n, n_groups = broker_groups(broker)->n;
+
+        log_event(&(LogEvent){ .id = LOG_ID_STARTED, .priority = LOG_INFO }, "Started, %u devices in %u IOMMU groups",
+                  n_devices, n_groups);
+        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", n_devices, n_groups);
+}
+
 static int run(const Options *options) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(broker_freep) Broker *broker = NULL;
@@ -151,11 +159,7 @@ static int run(const Options *options) {
         if (r < 0)
                 return r;
 
-        log_event(&(LogEvent){ .id = LOG_ID_STARTED, .priority = LOG_INFO }, "Started, %u devices in %u IOMMU groups",
-                  broker_devices(broker)->n, broker_groups(broker)->n);
-        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", broker_devices(broker)->n,
-                   broker_groups(broker)->n);
-
+        tell_started(broker);
         r = sd_event_loop(event);
 
         sd_notify(0, "STOPPING=1");

@@ -10,28 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tree.h"
-
-__attribute__((format(printf, 3, 4)))
-static int make_link(Tree *tree, const char *target, const char *format, ...) {
-        char path[PATH_MAX], full[2 * PATH_MAX], *slash;
-        va_list arguments;
-        int r;
-
-        va_start(arguments, format);
-        vsnprintf(path, sizeof(path), format, arguments);
-        va_end(arguments);
-
-        /* A file beside it makes the folders. */
-        snprintf(full, sizeof(full), "%s", path);
-        slash = strrchr(full, '/');
-        strcpy(slash, "/.keep");
-        r = tree_write(tree, full, "");
-        if (r < 0)
-                return r;
-        snprintf(full, sizeof(full), "%s/%s", tree_root(tree), path);
-        return symlink(target, full) < 0 ? -errno : 0;
-}
+#include "tree-files.h"
 
 static const char *last_part(const char *path) {
         const char *slash = strrchr(path, '/');
@@ -85,7 +64,7 @@ static int write_driver(Tree *tree, const char *bus, const char *name, const cha
         r = tree_add_other_driver(tree, bus, driver);
         snprintf(target, sizeof(target), "%sbus/%s/drivers/%s", up, bus, driver);
         if (r >= 0)
-                r = make_link(tree, target, "sys/devices/%s/%s/driver", bus, name);
+                r = tree_link(tree, target, "sys/devices/%s/%s/driver", bus, name);
         if (r < 0 || strncmp(driver, "vfio", 4) != 0)
                 return r;
 
@@ -101,9 +80,9 @@ static int write_group(Tree *tree, const char *bus, const char *name, const char
                 return 0;
 
         snprintf(target, sizeof(target), "%skernel/iommu_groups/%d", up, group);
-        r = make_link(tree, target, "sys/devices/%s/%s/iommu_group", bus, name);
+        r = tree_link(tree, target, "sys/devices/%s/%s/iommu_group", bus, name);
         snprintf(target, sizeof(target), "../../../../devices/%s/%s", bus, name);
-        return r < 0 ? r : make_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, last_part(name));
+        return r < 0 ? r : tree_link(tree, target, "sys/kernel/iommu_groups/%d/devices/%s", group, last_part(name));
 }
 
 int tree_add_other(Tree *tree, const char *bus, const char *name, const char *driver, int group) {
@@ -123,7 +102,7 @@ int tree_add_other(Tree *tree, const char *bus, const char *name, const char *dr
                 return r;
 
         snprintf(target, sizeof(target), "../../../devices/%s/%s", bus, name);
-        return make_link(tree, target, "sys/bus/%s/devices/%s", bus, last_part(name));
+        return tree_link(tree, target, "sys/bus/%s/devices/%s", bus, last_part(name));
 }
 
 /* The folder goes aside, where nobody looks. */
