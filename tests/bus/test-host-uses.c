@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -231,18 +232,18 @@ END_TEST
 
 /* Between the question and the first write: the second look counts. */
 START_TEST(what_comes_into_use_meanwhile_is_not_taken) {
-        sd_bus_slot *slot = NULL;
+        Call call;
 
         polkit_set(world, "SetAnswer", "s", "silent");
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(DISK), VFB_INTERFACE_DEVICE, "Bind", NULL, NULL,
-                                                  "sa{sv}t", "", 1, "on-host-use", "s", "steal", NOTHING), 0);
+        call_start(&call, world->bus, device_path(DISK), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 1, "on-host-use", "s",
+                   "steal", NOTHING);
         WAIT_FOR(world, polkit_waiting(world) > 0);
         mount_disk("/");
         polkit_set(world, "SetAnswer", "s", "yes");
         polkit_set(world, "AnswerWaiting", "s", "yes");
         WAIT_FOR(world, daemon_logged(world, "(never taken)") > 0);
         check_untouched();
-        sd_bus_slot_unref(slot);
+        call_end(&call);
 }
 END_TEST
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "mediated.h"
 #include "suite.h"
 #include "watch.h"
@@ -36,7 +37,7 @@ static void pull(const char *address) {
 /* Nothing is left of it, neither in the service nor in its records, and the other devices are to be had. */
 static void check_gone(const char *address) {
         WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
-        ck_assert_int_eq(ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Id")[0], '!');
+        ck_assert_int_eq(device_property(world, address, "Id")[0], '!');
         ck_assert_uint_eq(count_kept(world, "lease-"), 0);
         check_nothing_held(world);
         grant_free(must_acquire(world->bus, EDU));
@@ -94,30 +95,21 @@ START_TEST(lease_that_has_lost_a_device_is_not_claimed) {
 }
 END_TEST
 
-static int on_claimed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        snprintf(userdata, 128, "!%s", e ? e->name : "");
-        return 0;
-}
-
 START_TEST(claim_that_is_under_way_comes_to_nothing) {
         Grant *grant = must_acquire(world->bus, NVME);
-        char token[64], answer[128] = "";
-        sd_bus_slot *slot = NULL;
+        char token[64];
+        Call call;
 
         snprintf(token, sizeof(token), "%s", offer(grant));
         vfio_fail(world, NVME, "open-hangs", "");
-        ck_assert_int_ge(sd_bus_call_method_async(other, &slot, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", on_claimed, answer, "sa{sv}t",
-                                                  token, 0, UINT64_C(0)), 0);
-        ck_assert_int_ge(sd_bus_flush(other), 0);
+        call_start(&call, other, VFB_PATH, VFB_INTERFACE_MANAGER, "Claim", "sa{sv}t", token, 0, UINT64_C(0));
         WAIT_FOR(world, vfio_delayed(world) > 0);
         pull(NVME);
         check_told(grant->lease);
         vfio_fail(world, NVME, "open-hangs", NULL);
-        WAIT_FOR(world, sd_bus_process(other, NULL) >= 0 && *answer);
-        ck_assert_str_ne(answer, "!");
-        sd_bus_slot_unref(slot);
+        WAIT_FOR(world, sd_bus_process(other, NULL) >= 0 && call.answered);
+        ck_assert_int_eq(call.answer[0], '!');
+        call_end(&call);
         grant_free(grant);
         check_gone(NVME);
 }
@@ -181,7 +173,7 @@ START_TEST(device_on_its_way_to_a_lease_may_go) {
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
         pending_end(&pending);
-        WAIT_FOR(world, ask_property(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Id")[0] == '!');
+        WAIT_FOR(world, device_property(world, HOST, "Id")[0] == '!');
         ck_assert_uint_eq(count_kept(world, "lease-") + count_kept(world, "device-" HOST), 0);
         check_nothing_held(world);
 }
@@ -203,7 +195,7 @@ START_TEST(device_that_comes_back_at_once_is_another_one) {
                 udev_send(world, "remove", NVME);
                 udev_send(world, "add", NVME);
                 WAIT_FOR(world, world_signals(world, "LeaseRemoved") == times);
-                WAIT_FOR(world, strcmp(ask_property(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Availability"), "available") == 0);
+                WAIT_FOR(world, is_free(world, NVME));
         }
         check_nothing_held(world);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -38,14 +39,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *property(const char *address, const char *name) {
-        return ask_property(world->bus, device_path(address), VFB_INTERFACE_DEVICE, name);
-}
-
-static bool is(const char *address, const char *availability) {
-        return strcmp(property(address, "Availability"), availability) == 0;
-}
-
 static unsigned current(void) {
         return (unsigned) strtoul(ask_property(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "Current"), NULL, 10);
 }
@@ -54,33 +47,17 @@ static const char *set(unsigned count) {
         return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
 }
 
-/* A call that waits for its answer */
-typedef struct Call {
-        bool answered;
-        char error[128];
-        sd_bus_slot *slot;
-} Call;
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-        Call *call = userdata;
-
-        call->answered = true;
-        snprintf(call->error, sizeof(call->error), "%s%s", e ? "!" : "", e ? e->name : "");
-        return 0;
-}
-
 /* Not offered to the host's drivers */
 static void start(Call *call, unsigned count) {
-        *call = (Call) {};
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &call->slot, VFB_BUS_NAME, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions",
-                                                  on_answer, call, "ua{sv}t", count, 1, "autoprobe", "b", 0, NOTHING), 0);
+        call_start(call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1,
+                   "autoprobe", "b", 0, NOTHING);
 }
 
-static void await(Call *call, const char *error) {
+/* A refusal, or "[" for a list of functions. */
+static void await(Call *call, const char *answer) {
         WAIT_FOR(world, call->answered);
-        ck_assert_str_eq(call->error, error);
-        sd_bus_slot_unref(call->slot);
+        ck_assert_int_eq(strncmp(call->answer, answer, strlen(answer)), 0);
+        call_end(call);
 }
 
 /* udev is faster than the kernel is with the rest of them, which may still fail, and then all go. */
@@ -91,15 +68,15 @@ START_TEST(function_is_nobodys_before_all_of_them_are_there) {
         start(&call, 3);
         WAIT_FOR(world, current() == 1 && vfio_delayed(world) > 0);
         udev_send(world, "add", VF0);
-        WAIT_FOR(world, property(VF0, "Id")[0] != '!');
-        ck_assert_str_eq(property(VF0, "Availability"), "held");
+        WAIT_FOR(world, device_property(world, VF0, "Id")[0] != '!');
+        ck_assert_str_eq(device_property(world, VF0, "Availability"), "held");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = VF0 }), REFUSED("HeldElsewhere"));
         ck_assert(!call.answered);
         vfio_fail(world, VF1, "function-hangs", NULL);
-        await(&call, "");
-        ck_assert(is(VF0, "host"));
+        await(&call, "[");
+        ck_assert(device_is(world, VF0, "host"));
         grant_free(must_acquire(world->bus, VF0));
-        WAIT_FOR(world, is(VF0, "host"));
+        WAIT_FOR(world, device_is(world, VF0, "host"));
         ck_assert_str_eq(set(0), "[]");
         check_nothing_held(world);
 }
@@ -136,7 +113,7 @@ START_TEST(pf_of_a_lease_that_is_not_active_makes_none) {
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "cleaning");
         ck_assert_str_eq(set(2), REFUSED("Leased"));
         vfio_fail(world, PF, "open-hangs", NULL);
-        WAIT_FOR(world, is(PF, "available"));
+        WAIT_FOR(world, device_is(world, PF, "available"));
         ck_assert_uint_eq(current(), 0);
         pending_end(&slow);
         check_nothing_held(world);
@@ -149,7 +126,7 @@ START_TEST(pf_goes_back_when_its_lease_ends_meanwhile) {
 
         for (int times = 0; times < 3; times++) {
                 grant = must_acquire(world->bus, PF);
-                ck_assert_str_eq(property(PF, "Driver"), "vfio-pci");
+                ck_assert_str_eq(device_property(world, PF, "Driver"), "vfio-pci");
                 vfio_fail(world, VF1, "function-hangs", "");
                 start(&call, 4);
                 WAIT_FOR(world, vfio_delayed(world) > 0);
@@ -160,9 +137,9 @@ START_TEST(pf_goes_back_when_its_lease_ends_meanwhile) {
                 ck_assert_uint_eq(vfio_called(world, PF " open"), 0);
                 grant_free(grant);
                 vfio_fail(world, VF1, "function-hangs", NULL);
-                await(&call, "");
-                WAIT_FOR(world, is(PF, "host"));
-                ck_assert_str_eq(property(PF, "Driver"), "nvme");
+                await(&call, "[");
+                WAIT_FOR(world, device_is(world, PF, "host"));
+                ck_assert_str_eq(device_property(world, PF, "Driver"), "nvme");
                 ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING), "");
                 ck_assert_uint_eq(current(), 0);
                 ck_assert_str_eq(driver_state(world, PF), "nvme (null)");
@@ -185,11 +162,11 @@ START_TEST(of_two_who_waited_for_polkit_one_is_first) {
         WAIT_FOR(world, one.answered || two.answered);
         vfio_fail(world, PF, "numvfs-hangs", NULL);
         WAIT_FOR(world, one.answered && two.answered);
-        ck_assert_msg(!one.error[0] != !two.error[0], "%s and %s", one.error, two.error);
-        ck_assert_str_eq(one.error[0] ? one.error : two.error, REFUSED("HeldElsewhere"));
-        ck_assert_uint_eq(current(), one.error[0] ? 3 : 2);
-        sd_bus_slot_unref(one.slot);
-        sd_bus_slot_unref(two.slot);
+        ck_assert_msg((*one.answer == '!') != (*two.answer == '!'), "%s and %s", one.answer, two.answer);
+        ck_assert_str_eq(*one.answer == '!' ? one.answer : two.answer, REFUSED("HeldElsewhere"));
+        ck_assert_uint_eq(current(), *one.answer == '!' ? 3 : 2);
+        call_end(&one);
+        call_end(&two);
         ck_assert_str_eq(set(0), "[]");
         check_nothing_held(world);
 }
@@ -235,7 +212,7 @@ START_TEST(nobody_gets_a_pf_whose_functions_are_being_made) {
         ck_assert_str_eq(set(0), REFUSED("HeldElsewhere"));
         ck_assert(!call.answered);
         vfio_fail(world, VF1, "function-hangs", NULL);
-        await(&call, "");
+        await(&call, "[");
         ck_assert_uint_eq(current(), 5);
         ck_assert_str_eq(set(0), "[]");
         check_nothing_held(world);
@@ -254,9 +231,9 @@ START_TEST(child_that_dies_leaves_as_many_as_there_were) {
         vfio_kill_delayed(world);
         vfio_fail(world, "0000:03:00.4", "function-hangs", NULL);
         WAIT_FOR(world, call.answered);
-        ck_assert_str_ne(call.error, "");
-        sd_bus_slot_unref(call.slot);
-        WAIT_FOR(world, is(PF, "host"));
+        ck_assert_int_eq(call.answer[0], '!');
+        call_end(&call);
+        WAIT_FOR(world, device_is(world, PF, "host"));
         ck_assert_uint_eq(current(), before);
         ck_assert_str_eq(set(0), "[]");
         check_nothing_held(world);
@@ -279,7 +256,7 @@ START_TEST(jobs_that_begin_together_get_a_function_each) {
                         pending_end(&jobs[i]);
                 }
                 for (size_t i = 0; i < 4; i++)
-                        WAIT_FOR(world, is(functions[i], "available"));
+                        WAIT_FOR(world, device_is(world, functions[i], "available"));
                 /* the kernel has forgotten it */
                 ck_assert_int_ge(tree_write(world->tree, "fake/vf-token-" PF, "00000000-c335-45f4-9b16-8569e5b08258"), 0);
         }

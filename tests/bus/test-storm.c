@@ -146,9 +146,9 @@ START_TEST(what_takes_long_to_find_out_is_told_to_who_asks_for_it) {
         all = ask(world->bus, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
         ck_assert(strstr(all, "ResetMethods") && !strstr(all, "HostUses") && !strstr(all, "ResetScope"));
 
-        ck_assert_str_eq(ask_property(world->bus, device_path(function(0)), VFB_INTERFACE_DEVICE, "HostUses"), "[]");
-        ck_assert_msg(strstr(ask_property(world->bus, device_path(function(0)), VFB_INTERFACE_DEVICE, "ResetScope"), device_path(PF)),
-                      "%s", ask_property(world->bus, device_path(function(0)), VFB_INTERFACE_DEVICE, "ResetScope"));
+        ck_assert_str_eq(device_property(world, function(0), "HostUses"), "[]");
+        ck_assert_msg(strstr(device_property(world, function(0), "ResetScope"), device_path(PF)),
+                      "%s", device_property(world, function(0), "ResetScope"));
         set(0, "DeviceRemoved", FEW);
 }
 END_TEST

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -310,29 +311,21 @@ START_TEST(pf_stays_for_who_has_a_function_of_it) {
 }
 END_TEST
 
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        snprintf(userdata, 128, "!%s", e ? e->name : "");
-        return 0;
-}
-
 START_TEST(pf_that_goes_while_its_functions_change_is_gone) {
-        char name[PATH_MAX], answer[128] = "";
-        sd_bus_slot *slot;
+        char name[PATH_MAX];
+        Call call;
 
         vfio_fail(world, PF, "numvfs-hangs", "");
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions",
-                                                  on_answer, answer, "ua{sv}t", 3, 0, NOTHING), 0);
+        call_start(&call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 3, 0, NOTHING);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_remove(world->tree, PF), 0);
         snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
         ck_assert_int_eq(unlink(name), 0);
-        WAIT_FOR(world, *answer);
-        ck_assert_str_eq(answer, REFUSED("DeviceGone"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("DeviceGone"));
         ck_assert_int_eq(device_property(world, PF, "Id")[0], '!');
         ck_assert_uint_eq(count_kept(world, "device-" PF), 0);
-        sd_bus_slot_unref(slot);
+        call_end(&call);
         check_nothing_held(world);
 }
 END_TEST
