@@ -17,6 +17,7 @@ int device_id_of_path(const char *path, char **ret) {
                 { VFB_PATH_DEVICE "/platform_%", "platform" }, { VFB_PATH_DEVICE "/mdev_%", "mdev" },
                 { VFB_PATH_DEVICE "/ap_%", "ap" },             { VFB_PATH_DEVICE "/ccw_%", "ccw" },
                 { VFB_PATH_DEVICE "/fsl_mc_%", "fsl-mc" },     { VFB_PATH_DEVICE "/cdx_%", "cdx" },
+                { VFB_PATH_DEVICE "/amba_%", "amba" },
         };
         int r;
 

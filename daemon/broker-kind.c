@@ -52,6 +52,7 @@ static bool describe_kind(const Device *device, char ret_why[TEXT_MAX], char ret
         case DEVICE_KIND_PLATFORM:
         case DEVICE_KIND_FSL_MC:
         case DEVICE_KIND_CDX:
+        case DEVICE_KIND_AMBA:
         case _DEVICE_KIND_MAX:
                 return false;
         case DEVICE_KIND_MDEV:

@@ -253,7 +253,7 @@ static int manager_property_backends(sd_bus *bus, const char *path, const char *
 
 static int manager_property_kinds(sd_bus *bus, const char *path, const char *interface, const char *property,
                                   sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return append_words(m, "pci platform mdev ap ccw fsl-mc cdx");
+        return append_words(m, "pci platform mdev ap ccw fsl-mc cdx amba");
 }
 
 static int manager_property_tainted(sd_bus *bus, const char *path, const char *interface, const char *property,

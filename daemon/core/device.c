@@ -74,6 +74,7 @@ const char *device_kind_name(DeviceKind kind) {
                 [DEVICE_KIND_CCW] = "ccw",
                 [DEVICE_KIND_FSL_MC] = "fsl-mc",
                 [DEVICE_KIND_CDX] = "cdx",
+                [DEVICE_KIND_AMBA] = "amba",
         };
 
         return names[kind];

@@ -44,6 +44,7 @@ typedef enum DeviceKind {
         DEVICE_KIND_CCW,
         DEVICE_KIND_FSL_MC,
         DEVICE_KIND_CDX,
+        DEVICE_KIND_AMBA,
         _DEVICE_KIND_MAX,
 } DeviceKind;
 

@@ -19,7 +19,7 @@
 
 #define ATTRIBUTE_MAX 4097 /* a page, and one to see that there is no more */
 
-const char *const scan_buses[] = { "platform", "mdev", "ap", "ccw", "fsl-mc", "cdx", NULL };
+const char *const scan_buses[] = { "platform", "mdev", "ap", "ccw", "fsl-mc", "cdx", "amba", NULL };
 
 bool bus_name_is_valid(const char *name) {
         size_t n = strlen(name);

@@ -30,6 +30,7 @@ static const VariantBus buses[] = {
         { "platform", "vfio-platform", "vfio_platform", NULL },
         { "fsl-mc", "vfio-fsl-mc", "vfio_fsl_mc", NULL },
         { "cdx", "vfio-cdx", "vfio_cdx", "vfio_cdx:" },
+        { "amba", "vfio-amba", "vfio_amba", NULL },
 };
 
 /* One line of the list that is about the device. Returns true to go on. */

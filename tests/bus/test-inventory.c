@@ -237,7 +237,7 @@ END_TEST
 START_TEST(manager_says_what_it_is) {
         ck_assert_str_eq(manager_property("Version"), PROJECT_VERSION);
         ck_assert_str_eq(manager_property("Backends"), "[legacy]");
-        ck_assert_str_eq(manager_property("DeviceKinds"), "[pci platform mdev ap ccw fsl-mc cdx]");
+        ck_assert_str_eq(manager_property("DeviceKinds"), "[pci platform mdev ap ccw fsl-mc cdx amba]");
         ck_assert_str_eq(manager_property("Tainted"), "[]");
         ck_assert_str_eq(manager_property("NLeases"), "0");
         ck_assert_ptr_nonnull(strstr(manager_property("Features"), "mode:legacy-raw"));

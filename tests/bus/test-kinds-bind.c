@@ -14,6 +14,7 @@
 
 #define NIC      "platform:fe010000.ethernet" /* on macb, alone in group 61 */
 #define NIC_NAME "fe010000.ethernet"
+#define AMBA     "amba:fe040000.dma-controller" /* on dma-pl330, alone in group 63 */
 #define CDX      "cdx:cdx-00:01" /* on cdx-net, alone in group 62 */
 #define FIRST    "0000:06:0d.0"  /* on uio, in group 26 with 0000:06:0d.1, which has no driver, and */
 #define DMA      "platform:fe030000.dma" /* on pl330 */
@@ -39,6 +40,7 @@ static const Other others[] = {
         { "platform", DMA_NAME, "pl330", 26 },
         { "platform", "serial8250", "serial8250", -1 },
         { "cdx", "cdx-00:01", "cdx-net", 62 },
+        { "amba", "fe040000.dma-controller", "dma-pl330", 63 },
         { "fsl-mc", "dprc.1", "fsl_mc_dprc", 70 },
         { "fsl-mc", "dprc.1/dpni.0", "fsl_dpaa2_eth", 70 },
         { "fsl-mc", "dprc.1/dprc.2", "fsl_mc_dprc", 71 },
@@ -57,6 +59,8 @@ static int build(Tree *tree) {
                 r = tree_add_other_driver(tree, "fsl-mc", "vfio-fsl-mc");
         if (r >= 0)
                 r = tree_add_other_driver(tree, "cdx", "vfio-cdx");
+        if (r >= 0)
+                r = tree_add_other_driver(tree, "amba", "vfio-amba");
         if (r >= 0)
                 r = tree_set_driver(tree, FIRST, "uio");
         if (r >= 0)
@@ -88,6 +92,7 @@ static const struct {
         { DMA, "pl330 (null)", "vfio-platform vfio-platform" },
         { FIRST, "uio (null)", "vfio-pci vfio-pci" },
         { CDX, "cdx-net (null)", "vfio-cdx vfio-cdx" },
+        { AMBA, "dma-pl330 (null)", "vfio-amba vfio-amba" },
         { DPRC, "fsl_mc_dprc (null)", "vfio-fsl-mc vfio-fsl-mc" },
         { NI, "fsl_dpaa2_eth (null)", "vfio-fsl-mc vfio-fsl-mc" },
         { IO, "fsl_mc_dpio (null)", "vfio-fsl-mc vfio-fsl-mc" },
@@ -132,7 +137,7 @@ static void start(Call *call, const char *id, bool bind) {
 }
 
 START_TEST(each_goes_to_the_driver_of_its_bus_and_comes_back_as_it_was) {
-        static const char *const ids[] = { NIC, CDX, FIRST, DMA, DPRC };
+        static const char *const ids[] = { NIC, CDX, AMBA, FIRST, DMA, DPRC };
         const char *id = ids[_i];
 
         for (int times = 0; times < 3; times++) {
@@ -394,7 +399,7 @@ int main(void) {
         TCase *tcase = suite_add_case(suite, "kinds-bind", make_world, end_world);
         TCase *binds = suite_add_case(suite, "on-acquire", make_world_that_binds, end_world);
 
-        tcase_add_loop_test(tcase, each_goes_to_the_driver_of_its_bus_and_comes_back_as_it_was, 0, 5);
+        tcase_add_loop_test(tcase, each_goes_to_the_driver_of_its_bus_and_comes_back_as_it_was, 0, 6);
         tcase_add_test(tcase, group_of_several_buses_goes_and_comes_back_as_one);
         tcase_add_loop_test(tcase, failure_at_one_of_them_brings_all_back, 0, 10);
         tcase_add_test(tcase, platform_device_without_a_reset_is_told_what_helps);

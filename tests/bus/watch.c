@@ -370,7 +370,7 @@ void udev_flood(World *world) {
 
 /* "platform:fe000000.dma" is on the bus platform; what has no bus before its name, on PCI's. */
 static void device_folder(char ret[160], const char *id) {
-        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx" };
+        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx", "amba" };
 
         for (size_t i = 0; i < sizeof(buses) / sizeof(*buses); i++)
                 if (strncmp(id, buses[i], strlen(buses[i])) == 0 && id[strlen(buses[i])] == ':') {

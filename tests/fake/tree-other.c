@@ -20,7 +20,8 @@ static const char *last_part(const char *path) {
 
 /* What of a bus can be written to, if its devices have a driver_override. */
 static bool has_override(const char *bus) {
-        return strcmp(bus, "platform") == 0 || strcmp(bus, "fsl-mc") == 0 || strcmp(bus, "cdx") == 0;
+        return strcmp(bus, "platform") == 0 || strcmp(bus, "fsl-mc") == 0 || strcmp(bus, "cdx") == 0 ||
+               strcmp(bus, "amba") == 0;
 }
 
 __attribute__((format(printf, 3, 4)))

@@ -39,7 +39,7 @@ bool bind_is_about(const char *path) {
 
 /* No two buses of a tree have a device of one name. */
 static const char *bus_of(const char *address) {
-        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx" };
+        static const char *const buses[] = { "platform", "mdev", "fsl-mc", "cdx", "amba" };
         char path[PATH_MAX];
 
         for (size_t i = 0; i < sizeof(buses) / sizeof(*buses); i++) {
