@@ -128,6 +128,8 @@ static int find_for_device(Broker *broker, const Device *moved, const Device *de
         r = broker_find_host_uses(broker, moved, steal, device_id(device), findings);
         if (r >= 0)
                 r = broker_find_functions(broker, moved, steal, findings);
+        if (r >= 0)
+                r = broker_find_inside(moved, findings);
         if (r < 0 || !broker_container_to_bind(moved))
                 return r < 0 ? r : choose_driver(broker, moved, named, ret_driver, findings);
         return moved == device ? broker_find_in_container(moved, findings) : 0;
@@ -326,8 +328,11 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
                                        "The driver of %s was not changed by the broker", device_id(device));
         else
                 r = broker_find_taken(device, findings);
-        for (unsigned i = 0; r >= 0 && i < n; i++)
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
                 r = broker_find_functions(broker, scope[i], /* steal= */ false, findings);
+                if (r >= 0)
+                        r = broker_find_inside(scope[i], findings);
+        }
         if (r >= 0)
                 r = findings_refusal(findings);
         if (r != 0)

@@ -18,7 +18,8 @@
 #include "kernel/variant.h"
 #include "log.h"
 
-#define TEXT_MAX 320
+#define TEXT_MAX   320
+#define NESTED_MAX 16
 
 bool broker_is_container(DeviceKind kind, const char *name) {
         return kind == DEVICE_KIND_FSL_MC && strncmp(name, "dprc.", strlen("dprc.")) == 0;
@@ -136,6 +137,53 @@ int broker_find_in_container(const Device *device, Findings *findings) {
                                "%s is in container %s, and goes to VFIO and back with that", device_id(device),
                                device_id(container));
         return r < 0 ? r : finding_set_fix(finding, "bind the container: vfio-broker bind %s", device_id(container));
+}
+
+static bool is_inside(const Device *device, const Device *container) {
+        const char *id = device->facts.container;
+
+        /* The depth of what is in /sys has an end, and so has this if it should not. */
+        for (unsigned depth = 0; id[0] && depth < NESTED_MAX; depth++) {
+                const Device *next = device_find(device->list, id);
+
+                if (next == container)
+                        return true;
+                id = next ? next->facts.container : "";
+        }
+        return false;
+}
+
+const Device *broker_leased_inside(const Device *container) {
+        const Device *device;
+
+        if (!is_container(container))
+                return NULL;
+
+        TAILQ_FOREACH(device, &container->list->queue, all)
+                if (device->group && device->group != container->group && device->group->lease &&
+                    is_inside(device, container))
+                        return device;
+        return NULL;
+}
+
+int broker_find_inside(const Device *container, Findings *findings) {
+        const Device *device = broker_leased_inside(container);
+        const Lease *lease = device ? device->group->lease : NULL;
+        Finding *finding;
+        int r;
+
+        if (!device)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_LEASED, device_id(container),
+                               "%s, which is in %s, is leased: %s, uid %u, %s", device_id(device), device_id(container),
+                               lease->id, (unsigned) lease->user->uid, lease_state_name(lease->state));
+        if (r < 0)
+                return r;
+
+        snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
+        snprintf(finding->lease, sizeof(finding->lease), "%s", lease->id);
+        return finding_set_fix(finding, "wait until it is released, or take it back: vfio-broker revoke %s", lease->id);
 }
 
 static void refresh(Broker *broker, const char *id) {

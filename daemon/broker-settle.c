@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "broker-internal.h"
+#include "broker-kind.h"
 #include "log.h"
 
 static void log_not_started(int r) {
@@ -36,12 +37,13 @@ static bool group_has_quarantine(const Group *group) {
         return false;
 }
 
-/* A PF's driver takes its VFs with it. */
-static bool has_leased_function(Broker *broker, const Device *const *devices, unsigned n) {
+/* A PF's driver takes its VFs with it, and a container's what is in it. */
+static bool have_leased_below(Broker *broker, const Device *const *devices, unsigned n) {
         for (unsigned i = 0; i < n; i++)
-                if (broker_has_leased_function(broker, devices[i], /* besides= */ NULL)) {
-                        log_line(LOG_NOTICE, "%s stays with VFIO, as a virtual function of it is leased; vfio-broker "
-                                             "restore %s brings it back",
+                if (broker_has_leased_function(broker, devices[i], /* besides= */ NULL) ||
+                    broker_leased_inside(devices[i])) {
+                        log_line(LOG_NOTICE, "%s stays with VFIO, as a virtual function of it, or what is in it, is "
+                                             "leased; vfio-broker restore %s brings it back",
                                  device_id(devices[i]), device_id(devices[i]));
                         return true;
                 }
@@ -150,7 +152,7 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
                 return;
 
         restore = devices[0]->origin->restore;
-        if (restore == ORIGIN_KEEP || group_has_quarantine(group) || has_leased_function(broker, devices, n)) {
+        if (restore == ORIGIN_KEEP || group_has_quarantine(group) || have_leased_below(broker, devices, n)) {
                 for (unsigned i = 0; i < n; i++) {
                         devices[i]->origin->lease[0] = '\0';
                         broker_note_device(broker, (Device *) devices[i]);

@@ -26,6 +26,9 @@
 #define NI        "fsl-mc:dpni.1"
 #define IO        "fsl-mc:dpio.8"
 
+#define OUTER     "fsl-mc:dprc.4" /* group 72, and in it one on VFIO, in group 73 */
+#define INNER     "fsl-mc:dprc.5"
+
 #define NOTHING UINT64_C(0)
 
 static World *world;
@@ -46,6 +49,8 @@ static const Other others[] = {
         { "fsl-mc", "dprc.1/dprc.2", "fsl_mc_dprc", 71 },
         { "fsl-mc", "dprc.1/dprc.2/dpni.1", "fsl_dpaa2_eth", 71 },
         { "fsl-mc", "dprc.1/dprc.2/dpio.8", "fsl_mc_dpio", 71 },
+        { "fsl-mc", "dprc.1/dprc.4", "fsl_mc_dprc", 72 },
+        { "fsl-mc", "dprc.1/dprc.4/dprc.5", "vfio-fsl-mc", 73 },
 };
 
 static int build(Tree *tree) {
@@ -258,6 +263,29 @@ START_TEST(what_cannot_be_is_refused_and_changes_nothing) {
 }
 END_TEST
 
+/* Groups are not all that binds them together. */
+START_TEST(container_stays_while_one_within_it_is_leased) {
+        Grant *grant;
+
+        grant = must_acquire(world->bus, INNER);
+        ck_assert_str_eq(do_bind(OUTER), REFUSED("Leased"));
+        ck_assert_msg(strstr(ask_message(), INNER), "%s", ask_message());
+        ck_assert_str_eq(state(OUTER), "fsl_mc_dprc (null)");
+        grant_free(grant);
+        WAIT_FOR(world, device_is(world, INNER, "available"));
+        ck_assert_str_eq(do_bind(OUTER), "");
+        ck_assert_str_eq(state(OUTER), "vfio-fsl-mc vfio-fsl-mc");
+
+        grant = must_acquire(world->bus, INNER);
+        ck_assert_str_eq(do_restore(OUTER), REFUSED("Leased"));
+        ck_assert_str_eq(state(OUTER), "vfio-fsl-mc vfio-fsl-mc");
+        grant_free(grant);
+        WAIT_FOR(world, device_is(world, INNER, "available"));
+        ck_assert_str_eq(do_restore(OUTER), "");
+        ck_assert_str_eq(state(OUTER), "fsl_mc_dprc (null)");
+}
+END_TEST
+
 START_TEST(driver_that_is_not_loaded_is_named) {
         char path[PATH_MAX], away[PATH_MAX];
 
@@ -405,6 +433,7 @@ int main(void) {
         tcase_add_test(tcase, platform_device_without_a_reset_is_told_what_helps);
         tcase_add_test(tcase, objects_go_with_their_container_and_come_anew);
         tcase_add_test(tcase, what_cannot_be_is_refused_and_changes_nothing);
+        tcase_add_test(tcase, container_stays_while_one_within_it_is_leased);
         tcase_add_test(tcase, driver_that_is_not_loaded_is_named);
         tcase_add_loop_test(tcase, death_in_the_middle_of_a_bind_brings_all_back, 0, 4);
         tcase_add_loop_test(tcase, death_in_the_middle_of_a_restore_is_a_restore, 0, 3);
