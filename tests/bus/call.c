@@ -9,6 +9,10 @@
 #include "ask.h"
 #include "call.h"
 
+void call_end(Call *call) {
+        call->slot = sd_bus_slot_unref(call->slot);
+}
+
 static int call_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *refusal = sd_bus_message_get_error(m);
         Call *call = userdata;
@@ -16,6 +20,7 @@ static int call_on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error
         snprintf(call->answer, sizeof(call->answer), "%s%s", refusal ? "!" : "", refusal ? refusal->name : ask_dump(m));
         snprintf(call->text, sizeof(call->text), "%s", refusal && refusal->message ? refusal->message : "");
         call->answered = true;
+        call_end(call);
         return 0;
 }
 
@@ -36,8 +41,4 @@ void call_start(Call *ret, sd_bus *bus, const char *path, const char *interface,
         va_end(arguments);
         ck_assert_int_ge(r, 0);
         call_send(ret, bus, m);
-}
-
-void call_end(Call *call) {
-        call->slot = sd_bus_slot_unref(call->slot);
 }

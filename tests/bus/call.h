@@ -4,8 +4,8 @@
 /*
  * Call
  *
- * A method call whose answer the test does not wait for. Whoever starts it ends it before it goes; once it is answered
- * that need not be.
+ * A method call whose answer the test does not wait for. Ends with its answer; whoever does not wait for that ends it
+ * before it goes, since it keeps the connection.
  */
 
 #include <stdbool.h>
