@@ -54,8 +54,8 @@ void path_of_lease(const Lease *lease, char ret[PATH_MAX_BYTES]) {
                 strcpy(ret, "/");
 }
 
-const Device *device_of_path(const Broker *broker, const char *path) {
-        char prefix[64], id[DEVICE_ID_MAX];
+static bool decode_device(const char *path, char ret[DEVICE_ID_MAX]) {
+        char prefix[64];
 
         for (unsigned kind = 0; kind < _DEVICE_KIND_MAX; kind++) {
                 _cleanup_(freep) char *copy = NULL, *name = NULL;
@@ -64,13 +64,28 @@ const Device *device_of_path(const Broker *broker, const char *path) {
                 if (strncmp(path, prefix, strlen(prefix)) != 0)
                         continue;
                 if (asprintf(&copy, "/x/%s", path + strlen(prefix)) < 0 || sd_bus_path_decode(copy, "/x", &name) <= 0)
-                        return NULL;
+                        return false;
 
-                device_id_make(id, kind, name);
-                return broker_find_device(broker, id);
+                device_id_make(ret, kind, name);
+                return true;
         }
 
-        return NULL;
+        return false;
+}
+
+/* All properties of an object are asked for one after the other, and each time with its path: what that says is found
+ * out once. Who is there is not. */
+const Device *device_of_path(const Broker *broker, const char *path) {
+        static char last[PATH_MAX_BYTES], id[DEVICE_ID_MAX];
+
+        if (strcmp(path, last) != 0) {
+                last[0] = '\0';
+                if (!decode_device(path, id))
+                        return NULL;
+                if (strlen(path) < sizeof(last))
+                        strcpy(last, path);
+        }
+        return broker_find_device(broker, id);
 }
 
 const Group *group_of_path(const Broker *broker, const char *path) {

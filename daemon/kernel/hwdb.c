@@ -13,6 +13,9 @@
 struct Hwdb {
         sd_hwdb *database; /* NULL: there is none, or nobody has asked yet */
         bool tried;
+
+        /* What was found last. Devices that are alike come together, and of each vendor, model and both are asked for. */
+        char modalias[128], vendor[256], model[256];
 };
 
 int hwdb_new(Hwdb **ret) {
@@ -47,11 +50,17 @@ static void copy_text(char *ret, size_t size, const char *value) {
 static void look_up(Hwdb *hwdb, const char *modalias, const char *key, char *ret, size_t size) {
         const char *value;
 
-        if (size == 0)
-                return;
         ret[0] = '\0';
         if (hwdb->database && sd_hwdb_get(hwdb->database, modalias, key, &value) >= 0)
                 copy_text(ret, size, value);
+}
+
+static void find(Hwdb *hwdb, const char *modalias) {
+        if (strcmp(modalias, hwdb->modalias) == 0)
+                return;
+        look_up(hwdb, modalias, "ID_VENDOR_FROM_DATABASE", hwdb->vendor, sizeof(hwdb->vendor));
+        look_up(hwdb, modalias, "ID_MODEL_FROM_DATABASE", hwdb->model, sizeof(hwdb->model));
+        copy_text(hwdb->modalias, sizeof(hwdb->modalias), strlen(modalias) < sizeof(hwdb->modalias) ? modalias : "");
 }
 
 void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vendor_size, char *ret_model,
@@ -61,6 +70,9 @@ void hwdb_lookup(Hwdb *hwdb, const char *modalias, char *ret_vendor, size_t vend
                 if (sd_hwdb_new(&hwdb->database) < 0)
                         hwdb->database = NULL;
         }
-        look_up(hwdb, modalias, "ID_VENDOR_FROM_DATABASE", ret_vendor, vendor_size);
-        look_up(hwdb, modalias, "ID_MODEL_FROM_DATABASE", ret_model, model_size);
+        find(hwdb, modalias);
+        if (vendor_size > 0)
+                copy_text(ret_vendor, vendor_size, hwdb->vendor);
+        if (model_size > 0)
+                copy_text(ret_model, model_size, hwdb->model);
 }
