@@ -17,7 +17,7 @@
 #include "errors.h"
 #include "log.h"
 
-/* The questions: one for each device that comes with the lease. */
+/* The questions: one or two for each device that comes with the lease. */
 typedef struct Claiming {
         Ask *asks;
         unsigned n;
@@ -29,7 +29,8 @@ static void claiming_done(Claiming *claiming) {
         free(claiming->asks);
 }
 
-static int claiming_ask(Claiming *claiming, Server *server, const Lease *lease, const Device *device) {
+static int claiming_ask_for(Claiming *claiming, Server *server, const Lease *lease, const char *action,
+                            const Device *device) {
         Ask *asks, *ask;
         int r;
 
@@ -39,12 +40,22 @@ static int claiming_ask(Claiming *claiming, Server *server, const Lease *lease, 
         claiming->asks = asks;
         ask = &asks[claiming->n++];
 
-        r = ask_about(ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation);
+        r = ask_about(ask, action, device_id(device), device->generation);
         if (r >= 0)
                 r = details_of_device(ask, server, device);
         if (r >= 0)
                 r = details_of_request(ask, lease_mode_name(lease->mode), lease->label);
         return r;
+}
+
+static int claiming_ask(Claiming *claiming, Server *server, const Lease *lease, const Device *device) {
+        int r;
+
+        r = claiming_ask_for(claiming, server, lease, VFB_ACTION_ACQUIRE, device);
+        if (r < 0 || !broker_device_is_noiommu(device))
+                return r;
+
+        return claiming_ask_for(claiming, server, lease, VFB_ACTION_NO_IOMMU, device);
 }
 
 /* As for an Acquire of the same: who gets the groups can open their other devices, too. */

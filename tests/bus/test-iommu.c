@@ -134,6 +134,28 @@ START_TEST(polkit_has_a_word_of_its_own_about_it) {
 }
 END_TEST
 
+/* By what way ever it comes to them. */
+START_TEST(who_may_not_have_it_cannot_take_it_over) {
+        sd_bus *other = world_connect(world, OTHER);
+        Grant *grant = must_acquire(world->bus, NVME), *theirs = NULL;
+        char token[64];
+
+        snprintf(token, sizeof(token), "%s", ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Offer", "a{sv}", 1, "uid", "u", (uint32_t) OTHER));
+        ck_assert_uint_eq(strlen(token), 32);
+        polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_NO_IOMMU, "no");
+        for (int times = 0; times < 5; times++)
+                ck_assert_str_eq(grant_claim(&theirs, other, token), DENIED);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
+        polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_NO_IOMMU, "yes");
+        ck_assert_str_eq(grant_claim(&theirs, other, token), "");
+        grant_free(grant);
+        grant_free(theirs);
+        sd_bus_flush_close_unref(other);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(it_is_in_no_lease_with_others_nor_mediated) {
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME "," EDU }), REFUSED("Tainted"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .mode = "mediated" }), REFUSED("Tainted"));
@@ -165,8 +187,10 @@ int main(void) {
 
         tcase_add_test(machine, a_device_without_a_group_is_told_the_kernels_option);
         tcase_add_test(refusing, no_iommu_mode_is_refused);
-        if (world_is_root())
+        if (world_is_root()) {
                 tcase_add_test(refusing, a_group_that_comes_later_is_recognized);
+                tcase_add_test(allowing, who_may_not_have_it_cannot_take_it_over);
+        }
         tcase_add_test(allowing, where_it_is_allowed_it_is_marked);
         tcase_add_test(allowing, polkit_has_a_word_of_its_own_about_it);
         tcase_add_test(allowing, it_is_in_no_lease_with_others_nor_mediated);
