@@ -37,7 +37,7 @@ static int add_group(Ask *ask, const Group *group) {
 /* What it can be called besides its address. */
 static int add_names(Ask *ask, Broker *broker, const Device *device) {
         BrokerName names[BROKER_NAMES_MAX];
-        char aliases[2048] = "";
+        char aliases[sizeof(names)] = ""; /* all of them: a part of one would be another */
         unsigned n = broker_persistent_ids(broker, device, names);
         size_t size = 0;
         int r;
