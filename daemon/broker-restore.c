@@ -78,6 +78,7 @@ static int restore_devices(Broker *broker, Lease *lease, const LeaseRecord *reco
 
                 if (device_is_recorded(device, recorded)) {
                         lease_add_device(lease, device, recorded->token);
+                        lease->devices[lease->n_devices - 1].token_made = recorded->token_made;
                         continue;
                 }
 
@@ -354,7 +355,6 @@ static void restore_device(const char *name, void *userdata) {
                 device->last_uid = record.last_uid;
                 serial_give_back(&record.serial, device);
                 strcpy(device->vf_token, record.vf_token);
-                device->token_told = true; /* for all that is known */
                 device->origin = record.has_origin ? malloc(sizeof(*device->origin)) : NULL;
                 if (device->origin)
                         *device->origin = record.origin;

@@ -6,9 +6,9 @@
  * A PF on VFIO can see and alter what its VFs do, so the kernel opens a VF of it only for who knows the PF's token,
  * and, while a VF is in use, the PF as well. The first who opens the PF with one sets it. The broker makes it up: anew
  * for each lease of a PF of which no VF is leased, and for a VF where nobody has the PF, and keeps it with the PF for
- * the VFs. The PF's holder gets it as well, so later it is not used for others. Between users it is the proof that they
- * have agreed: who asks for the VF of somebody else's PF, or for the PF of somebody else's VF, must bring it. For the
- * latter the kernel's word is not enough: while nobody has a VF open, it takes any token for the new one.
+ * the VFs. The PF's holder gets it as well. Between users it is the proof that they have agreed: who asks for the VF of
+ * somebody else's PF must bring it; and for the PF of somebody else's VF that was got by it. For the latter the kernel's
+ * word is not enough: while nobody has a VF open, it takes any token for the new one.
  */
 
 #include <stdio.h>
@@ -43,23 +43,29 @@ static int find_foreign(Broker *broker, const Device *device, const Device *othe
 
         snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(other));
         snprintf(finding->lease, sizeof(finding->lease), "%s", lease->id);
-        return finding_set_fix(finding, "if you agree on it, use the VF token of the PF's holder: --vf-token");
+        return finding_set_fix(finding,
+                               is_pf ? "if you agree on it, use the VF token of the PF's holder: --vf-token"
+                                     : "wait until it is released; or, if it was got by the PF's VF token, use that one: "
+                                       "--vf-token");
 }
 
-/* The token that the function's lease was opened by; "" for none. */
-static const char *token_of(const Device *function) {
-        const Lease *lease = function->group->lease;
+static const LeaseDevice *leased_as(const Device *device) {
+        const Lease *lease = device->group->lease;
 
         for (unsigned i = 0; i < lease->n_devices; i++)
-                if (lease->devices[i].device == function)
-                        return lease->devices[i].token;
-        return "";
+                if (lease->devices[i].device == device)
+                        return &lease->devices[i];
+        return NULL;
 }
 
-static int find_other_token(const Device *pf, const Device *function, uid_t uid, const char *token,
+/* Who had the function without bringing a token has agreed on nothing, whoever knows the token from before. */
+static int find_about_token(Broker *broker, const Device *pf, const Device *function, uid_t uid, const char *token,
                             Findings *findings) {
-        if (!is_leased(function) || function->group->lease->user->uid == uid || !function->facts.vfio_driver ||
-            strcasecmp(token_of(function), token) == 0)
+        const LeaseDevice *theirs = is_leased(function) ? leased_as(function) : NULL;
+
+        if (!theirs || !token || theirs->token_made || !theirs->token[0])
+                return find_foreign(broker, pf, function, uid, findings);
+        if (function->group->lease->user->uid == uid || strcasecmp(theirs->token, token) == 0)
                 return 0;
 
         return findings_add_error(findings, NULL, VFB_ERROR_VF_TOKEN_REQUIRED, device_id(pf),
@@ -79,8 +85,7 @@ int broker_find_family(Broker *broker, const BrokerRequest *request, unsigned ta
 
         n = broker_list_functions(broker, device, &functions);
         for (int i = 0; i < n; i++) {
-                r = token ? find_other_token(device, functions[i], request->uid, token, findings)
-                          : find_foreign(broker, device, functions[i], request->uid, findings);
+                r = find_about_token(broker, device, functions[i], request->uid, token, findings);
                 if (r < 0)
                         return r;
         }
@@ -116,7 +121,6 @@ static int make_token(Broker *broker, Device *pf) {
 static int choose_for_pf(Broker *broker, const Lease *lease, LeaseDevice *device) {
         int r = 0;
 
-        device->device->token_told = true;
         if (device->token[0])
                 return keep_token(broker, device->device, device->token);
         if (!broker_has_leased_function(broker, device->device, lease))
@@ -127,17 +131,14 @@ static int choose_for_pf(Broker *broker, const Lease *lease, LeaseDevice *device
         return r;
 }
 
-static int choose_for_vf(Broker *broker, const Lease *lease, LeaseDevice *device) {
+static int choose_for_vf(Broker *broker, LeaseDevice *device) {
         Device *pf = (Device *) broker_device_pf(broker, device->device);
         int r = 0;
 
         if (device->token[0] || !pf || !pf->facts.vfio_driver)
                 return 0;
-        if (!pf->vf_token[0] ||
-            (pf->token_told && !is_leased(pf) && !broker_has_leased_function(broker, pf, lease))) {
-                pf->token_told = false;
+        if (!pf->vf_token[0])
                 r = make_token(broker, pf);
-        }
 
         strcpy(device->token, pf->vf_token);
         device->token_made = true;
@@ -153,7 +154,7 @@ int broker_choose_tokens(Broker *broker, Lease *lease) {
                         r = choose_for_pf(broker, lease, &lease->devices[i]);
         for (unsigned i = 0; r >= 0 && i < lease->n_devices; i++)
                 if (lease->devices[i].device && broker_device_is_vf(broker, lease->devices[i].device))
-                        r = choose_for_vf(broker, lease, &lease->devices[i]);
+                        r = choose_for_vf(broker, &lease->devices[i]);
         return r;
 }
 

@@ -95,7 +95,6 @@ struct Device {
         bool seen;        /* by the scan that is under way */
         int is_vf, is_pf; /* -1: nobody asked the kernel yet */
         char vf_token[40];          /* of a PF on VFIO: the one that its VFs want; "": not known */
-        bool token_told;            /* and somebody besides the broker knows it */
         char physfn[DEVICE_ID_MAX]; /* where @is_vf is 1: the PF */
         int vf_index;               /* among those of the PF; -1: not known (yet) */
         char *quarantine; /* why; NULL: it is not */

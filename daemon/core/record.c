@@ -55,7 +55,7 @@ static json_object *json_of_device(const Lease *lease, const LeaseDevice *device
             add_number(object, "group", lease->groups[device->group]->number) &&
             (!device->token[0] || add_text(object, "token", device->token)) &&
             (!device->device || add_number(object, "instance", device->device->facts.instance)) &&
-            add_flag(object, "gone", !device->device))
+            add_flag(object, "gone", !device->device) && add_flag(object, "token-made", device->token_made))
                 return object;
 
         json_object_put(object);
@@ -267,6 +267,7 @@ static int read_device(json_object *object, LeaseRecord *record) {
         device->group = (unsigned) group;
         (void) get_number(object, "instance", UINT64_MAX, &device->instance);
         device->gone = get_flag(object, "gone");
+        device->token_made = get_flag(object, "token-made");
         record->n_devices++;
         return 0;
 }

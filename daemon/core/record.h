@@ -24,6 +24,7 @@
 typedef struct RecordDevice {
         char id[DEVICE_ID_MAX];
         char token[40];
+        bool token_made;
         unsigned group; /* its number */
         uint64_t instance; /* which one at its address; 0: unknown */
         bool gone;      /* it has left the lease */
