@@ -158,6 +158,54 @@ START_TEST(names_that_come_later_are_told) {
 }
 END_TEST
 
+/* A device may say that it is another one: then it is nobody, rather than the wrong one. */
+START_TEST(name_that_two_have_is_nobodys) {
+        static const char *const selectors[] = { "serial:" MAC, "alias:lab-nic" };
+        TreePci card = { .address = "0000:09:00.0", .driver = "e1000e", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3, .group = 70,
+                         .numa_node = -1 };
+
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:09:00.0/net/eth9/address", MAC "\n"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:09:00.0/net/eth9/addr_assign_type", "0\n"), 0);
+        udev_send(world, "add", card.address);
+        WAIT_FOR(world, world_signals(world, "DeviceNew") == 1);
+        for (size_t i = 0; i < 2; i++) {
+                ck_assert_str_eq(device_of(selectors[i]), REFUSED("AmbiguousSelector"));
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = selectors[i] }), REFUSED("AmbiguousSelector"));
+        }
+        ck_assert_str_eq(device_of("serial:" MAC " numa=0"), HOST);
+        ck_assert_int_ge(tree_remove(world->tree, card.address), 0);
+        udev_send(world, "remove", card.address);
+        WAIT_FOR(world, world_signals(world, "DeviceRemoved") == 1);
+        ck_assert_str_eq(device_of("serial:" MAC), HOST);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* What the selector says is another device's by now, and polkit was asked about the one before. */
+START_TEST(selector_that_means_another_device_by_then_gets_none) {
+        TreePci card = { .address = "0000:09:00.0", .driver = "vfio-pci", .class = 0x010802, .vendor = 0x1b36, .device = 0x10, .group = 70,
+                         .numa_node = -1 };
+        Pending pending;
+
+        polkit_set(world, "SetAnswer", "s", "silent");
+        pending_start(&pending, world->bus, &(Request) { .wants = "class=nvme" });
+        WAIT_FOR(world, polkit_waiting(world) == 1);
+        ck_assert_int_ge(tree_remove(world->tree, NVME), 0);
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        udev_send(world, "remove", NVME);
+        udev_send(world, "add", card.address);
+        WAIT_FOR(world, world_signals(world, "DeviceNew") == 1);
+        ck_assert_str_eq(device_of("class=nvme"), card.address);
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, pending.answered);
+        ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
+        ck_assert_uint_eq(vfio_called(world, " open "), 0);
+        pending_end(&pending);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(polkit_hears_the_names) {
         const char *calls;
 
@@ -339,6 +387,8 @@ int main(void) {
         tcase_add_test(tcase, twin_of_a_companion_is_not_handed_out);
         if (world_is_root()) {
                 tcase_add_test(tcase, names_that_come_later_are_told);
+                tcase_add_test(tcase, name_that_two_have_is_nobodys);
+                tcase_add_test(tcase, selector_that_means_another_device_by_then_gets_none);
                 tcase_add_loop_test(tcase, what_waits_for_polkit_does_not_land_on_another_device, 0, sizeof(calls) / sizeof(calls[0]));
                 tcase_add_test(tcase, claim_does_not_land_on_another_device);
         }
