@@ -107,7 +107,9 @@ static int set_functions(Ctl *ctl, const char *selector, uint32_t count, int aut
         if (!kind_of_path(path, &id))
                 return fail(ctl, -EBADMSG, NULL);
 
+        remind_begin("waiting for authorization and for the virtual functions");
         r = call(ctl, bus, path, count, autoprobe, &functions, &error);
+        remind_end();
         if (r < 0)
                 explain_no_pf(&error, id);
         else if (!ctl->json)
