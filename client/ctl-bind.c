@@ -68,12 +68,13 @@ static const char *driver_text(json_object *object, const char *key) {
         return *driver ? driver : "no driver";
 }
 
-/* @before is the device as it was. */
-static void tell_changes(json_object *changes, const char *id, json_object *before, json_object *device) {
+/* Those from @first on. @before is the device as it was. */
+static void tell_changes(json_object *changes, size_t first, const char *id, json_object *before,
+                         json_object *device) {
         const char *functions = json_text(device, "current"), *functions_before = json_text(before, "current");
         bool others = strcmp(functions, functions_before) != 0;
 
-        for (size_t i = 0; i < json_length(changes); i++) {
+        for (size_t i = first; i < json_length(changes); i++) {
                 json_object *change = json_object_array_get_idx(changes, i);
 
                 say(stdout, "%s: from %s to %s\n", json_text(change, "device"), driver_text(change, "from"),
@@ -81,20 +82,32 @@ static void tell_changes(json_object *changes, const char *id, json_object *befo
         }
         if (others)
                 say(stdout, "%s: %s virtual functions, %s before\n", id, functions, functions_before);
-        if (json_length(changes) == 0 && !others)
+        if (json_length(changes) == first && !others)
                 say(stdout, "%s: on %s, as before\n", id, driver_text(device, "driver"));
 }
 
-/* One device, and what goes along with it. Adds the changes to @all, or tells them if that is NULL. */
+/* It went along with one that was named before it. */
+static bool has_changed(json_object *changes, const char *id) {
+        for (size_t i = 0; i < json_length(changes); i++)
+                if (strcmp(json_text(json_object_array_get_idx(changes, i), "device"), id) == 0)
+                        return true;
+        return false;
+}
+
+/* One device, and what goes along with it, which is added to @changes, and told. */
 static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const char *method, bool options,
-                      json_object *all, vfb_error **ret_error) {
+                      json_object *changes, vfb_error **ret_error) {
         _cleanup_(inventory_done) Inventory before = {}, after = {};
-        _cleanup_(json_putp) json_object *changes = json_object_new_array();
         _cleanup_(freep) char *path = NULL, *id = NULL;
+        size_t n = json_length(changes);
         json_object *device;
         int r;
 
         r = bus_manager_get(bus, "GetDevice", selector, &path, ret_error);
+        if (r >= 0 && !kind_of_path(path, &id))
+                r = -EBADMSG;
+        if (r >= 0 && has_changed(changes, id))
+                return 0;
         if (r >= 0)
                 r = inventory_load(&before, bus, ret_error);
         if (r >= 0)
@@ -104,18 +117,16 @@ static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const c
         if (r < 0)
                 return r;
 
-        if (!kind_of_path(path, &id))
-                return -EBADMSG;
         device = json_object_object_get(after.devices, id);
-        add_changes(all ?: changes, device, before.devices, after.devices);
-        if (!all)
-                tell_changes(changes, id, json_object_object_get(before.devices, id), device);
+        add_changes(changes, device, before.devices, after.devices);
+        if (!ctl->json)
+                tell_changes(changes, n, id, json_object_object_get(before.devices, id), device);
         return 0;
 }
 
 /* Each by itself, and on after one that fails. The exit status is the first failure's. */
 static int call_for_each(Ctl *ctl, char **args, const char *method, bool options) {
-        _cleanup_(json_putp) json_object *all = ctl->json ? json_object_new_array() : NULL;
+        _cleanup_(json_putp) json_object *changes = json_object_new_array();
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(agent_close) pid_t agent = 0;
         int r, status = EXIT_SUCCESS;
@@ -129,7 +140,7 @@ static int call_for_each(Ctl *ctl, char **args, const char *method, bool options
                 _cleanup_(vfb_error_freep) vfb_error *error = NULL;
 
                 remind_begin("waiting for authorization and for the drivers");
-                r = change_one(ctl, bus, *args, method, options, all, &error);
+                r = change_one(ctl, bus, *args, method, options, changes, &error);
                 remind_end();
                 if (r >= 0)
                         continue;
@@ -138,8 +149,8 @@ static int call_for_each(Ctl *ctl, char **args, const char *method, bool options
                 status = status == EXIT_SUCCESS ? r : status;
         }
 
-        if (all && (status == EXIT_SUCCESS || json_length(all) > 0))
-                print_json(ctl, all);
+        if (ctl->json && (status == EXIT_SUCCESS || json_length(changes) > 0))
+                print_json(ctl, changes);
         return status;
 }
 

@@ -103,6 +103,7 @@ static const struct {
         { "unquarantine 0000:06:0d.0", "", 0 },
         { "bind 0000:06:0d.0 --driver vfio-pci --companions refuse", "0000:00:1e.0: from no driver to vfio-pci\n", 0 },
         { "bind 0000:06:0d.0 --json | tr -d ' \\n'", "[{\"device\":\"0000:00:1e.0\",\"from\":\"\",\"to\":\"vfio-pci\"}]", 0 },
+        { "bind 0000:06:0d.0 0000:00:1e.0 | wc -l", "1\n", 0 }, /* which went along */
         { "bind 0000:06:0d.7 --json 2>/dev/null", "", 3 },
         { "bind", "bind needs", 2 },
         { "restore 0000:06:0d.0", "0000:06:0d.0: on vfio-pci, as before\n", 0 },
