@@ -108,7 +108,7 @@ static int find_unasked(const Device *moved, const Device *device, Findings *fin
         int r;
 
         r = findings_add_error(findings, &finding, VFB_ERROR_HELD_ELSEWHERE, device_id(device),
-                               "%s has just come to host driver %s, and it was not asked whether it may be taken from it",
+                               "%s has just come to host driver %s, and nobody was asked whether it may be taken",
                                device_id(moved), moved->facts.driver);
         return r < 0 ? r : finding_set_fix(finding, "try again");
 }

@@ -234,6 +234,23 @@ void binding_explain(Binding *binding, const BindResult *result, const char *wan
         }
 }
 
+void binding_fail_late(Binding *binding, const char *holders) {
+        const BindingDevice *item = &binding->devices[binding->at];
+        const Device *device = binding_device(binding, binding->at);
+        const char *driver = device ? device->facts.driver : "";
+
+        if (binding->goal == BINDING_GOAL_SRIOV)
+                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
+                             "The kernel has not changed the number of virtual functions of %s within %u seconds",
+                             item->id, binding->broker->config.driver_timeout_sec);
+        else
+                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
+                             "The kernel has not changed the driver of %s%s%s within %u seconds%s%s", item->id,
+                             driver[0] ? " from " : "", driver, binding->broker->config.driver_timeout_sec,
+                             holders[0] ? ", it is open in " : "", holders);
+        binding_tell(binding);
+}
+
 OriginFunctions functions_of_state(const SriovState *state) {
         return (OriginFunctions){ state->is_pf, state->count, state->is_pf ? state->autoprobe : 0 };
 }

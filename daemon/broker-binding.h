@@ -25,6 +25,7 @@ typedef struct BindingDevice {
         uint64_t generation;
         char wanted[ORIGIN_DRIVER_MAX]; /* VFIO driver */
         BindState before;
+        Nodes nodes; /* that it had then */
         bool was_known; /* the broker had changed it before, and nobody else has changed its driver since */
         char wanted_before[ORIGIN_DRIVER_MAX]; /* of what was known */
 } BindingDevice;
@@ -68,6 +69,9 @@ void binding_fail(Binding *binding, int r, const char *id, const char *driver, c
         __attribute__((format(printf, 5, 6)));
 void binding_explain(Binding *binding, const BindResult *result, const char *wanted);
 
+/* Tells who waits that the kernel does not come back, and by @holders who has the device open; "": nobody known. */
+void binding_fail_late(Binding *binding, const char *holders);
+
 /* The one is written down, the other is what the kernel is told. */
 OriginFunctions functions_of_state(const SriovState *state);
 SriovState state_of_functions(const OriginFunctions *functions);
@@ -96,7 +100,7 @@ int binding_write_down(Binding *binding);
 /* Nothing has been written to /sys for this device, or it is as it was. */
 void binding_forget(Binding *binding, unsigned i);
 
-/* Of the first @n, which have arrived, somebody else may have taken one meanwhile: then it is theirs. false: so it is. */
+/* Of the first @n, which have arrived, somebody else may have taken one meanwhile. false: so it is, and it is theirs. */
 bool binding_has_kept(Binding *binding, unsigned n);
 
 /* The devices whose turn has not come yet have nothing to come back from. */

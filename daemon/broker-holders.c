@@ -51,6 +51,7 @@ static void describe(const Holder *holder, BrokerHolder *ret) {
         } words[] = {
                 { HOLDER_DEVICE, "device" },       { HOLDER_MAPPING, "mapping" },     { HOLDER_RING, "io-uring" },
                 { HOLDER_GROUP, "group" },         { HOLDER_CONTAINER, "container" }, { HOLDER_LIFELINE, "lifeline" },
+                { HOLDER_NODE, "node" },
         };
 
         *ret = (BrokerHolder){
@@ -196,9 +197,11 @@ int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched
         return broker_search_subject(broker, &(Subject){ .lease = lease }, &plan, done, userdata);
 }
 
-int broker_search_group(Broker *broker, const Group *group, BrokerSearched done, void *userdata) {
+int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, BrokerSearched done, void *userdata) {
         HoldersPlan plan = { .container = -EBADF, .n_groups = 1, .groups = { group->number } };
 
+        if (nodes)
+                plan.nodes = *nodes;
         return broker_search_subject(broker, &(Subject){ .group = group }, &plan, done, userdata);
 }
 

@@ -27,6 +27,7 @@ typedef struct Binding Binding;
 typedef struct Hwdb Hwdb;
 typedef struct Job Job;
 typedef struct LogEvent LogEvent;
+typedef struct Nodes Nodes;
 typedef struct Search Search;
 typedef struct Task Task;
 typedef struct Claim Claim;
@@ -370,8 +371,8 @@ bool broker_must_cut(const Lease *lease);
  * over. VFB_ERROR_RATE_LIMITED. */
 int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata);
 
-/* The same for a group that need not be leased: who has something of it. @lease of @done is NULL. */
-int broker_search_group(Broker *broker, const Group *group, BrokerSearched done, void *userdata);
+/* The same for a group that need not be leased: who has something of it, or one of @nodes. @lease of @done is NULL. */
+int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, BrokerSearched done, void *userdata);
 
 /* For whom the kernel waits, as far as there is room; "" if for nobody that is known. */
 void broker_name_keepers(const BrokerHolders *holders, char *ret, size_t size);

@@ -119,6 +119,7 @@ static void binding_after_look(Binding *binding, const BindResult *result) {
                 return;
         }
 
+        binding->devices[binding->at].nodes = result->nodes;
         binding->devices[binding->at++].before = result->state;
         if (binding_has_nothing_to_do(binding)) {
                 binding_end(binding);
@@ -193,23 +194,6 @@ static void binding_after_back(Binding *binding, const BindResult *result) {
 static void log_hang(const Binding *binding, int priority, const char *text) {
         log_event(&(LogEvent){ .id = LOG_ID_HANGS, .priority = priority, .device = binding->devices[binding->at].id },
                   "%s %s", text, binding->devices[binding->at].id);
-}
-
-static void binding_fail_late(Binding *binding, const char *holders) {
-        const BindingDevice *item = &binding->devices[binding->at];
-        const Device *device = binding_device(binding, binding->at);
-        const char *driver = device ? device->facts.driver : "";
-
-        if (binding->goal == BINDING_GOAL_SRIOV)
-                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
-                             "The kernel has not changed the number of virtual functions of %s within %u seconds",
-                             item->id, binding->broker->config.driver_timeout_sec);
-        else
-                binding_fail(binding, VFB_ERROR_DRIVER_UNBIND_TIMEOUT, item->id, driver,
-                             "The kernel has not changed the driver of %s%s%s within %u seconds%s%s", item->id,
-                             driver[0] ? " from " : "", driver, binding->broker->config.driver_timeout_sec,
-                             holders[0] ? ", it is open in " : "", holders);
-        binding_tell(binding);
 }
 
 /* What is on its way to VFIO has missed its time, also if the answer that says so still waits for the holders. */
@@ -365,7 +349,8 @@ static void binding_find_holders(Binding *binding) {
 
         binding->deadline = sd_event_source_disable_unref(binding->deadline);
         if (device && device->group)
-                r = broker_search_group(binding->broker, device->group, binding_on_holders, binding);
+                r = broker_search_group(binding->broker, device->group, &binding->devices[binding->at].nodes,
+                                        binding_on_holders, binding);
         if (r == 0)
                 r = sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, SEARCH_USEC,
                                                0, binding_on_no_holders, binding);

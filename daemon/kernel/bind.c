@@ -249,8 +249,8 @@ static void move_functions(Move *move) {
 void bind_look(const void *plan, void *result, int *fds, size_t *n_fds) {
         _cleanup_(move_done) Move move = { plan, result, -EBADF, "" };
 
-        if (move_open(&move) == 0)
-                (void) move_look(&move);
+        if (move_open(&move) == 0 && move_look(&move) == 0)
+                nodes_find(move.plan->sys, move.plan->name, &move.result->nodes);
 }
 
 void bind_to(const void *plan, void *result, int *fds, size_t *n_fds) {

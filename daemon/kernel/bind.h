@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nodes.h"
 #include "scan-bus.h"
 #include "sriov.h"
 
@@ -57,6 +58,7 @@ typedef struct BindResult {
         BindStep step; /* where it failed; NONE: it did not */
         int error;     /* errno, positive */
         BindState state; /* of bind_look(): as it is; of the others, as far as it was reached: driver and vfio */
+        Nodes nodes;     /* of bind_look() */
 } BindResult;
 
 /* As JobWork, all of them. Looks only. */
@@ -66,8 +68,8 @@ void bind_look(const void *plan, void *result, int *fds, size_t *n_fds);
 void bind_to(const void *plan, void *result, int *fds, size_t *n_fds);
 
 /* Makes the plan's state of whatever there is: driver or none, driver_override, power/control. Where one of
- * several drivers could take the device, the plan's is the one. A driver_override that none of these steps has left there
- * is somebody else's, set meanwhile, and stays. */
+ * several drivers could take the device, the plan's is the one. A driver_override that none of these steps has left
+ * there is somebody else's, set meanwhile, and stays. */
 void bind_back(const void *plan, void *result, int *fds, size_t *n_fds);
 
 /* Makes the plan's number of virtual functions, and nothing else. */

@@ -121,6 +121,10 @@ static void look_at_file(Search *search, pid_t pid, int folder, int fdinfo, cons
                 seen->sure |= HOLDER_LIFELINE;
         else if (is_group(search, &status) && !proc_is_path_only(fdinfo, number))
                 seen->sure |= HOLDER_GROUP;
+        else if (nodes_have(&search->plan->nodes, status.stx_mode,
+                            makedev(status.stx_rdev_major, status.stx_rdev_minor)) &&
+                 !proc_is_path_only(fdinfo, number))
+                seen->sure |= HOLDER_NODE;
 }
 
 /* @thread: whose descriptors they are. Returns false if we may not look. */

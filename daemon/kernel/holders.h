@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "nodes.h"
 #include "proc.h"
 #include "suspects.h"
 
@@ -31,9 +32,10 @@
 #define HOLDER_DEVICE    (1U << 3)
 #define HOLDER_MAPPING   (1U << 4) /* of a device's memory */
 #define HOLDER_RING      (1U << 5) /* a device as a fixed file of an io_uring */
+#define HOLDER_NODE      (1U << 6) /* a node that a host driver has made for a device */
 
 /* What keeps a device from being free. */
-#define HOLDER_KEEPS (HOLDER_GROUP | HOLDER_DEVICE | HOLDER_MAPPING | HOLDER_RING)
+#define HOLDER_KEEPS (HOLDER_GROUP | HOLDER_DEVICE | HOLDER_MAPPING | HOLDER_RING | HOLDER_NODE)
 
 typedef struct HoldersPlan {
         int proc, sys, dev;   /* descriptors of /proc, /sys and /dev */
@@ -43,6 +45,7 @@ typedef struct HoldersPlan {
         unsigned n_groups;
         const SuspectAddress *ours, *others; /* VFIO devices of the lease, and all others */
         unsigned n_ours, n_others;
+        Nodes nodes;  /* of a device that is taken from a host driver */
         pid_t self;   /* the daemon: neither it nor its children are holders */
         pid_t spared; /* never gets a signal; 0: nobody */
         int signal;   /* for holders_signal() */

@@ -3,8 +3,8 @@
 /*
  * Host use: mediated devices
  *
- * They end with the driver of their parent, which waits for whoever has one open; and nobody can make them again as they
- * were. So whoever made them has to remove them first.
+ * They end with the driver of their parent, which waits for whoever has one open; and nobody can make them again as
+ * they were. So whoever made them has to remove them first.
  */
 
 #include "hostuse-internal.h"

@@ -3,6 +3,8 @@
 /* What others do to devices while their drivers are being changed, or before anybody has been told of it. */
 
 #include <check.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +44,10 @@ static int build(Tree *tree) {
 
 static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true });
+}
+
+static void make_world_of_little_patience(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=1\n" });
 }
 
 static void make_world_that_binds(void) {
@@ -131,13 +137,43 @@ START_TEST(override_that_somebody_else_has_set_stays) {
 }
 END_TEST
 
+/* Also by a node that its host driver has made, and that is in /sys no more when the question comes up. */
+START_TEST(whoever_has_it_open_when_the_driver_does_not_let_go_is_named) {
+        int node = open("/dev/full", O_RDWR | O_CLOEXEC);
+        pid_t holder = world_spawn_holder(node), other = world_spawn_holder(-1);
+        char path[PATH_MAX], text[64], wrong[64];
+        Call call;
+
+        ck_assert_int_ge(tree_write(world->tree, "sys/dev/char/.folder", ""), 0);
+        snprintf(path, sizeof(path), "%s/sys/dev/char/1:7", tree_root(world->tree));
+        ck_assert_int_eq(symlink("../../devices/pci0000:00/0000:00:1e.0/" SECOND "/nvme/nvme0", path), 0);
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        start_bind(&call, FIRST);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        ck_assert_int_eq(unlink(path), 0);
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
+        snprintf(text, sizeof(text), "process %d (sleep)", (int) holder);
+        snprintf(wrong, sizeof(wrong), "process %d (sleep)", (int) other);
+        ck_assert_msg(strstr(call.text, text) && !strstr(call.text, wrong), "%s", call.text);
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
+        ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
+        world_kill(holder, SIGKILL);
+        world_kill(other, SIGKILL);
+        close(node);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("meanwhile");
         TCase *by_hand = suite_add_case(suite, "by-hand", make_world, end_world);
+        TCase *limit = suite_add_case(suite, "limit", make_world_of_little_patience, end_world);
         TCase *for_a_lease = suite_add_case(suite, "for-a-lease", make_world_that_binds, end_world);
 
         tcase_add_test(by_hand, what_comes_into_use_in_the_middle_is_not_taken);
         tcase_add_test(by_hand, what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was);
+        tcase_add_test(limit, whoever_has_it_open_when_the_driver_does_not_let_go_is_named);
         tcase_add_test(by_hand, override_that_somebody_else_has_set_stays);
         if (world_is_root()) {
                 tcase_add_loop_test(by_hand, nobody_is_taken_along_who_was_not_asked_about, 0, 1);

@@ -5,8 +5,11 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 
 #include "fake/vfio.h"
@@ -135,6 +138,34 @@ START_TEST(nothing_is_done_to_another_one_at_the_address) {
         plan.instance = instance;
         ck_assert_int_eq(({ BindResult result = {}; bind_to(&plan, &result, NULL, NULL); result.step; }), BIND_STEP_NONE);
         ck_assert_str_eq(look().driver, "vfio-pci");
+}
+END_TEST
+
+START_TEST(nodes_of_the_device_and_of_what_is_below_it_are_known_before) {
+        static const struct {
+                const char *link, *target;
+        } links[] = {
+                { "char/1:7", PATH "/misc/some" },
+                { "char/226:0", "sys/devices/pci0000:00/0000:03:00.0/drm/card0" },
+                { "block/259:1", PATH "/nvme/nvme0/nvme0n1/nvme0n1p1" },
+        };
+        BindPlan plan = { .sys = sys, .bus = "pci", .name = NIC };
+        BindResult result = {};
+
+        for (int i = 0; i < 3; i++) {
+                char path[PATH_MAX], target[PATH_MAX];
+
+                snprintf(path, sizeof(path), "sys/dev/%.*s/.folder", (int) strcspn(links[i].link, "/"), links[i].link);
+                ck_assert_int_ge(tree_write(tree, path, ""), 0);
+                snprintf(path, sizeof(path), "%s/sys/dev/%s", tree_root(tree), links[i].link);
+                snprintf(target, sizeof(target), "../../%s", links[i].target + strlen("sys/"));
+                ck_assert_int_eq(symlink(target, path), 0);
+        }
+        bind_look(&plan, &result, NULL, NULL);
+        ck_assert_int_eq(result.step, BIND_STEP_NONE);
+        ck_assert_uint_eq(result.nodes.n, 2);
+        ck_assert(nodes_have(&result.nodes, S_IFCHR, makedev(1, 7)) && nodes_have(&result.nodes, S_IFBLK, makedev(259, 1)));
+        ck_assert(!nodes_have(&result.nodes, S_IFBLK, makedev(1, 7)) && !nodes_have(&result.nodes, S_IFCHR, makedev(226, 0)));
 }
 END_TEST
 
@@ -279,6 +310,7 @@ int main(void) {
         TCase *tcase = suite_add_case(suite, "bind", make_tree, end_tree);
 
         tcase_add_test(tcase, to_vfio_and_back_is_as_before);
+        tcase_add_test(tcase, nodes_of_the_device_and_of_what_is_below_it_are_known_before);
         tcase_add_test(tcase, device_without_a_driver_is_without_one_again);
         tcase_add_test(tcase, override_that_somebody_else_has_set_stays);
         tcase_add_test(tcase, nothing_is_done_to_another_one_at_the_address);
