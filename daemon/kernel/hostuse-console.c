@@ -56,13 +56,21 @@ static bool look_at_vtconsole(HostView *view, const char *name, void *userdata) 
         return !*found;
 }
 
+/* "../../devices/platform/efi-framebuffer.0/graphics/fb0": before Linux 6.9 that of the firmware is below no device. */
+static bool is_of_firmware(const char *target) {
+        return strstr(target, "/platform/") && strstr(target, "-framebuffer.");
+}
+
 /* The text console is on the first framebuffer; others show it only if somebody has asked for that. */
 static void find_framebuffer(Uses *uses) {
         const HostLinks *links = &uses->view->framebuffers;
         bool has_console = false;
 
         for (unsigned i = 0; i < links->n; i++) {
-                if (strcmp(links->items[i].name, "fb0") != 0 || !uses_are_below(uses, links->items[i].target))
+                const HostLink *link = &links->items[i];
+
+                if (strcmp(link->name, "fb0") != 0 ||
+                    (!uses_are_below(uses, link->target) && !(uses->shows_firmware && is_of_firmware(link->target))))
                         continue;
                 hostview_visit(uses->view, "class/vtconsole", look_at_vtconsole, &has_console);
                 if (has_console)

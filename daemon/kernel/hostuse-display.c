@@ -7,9 +7,12 @@
 #include "hostuse-internal.h"
 #include "sysfs.h"
 
+#define FIRMWARE_NAME_MAX 33
+
 /* Drivers of what the firmware has set up, and the kernel's own name for it. */
 static bool is_firmware(const char *name) {
-        static const char *const names[] = { "BOOTFB", "efifb", "simplefb", "vesafb", "simple-framebuffer",
+        static const char *const names[] = { "BOOTFB", "efifb", "simplefb", "vesafb",
+                                             "efidrm", "vesadrm", "simpledrm", "simple-framebuffer",
                                              "efi-framebuffer", "vesa-framebuffer" };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -24,8 +27,8 @@ static bool is_firmware(const char *name) {
  *
  * What lies in whose memory is told by the indent. The addresses are zero for who is not CAP_SYS_ADMIN.
  */
-static void find_memory(Uses *uses, const char *address) {
-        _cleanup_(filep) FILE *file = hostview_open(uses->view, "iomem");
+static bool find_memory(HostView *view, const char *address, char ret[FIRMWARE_NAME_MAX]) {
+        _cleanup_(filep) FILE *file = hostview_open(view, "iomem");
         char line[512], *name;
         int indent, inside = -1;
 
@@ -37,8 +40,8 @@ static void find_memory(Uses *uses, const char *address) {
                 name += strlen(" : ");
                 name[strcspn(name, "\n")] = '\0';
                 if (inside >= 0 && indent > inside && is_firmware(name)) {
-                        uses_add(uses, false, "display", "it shows the picture of the firmware (%.32s)", name);
-                        return;
+                        snprintf(ret, FIRMWARE_NAME_MAX, "%.*s", FIRMWARE_NAME_MAX - 1, name);
+                        return true;
                 }
                 if (indent <= inside)
                         inside = -1;
@@ -46,7 +49,8 @@ static void find_memory(Uses *uses, const char *address) {
                         inside = indent;
         }
         if (file && ferror(file))
-                hostview_fail(uses->view, -EIO);
+                hostview_fail(view, -EIO);
+        return false;
 }
 
 static bool is_display(HostView *view, const char *address) {
@@ -57,8 +61,12 @@ static bool is_display(HostView *view, const char *address) {
 }
 
 void display_find_uses(Uses *uses, const char *address) {
+        char name[FIRMWARE_NAME_MAX];
+
         if (scan_pci_boot_vga(uses->view->sys, address))
                 uses_add(uses, false, "display", "it is the display that the firmware has chosen");
-        if (is_display(uses->view, address))
-                find_memory(uses, address);
+        if (!is_display(uses->view, address) || !find_memory(uses->view, address, name))
+                return;
+        uses->shows_firmware = true;
+        uses_add(uses, false, "display", "it shows the picture of the firmware (%s)", name);
 }

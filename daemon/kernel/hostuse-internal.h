@@ -128,6 +128,7 @@ typedef struct Uses {
         int n;
         char (*parts)[BUS_NAME_MAX + 2]; /* the device and its virtual functions as in links: "/0000:03:00.0/" */
         unsigned n_parts;
+        bool shows_firmware; /* what the firmware has drawn, or the kernel since then, lies in its memory */
 } Uses;
 
 /* @kind and text, made printable. One that is never taken replaces another if there are too many. */
@@ -171,6 +172,6 @@ void network_find_uses(Uses *uses);
 bool session_find(HostView *view, const Route4 *route, const struct in6_addr *address, char ret[INET6_ADDRSTRLEN]);
 
 void display_find_uses(Uses *uses, const char *address);
-void console_find_uses(Uses *uses);
+void console_find_uses(Uses *uses); /* after the display's */
 void input_find_uses(Uses *uses);
 void mdev_find_uses(Uses *uses);

@@ -74,13 +74,30 @@ END_TEST
 
 START_TEST(text_console_is_on_the_first_framebuffer) {
         host_put("sys/devices/pci0000:00/" HOST_DISPLAY "/boot_vga", "0\n");
-        host_put_link("sys/class/graphics/fb0", "../../devices/pci0000:00/" HOST_DISPLAY "/graphics/fb0");
+        host_put_link("sys/class/graphics/fb0", "../../devices/pci0000:00/" HOST_DISPLAY "/vesa-framebuffer.0/graphics/fb0");
         host_put_link("sys/class/graphics/fb1", "../../devices/pci0000:00/" HOST_EDU "/graphics/fb1");
         host_put("sys/class/vtconsole/vtcon0/name", "(S) VGA+\n");
         ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
         host_put("sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
         ck_assert_str_eq(host_uses(HOST_DISPLAY), "console: the text console is shown by it (fb0)");
         ck_assert_str_eq(host_uses(HOST_EDU), "");
+}
+END_TEST
+
+START_TEST(framebuffer_of_the_firmware_may_be_below_no_device) {
+        host_put("sys/devices/pci0000:00/" HOST_DISPLAY "/boot_vga", "0\n");
+        host_put("sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+        host_put_link("sys/class/graphics/fb0", "../../devices/platform/vesa-framebuffer.0/graphics/fb0");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "");
+        host_put("proc/iomem", "  00000000-00000000 : " HOST_DISPLAY "\n    00000000-00000000 : vesafb\n");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "display: it shows the picture of the firmware (vesafb)\n"
+                                                  "console: the text console is shown by it (fb0)");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+
+        /* the board's own, which has to do with neither */
+        host_remove("sys/class/graphics/fb0");
+        host_put_link("sys/class/graphics/fb0", "../../devices/platform/soc/1c0c000.lcd/graphics/fb0");
+        ck_assert_str_eq(host_uses(HOST_DISPLAY), "display: it shows the picture of the firmware (vesafb)");
 }
 END_TEST
 
@@ -94,12 +111,15 @@ START_TEST(serial_console_is_in_use) {
         host_put("proc/cmdline", "console=ttyS4\n");
         ck_assert_str_eq(host_uses(HOST_EDU), "console: ttyS4 is the kernel's console");
         ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_put_link("sys/class/tty/ttyS5", "../../devices/pci0000:00/" HOST_NIC "/tty/ttyS5"); /* before Linux 6.5 */
+        host_put("proc/cmdline", "console=ttyS5\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "console: ttyS5 is the kernel's console");
 }
 END_TEST
 
 START_TEST(keys_of_an_active_seat_are_in_use) {
-        host_put_link("sys/class/input/input5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/input/input5");
-        host_put_link("sys/class/input/event5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/input/input5/event5");
+        host_put_link("sys/class/input/input5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/0003:0627:0001.0001/input/input5");
+        host_put_link("sys/class/input/event5", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-1/1-1:1.0/0003:0627:0001.0001/input/input5/event5");
         ck_assert_str_eq(host_uses(HOST_EDU), "");
         host_put("udev/input/input5/seat", "seat0");
         ck_assert_str_eq(host_uses(HOST_EDU), "");
@@ -192,6 +212,7 @@ int main(void) {
         tcase_add_test(tcase, functions_on_host_drivers_would_go_with_the_driver);
         tcase_add_test(tcase, picture_of_the_firmware_is_in_the_memory_of_its_device);
         tcase_add_test(tcase, text_console_is_on_the_first_framebuffer);
+        tcase_add_test(tcase, framebuffer_of_the_firmware_may_be_below_no_device);
         tcase_add_test(tcase, serial_console_is_in_use);
         tcase_add_test(tcase, keys_of_an_active_seat_are_in_use);
         tcase_add_test(tcase, mediated_devices_would_end_with_the_driver);
