@@ -186,7 +186,7 @@ static bool read_superblock(HostView *view, const char *name, void *userdata) {
         int disk = disks_find(&view->disks, name);
 
         if (disk >= 0)
-                view->disks.items[disk].superblock = true;
+                view->disks.items[disk].elsewhere = true;
         return true;
 }
 
@@ -227,7 +227,7 @@ static bool add_use(Uses *uses, const Disk *lowest, const Disk *disk, bool file)
                 snprintf(what, sizeof(what), "is swap space");
         else if (disk->btrfs > 0)
                 snprintf(what, sizeof(what), "is part of a mounted btrfs");
-        else if (disk->superblock)
+        else if (disk->elsewhere)
                 snprintf(what, sizeof(what), "is mounted where the first process does not see it");
         else
                 return false;
@@ -284,6 +284,11 @@ static void find_zfs(Uses *uses, const Disk *disk) {
                  label[0] ? label : "(unknown)");
 }
 
+static void find_elsewhere(Uses *uses, const Disk *disk) {
+        elsewhere_read(uses->view);
+        add_use(uses, disk, disk, false);
+}
+
 void disks_find_uses(Uses *uses) {
         Disks *disks = &uses->view->disks;
 
@@ -298,6 +303,8 @@ void disks_find_uses(Uses *uses) {
                 found |= add_uppers(uses, i, i, false, 0);
                 if (!found && disk->holder[0])
                         uses_add(uses, false, "block", "%.31s is held by %s", disk->name, disk->holder);
+                else if (!found)
+                        find_elsewhere(uses, disk);
                 find_zfs(uses, disk);
         }
 }

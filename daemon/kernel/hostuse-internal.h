@@ -37,7 +37,7 @@ typedef struct Disk {
         char *target;                  /* its link, and those of all its controllers */
         char *file;                    /* of a loop device */
         dev_t number;                  /* 0: none, a hidden path of an NVMe namespace */
-        bool mounted, swap, superblock; /* the last: of a file system that may be mounted elsewhere */
+        bool mounted, swap, elsewhere; /* the last: mounted where the first process may not see it */
         bool critical;
         char where[HOSTUSE_WHERE_MAX]; /* it is mounted */
         char holder[HOSTUSE_NAME_MAX]; /* the first, "" for none */
@@ -64,6 +64,11 @@ typedef struct Mount {
         bool critical;
 } Mount;
 
+typedef struct MountLine {
+        unsigned major, minor;
+        char *where, *type, *source, *options;
+} MountLine;
+
 typedef struct Disks {
         Disk *items;
         unsigned n;
@@ -72,6 +77,7 @@ typedef struct Disks {
         Mount *mounts;
         unsigned n_mounts;
         unsigned n_btrfs, search;
+        bool elsewhere_known;
         bool remote; /* the machine stands on a file system of the network */
 } Disks;
 
@@ -159,6 +165,15 @@ void disks_find_uses(Uses *uses);
 
 /* The file systems that are mounted, and swap space; and what of it the machine stands on. */
 void mounts_read(HostView *view);
+
+/* A line of mountinfo, which is cut into its words. False: it is none. */
+bool mounts_parse(char *text, MountLine *ret);
+
+/* Negative: none that is known. */
+int mounts_find_disk(const Disks *disks, const MountLine *line);
+
+/* What is mounted in other mount namespaces; once for each view, since there may be many. */
+void elsewhere_read(HostView *view);
 
 /* By name or alias; negative: none. With one of these there is no edge. */
 int disks_find(const Disks *disks, const char *name);

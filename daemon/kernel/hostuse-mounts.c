@@ -16,11 +16,6 @@
 
 #define MOUNTS_MAX 65536
 
-typedef struct Line {
-        unsigned major, minor;
-        char *where, *type, *source, *options;
-} Line;
-
 /* "\040" is a space. */
 static char *unescape(char *text) {
         char *to = text;
@@ -37,7 +32,7 @@ static char *unescape(char *text) {
 }
 
 /* "36 25 259:1 / /mnt rw,noatime shared:1 - ext4 /dev/nvme0n1p1 rw" */
-static bool parse_line(char *text, Line *ret) {
+bool mounts_parse(char *text, MountLine *ret) {
         char *save = NULL, *word = strtok_r(text, " \n", &save);
         char *words[5];
 
@@ -65,8 +60,8 @@ static bool parse_line(char *text, Line *ret) {
 /* Without these, or with them for a while on a file system that has lost its disk, the machine does not go on, or does
  * not come up again. /run has the broker's state. What lies below /usr, /etc and /boot belongs to them. */
 static bool is_critical(const char *where) {
-        static const char *const exactly[] = { "/",    "/usr",     "/etc",     "/boot", "/efi",            "/nix",
-                                               "/var", "/var/lib", "/var/log", "/run",  "/run/vfio-broker" };
+        static const char *const exactly[] = { "/", "/usr", "/etc", "/boot", "/efi", "/nix",
+                                               "/var", "/var/lib", "/var/log", "/run", "/run/vfio-broker" };
         static const char *const below[] = { "/usr/", "/etc/", "/boot/", "/nix/" };
 
         for (size_t i = 0; i < sizeof(exactly) / sizeof(*exactly); i++)
@@ -102,7 +97,7 @@ static int compare_number(const void *key, const void *item) {
 
 /* By number; by name where the file system has a number of its own, but never where anybody may choose the name, as
  * with FUSE. */
-static int find_disk(const Disks *disks, const Line *line) {
+int mounts_find_disk(const Disks *disks, const MountLine *line) {
         dev_t number = makedev(line->major, line->minor);
         const Disk *disk = NULL;
 
@@ -174,7 +169,7 @@ static void note_layers(Disks *disks, char *options) {
         }
 }
 
-static bool add_mount(HostView *view, const Line *line) {
+static bool add_mount(HostView *view, const MountLine *line) {
         Disks *disks = &view->disks;
         Mount *mounts, *mount;
 
@@ -187,7 +182,7 @@ static bool add_mount(HostView *view, const Line *line) {
                 return false;
         disks->mounts = mounts;
         mount = &mounts[disks->n_mounts];
-        *mount = (Mount){ .disk = find_disk(disks, line), .critical = is_critical(line->where) };
+        *mount = (Mount){ .disk = mounts_find_disk(disks, line), .critical = is_critical(line->where) };
         mount->where = strdup(line->where);
         if (strcmp(line->type, "zfs") == 0)
                 mount->pool = strndup(line->source, strcspn(line->source, "/"));
@@ -209,7 +204,7 @@ static void read_mounts(HostView *view) {
         _cleanup_(filep) FILE *file = hostview_open(view, "1/mountinfo");
         _cleanup_(freep) char *text = NULL, *layers = NULL;
         size_t size = 0;
-        Line line;
+        MountLine line;
 
         /* Every machine has mounts: we may not see them. */
         if (!file || getline(&text, &size, file) < 0) {
@@ -218,7 +213,7 @@ static void read_mounts(HostView *view) {
         }
 
         do {
-                if (!parse_line(text, &line))
+                if (!mounts_parse(text, &line))
                         continue;
                 if (!add_mount(view, &line))
                         return;

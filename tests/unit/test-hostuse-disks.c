@@ -114,6 +114,23 @@ START_TEST(mounts_of_others_are_seen_where_the_file_system_says_so) {
 }
 END_TEST
 
+START_TEST(mounts_of_others_are_seen_where_they_live) {
+        host_put_link("proc/1/ns/mnt", "mnt:[4026531841]");
+        host_put_link("proc/76/ns/mnt", "mnt:[4026531841]");
+        host_put("proc/76/mountinfo", "41 1 259:1 / /never/read rw - vfat x rw\n");
+        host_put_link("proc/77/ns/mnt", "mnt:[4026532999]");
+        host_put("proc/77/mountinfo", HOST_MOUNTS);
+        host_put_link("proc/78/ns/mnt", "mnt:[4026533000]"); /* which has just ended */
+        host_put("proc/net/x", "");
+        ck_assert_str_eq(host_uses(HOST_NVME), "");
+        host_put("proc/77/mountinfo", HOST_MOUNTS "41 1 259:1 / /usr rw - vfat x rw\n");
+        ck_assert_str_eq(host_uses(HOST_NVME), "block: nvme0n1p1 is mounted where the first process does not see it");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        put_mounts("40 1 259:1 / /srv rw - vfat x rw\n");
+        ck_assert_str_eq(host_uses(HOST_NVME), "block: nvme0n1p1 is mounted on /srv");
+}
+END_TEST
+
 START_TEST(swap_is_never_taken) {
         put_swaps("/dev/nvme0n1p2 partition\t1\t0\t-2\n");
         ck_assert_str_eq(host_uses(HOST_NVME), "block: nvme0n1p2 is swap space (never taken)");
@@ -238,6 +255,7 @@ int main(void) {
         tcase_add_test(tcase, what_is_never_taken_is_found_among_many);
         tcase_add_test(tcase, all_disks_of_a_btrfs_are_in_use);
         tcase_add_test(tcase, mounts_of_others_are_seen_where_the_file_system_says_so);
+        tcase_add_test(tcase, mounts_of_others_are_seen_where_they_live);
         tcase_add_test(tcase, swap_is_never_taken);
         tcase_add_test(tcase, what_lies_on_top_of_a_disk_is_named_with_its_use);
         tcase_add_test(tcase, towers_are_climbed_to_their_top);
