@@ -24,6 +24,12 @@ int tree_make_parents(Tree *tree, const char *path) {
         return 0;
 }
 
+int tree_open(Tree *tree, const char *folder) {
+        int fd = openat(tree_fd(tree), folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
 int tree_write(Tree *tree, const char *path, const char *value) {
         _cleanup_(closep) int fd = -EBADF;
         size_t size = strlen(value);

@@ -39,6 +39,9 @@ DEFINE_CLEANUP(Tree, tree_free)
 
 const char *tree_root(Tree *tree);
 
+/* A folder below the root, such as "sys"; the caller's. */
+int tree_open(Tree *tree, const char *folder);
+
 /* -ENODEV: no such parent. -EEXIST: the address is taken. */
 int tree_add_pci(Tree *tree, const TreePci *pci);
 

@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "kernel/hwdb.h"
+#include "namespace.h"
 #include "suite.h"
 
 #define DATABASE "/etc/udev/hwdb.bin"
@@ -133,29 +134,8 @@ START_TEST(a_name_is_cut_between_characters) {
 }
 END_TEST
 
-static bool write_file(const char *path, const char *text) {
-        _cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-        return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
-}
-
-static bool map_root(uid_t uid, gid_t gid) {
-        char text[64];
-
-        snprintf(text, sizeof(text), "0 %u 1", uid);
-        if (!write_file("/proc/self/uid_map", text) || !write_file("/proc/self/setgroups", "deny"))
-                return false;
-        snprintf(text, sizeof(text), "0 %u 1", gid);
-        return write_file("/proc/self/gid_map", text);
-}
-
 static bool enter_namespace(void) {
-        uid_t uid = getuid();
-        gid_t gid = getgid();
-
-        if (unshare(CLONE_NEWNS) < 0 && (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || !map_root(uid, gid)))
-                return false;
-        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        return namespace_enter(CLONE_NEWNS) &&
                mount("tmpfs", "/etc", "tmpfs", 0, "mode=0777") == 0 && mkdir("/etc/udev", 0777) == 0;
 }
 

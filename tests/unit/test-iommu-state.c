@@ -14,19 +14,12 @@
 static Tree *tree;
 static int sysfs, proc;
 
-static int open_below(const char *name) {
-        char path[512];
-
-        snprintf(path, sizeof(path), "%s/%s", tree_root(tree), name);
-        return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 static void make_tree(void) {
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_write(tree, "sys/kernel/profiling", "0\n"), 0);
         ck_assert_int_eq(tree_write(tree, "proc/version", "Linux\n"), 0);
-        sysfs = open_below("sys");
-        proc = open_below("proc");
+        sysfs = tree_open(tree, "sys");
+        proc = tree_open(tree, "proc");
         ck_assert(sysfs >= 0 && proc >= 0);
 }
 

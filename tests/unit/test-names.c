@@ -27,12 +27,9 @@ static void add(const char *address, const char *parent, const char *physfn) {
 }
 
 static void make_world(void) {
-        char path[128];
-
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_add_document(tree), 0);
-        snprintf(path, sizeof(path), "%s/sys", tree_root(tree));
-        sysfs = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        sysfs = tree_open(tree, "sys");
         ck_assert_int_ge(sysfs, 0);
 }
 

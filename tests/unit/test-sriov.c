@@ -23,15 +23,12 @@ static Tree *tree;
 static int sys;
 
 static void make_tree(void) {
-        char path[256];
-
         ck_assert_int_ge(tree_new(&tree), 0);
         ck_assert_int_ge(tree_add_document(tree), 0);
         ck_assert_int_ge(tree_set_driver(tree, PF, "nvme"), 0);
         ck_assert_int_ge(tree_add_sriov(tree, PF, 100), 0);
         ck_assert_int_eq(fake_vfio_use(tree_root(tree)), 0);
-        snprintf(path, sizeof(path), "%s/sys", tree_root(tree));
-        sys = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        sys = tree_open(tree, "sys");
         ck_assert_int_ge(sys, 0);
 }
 

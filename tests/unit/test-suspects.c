@@ -44,12 +44,9 @@ static void load(void) {
 }
 
 static void make_world(void) {
-        char path[128];
-
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_add_document(tree), 0);
-        snprintf(path, sizeof(path), "%s/sys", tree_root(tree));
-        sysfs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        sysfs = tree_open(tree, "sys");
         ck_assert_int_ge(sysfs, 0);
         set(OURS, "enable", "1\n");
         set_bar(OURS, 0, 0xfe000000, 0x100000);

@@ -15,7 +15,7 @@ static int root;
 
 static void make_world(void) {
         ck_assert_int_eq(tree_new(&tree), 0);
-        root = open(tree_root(tree), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        root = tree_open(tree, ".");
         ck_assert_int_ge(root, 0);
 }
 

@@ -25,6 +25,7 @@
 #include "cleanup.h"
 #include "fds.h"
 #include "kernel/uevent.h"
+#include "namespace.h"
 #include "suite.h"
 
 #define DEADLINE_MSEC 60000
@@ -248,33 +249,11 @@ START_TEST(coming_and_going_leaves_no_descriptor) {
 }
 END_TEST
 
-static bool write_file(const char *path, const char *text) {
-        _cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-        return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
-}
-
-static bool map_root(uid_t uid, gid_t gid) {
-        char text[64];
-
-        snprintf(text, sizeof(text), "0 %u 1", uid);
-        if (!write_file("/proc/self/uid_map", text) || !write_file("/proc/self/setgroups", "deny"))
-                return false;
-        snprintf(text, sizeof(text), "0 %u 1", gid);
-        return write_file("/proc/self/gid_map", text);
-}
-
 /* Where no udev runs the monitor stays silent, so the test has a sign of one. */
 static bool enter_namespaces(void) {
-        uid_t uid = getuid();
-        gid_t gid = getgid();
-
-        if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 &&
-            (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) < 0 || !map_root(uid, gid)))
-                return false;
-        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        return namespace_enter(CLONE_NEWNS | CLONE_NEWNET) &&
                mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 &&
-               mkdir("/run/udev", 0755) == 0 && write_file("/run/udev/control", "");
+               mkdir("/run/udev", 0755) == 0 && mknod("/run/udev/control", S_IFREG | 0644, 0) == 0;
 }
 
 int main(void) {

@@ -197,13 +197,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
 }
 
 static void make_world(void) {
-        char path[160];
-
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_add_document(tree), 0);
-        snprintf(path, sizeof(path), "%s/dev", tree_root(tree));
         plan = (VfioPlan){
-                .dev = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                .dev = tree_open(tree, "dev"),
                 .n_groups = 2,
                 .groups = { 26, 12 },
                 .group_fds = { -EBADF, -EBADF },

@@ -27,13 +27,10 @@ static size_t n_fds;
 static int n_fds_before;
 
 static void make_world(void) {
-        char path[128];
-
         ck_assert_int_eq(tree_new(&tree), 0);
         ck_assert_int_eq(tree_add_document(tree), 0);
-        snprintf(path, sizeof(path), "%s/dev", tree_root(tree));
         plan = (VfioPlan){
-                .dev = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                .dev = tree_open(tree, "dev"),
                 .n_groups = 2,
                 .groups = { 26, 12 },
                 .group_fds = { -EBADF, -EBADF },
