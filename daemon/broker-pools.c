@@ -134,17 +134,47 @@ static void choose(Broker *broker, const Matcher *matcher, const BrokerChoice *c
         ret->instead = best ? NULL : instead;
 }
 
-void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n) {
+static bool prepare_target(Broker *broker, const BrokerChoice *choice, const BrokerTarget *target, Matcher *ret) {
         Selector selector;
+
+        if (!target->pool || !pool_allows(target->pool, choice->as->uid, choice->as->groups, choice->as->n_groups) ||
+            selector_parse(&selector, target->selector) != 0)
+                return false;
+
+        broker_prepare(broker, &selector, ret);
+        return true;
+}
+
+/* Another pool of the request may do without the device that was chosen for it, and this one not. */
+static void take_from_another(Broker *broker, const Matcher *matcher, const BrokerChoice *choice, BrokerTarget *targets,
+                              unsigned n, BrokerTarget *ret) {
+        Matcher other;
+
+        for (unsigned i = 0; i < n; i++) {
+                BrokerTarget before = targets[i];
+
+                if (!before.device || !broker_matches(broker, matcher, (Device *) before.device) ||
+                    !prepare_target(broker, choice, &before, &other))
+                        continue;
+                choose(broker, &other, choice, targets, n, &targets[i]);
+                if (targets[i].device) {
+                        ret->device = before.device;
+                        ret->instead = NULL;
+                        return;
+                }
+                targets[i] = before;
+        }
+}
+
+void broker_choose(Broker *broker, const BrokerChoice *choice, BrokerTarget *targets, unsigned n) {
         Matcher matcher;
 
         for (unsigned i = 0; i < n; i++) {
-                if (!targets[i].pool ||
-                    !pool_allows(targets[i].pool, choice->as->uid, choice->as->groups, choice->as->n_groups) ||
-                    selector_parse(&selector, targets[i].selector) != 0)
+                if (!prepare_target(broker, choice, &targets[i], &matcher))
                         continue;
-                broker_prepare(broker, &selector, &matcher);
                 choose(broker, &matcher, choice, targets, n, &targets[i]);
+                if (!targets[i].device)
+                        take_from_another(broker, &matcher, choice, targets, n, &targets[i]);
         }
 }
 

@@ -29,6 +29,7 @@ static int build(Tree *tree) {
                 { "pools.d/others.conf", "[Pool]\nDevice=01:00.0\nAllowUser=1\n" },
                 { "pools.d/group.conf", "[Pool]\nDevice=01:00.0\nAllowGroup=12345\n" },
                 { "pools.d/few.conf", "[Pool]\nDevice=01:00.0\nDevice=class=nvme\nDevice=04:00.0\nMax=2\nMaxPerUser=1\n" },
+                { "pools.d/narrow.conf", "[Pool]\nDevice=01:00.0\n" },
                 { "pools.d/one-of-two.conf", "[Pool]\nDevice=04:00.0\n" },
                 { "pools.d/once.conf", "[Pool]\nDevice=alias:edu\nOneTime=yes\n" },
                 { "pools.d/none.conf", "[Pool]\nDevice=class=crypto\n" },
@@ -93,6 +94,24 @@ START_TEST(each_want_is_another_device_in_a_group_of_its_own) {
         check_nothing_held(world);
         grant = must_acquire(world->bus, LAB "," EDU "," LAB);
         ck_assert(has(grant, EDU) && has(grant, NVME) && has(grant, PAIR));
+        grant_free(grant);
+}
+END_TEST
+
+/* A pool whose only device another pool of the same request could do without gets it, in whatever order they are asked for. */
+START_TEST(pools_that_share_devices_do_not_stand_in_each_others_way) {
+        static const char *const wants[] = { LAB ",pool:narrow", "pool:narrow," LAB, LAB "," LAB ",pool:narrow" };
+        Grant *grant;
+
+        for (unsigned i = 0; i < 3; i++) {
+                grant = must_acquire(world->bus, wants[i]);
+                ck_assert(has(grant, EDU) && has(grant, NVME));
+                ck_assert_str_eq(grant->fds[i == 1 ? 1 : i == 0 ? 2 : 3].role, VFB_ROLE_DEVICE EDU);
+                grant_free(grant);
+                WAIT_FOR(world, world_signals(world, "LeaseRemoved") == i + 1);
+        }
+        grant = must_acquire(root, NVME "," PAIR);
+        ck_assert_str_eq(refusal(LAB ",pool:narrow"), REFUSED("PoolExhausted"));
         grant_free(grant);
 }
 END_TEST
@@ -372,6 +391,7 @@ int main(void) {
         TCase *tcase = suite_add_case(suite, "pools", make_world, end_world);
 
         tcase_add_test(tcase, each_want_is_another_device_in_a_group_of_its_own);
+        tcase_add_test(tcase, pools_that_share_devices_do_not_stand_in_each_others_way);
         tcase_add_test(tcase, explain_and_acquire_mean_the_same_pool);
         tcase_add_test(tcase, one_near_the_processor_is_preferred);
         tcase_add_test(tcase, polkit_hears_which_one_it_is_and_has_the_last_word);
