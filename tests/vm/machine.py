@@ -120,10 +120,14 @@ class Lines:
 
 
 class Machine:
-    def __init__(self, suite, shares=None, say=lambda text: None, kernel=''):
-        """@shares: name to folder on the host; the guest sees it, read-only, as SHARES/name. @kernel: more arguments for it."""
+    def __init__(self, suite, shares=None, say=lambda text: None, kernel='', devices=()):
+        """
+        @shares: name to folder on the host; the guest sees it, read-only, as SHARES/name. @kernel: more arguments for it.
+        @devices: names of topology.EXTRAS.
+        """
         self.suite = suite
         self.kernel = kernel
+        self.devices = devices
         self.shares = {'tests': HERE, **(shares or {})}
         self.say = say
         self.process = None
@@ -183,17 +187,22 @@ class Machine:
     def command(self, image, sockets):
         # One processor: while one of several changes the memory map (each open of a device does), QEMU before 8.1 lets
         # the others write by an outdated one, and an interrupt that goes to the IOMMU's registers is lost for good.
+        # The firmware's picture is looked for by a first part of the kernel, which is in front of what is compressed.
+        kernel = 'vmlinuz' if 'display' in self.devices else 'vmlinux'
+        arguments = [*KERNEL_ARGUMENTS, *topology.kernel_arguments(self.devices), self.kernel]
         command = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-no-reboot',
                    '-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=single,tb-size=512',
                    '-cpu', 'Nehalem', '-smp', '1', '-m', '1024',
-                   '-kernel', f'{image}/vmlinux', '-initrd', f'{image}/initrd', '-append', ' '.join([*KERNEL_ARGUMENTS, self.kernel])]
-        command += topology.qemu_arguments(f'{image}/root.ext4')
+                   '-kernel', f'{image}/{kernel}', '-initrd', f'{image}/initrd', '-append', ' '.join(arguments)]
+        command += topology.qemu_arguments(f'{image}/root.ext4', self.devices)
         command += ['-drive', f'if=none,id=root,file={image}/root.ext4,format=raw,snapshot=on,cache=unsafe',
                     '-device', 'virtio-blk-pci,drive=root,bus=pcie.0,addr=02.0',
                     '-device', 'virtio-serial-pci,id=ports,bus=pcie.0,addr=03.0']
         for name, end in sockets.items():
             command += ['-chardev', f'socket,id={name},fd={end.fileno()}']
-        command += ['-mon', 'chardev=qmp,mode=control', '-serial', 'chardev:serial',
+        if 'serial' not in self.devices:
+            command += ['-serial', 'chardev:serial']
+        command += ['-mon', 'chardev=qmp,mode=control',
                     '-device', 'virtserialport,bus=ports.0,chardev=agent,name=org.qemu.guest_agent.0',
                     '-device', 'virtserialport,bus=ports.0,chardev=hotplug,name=hotplug']
         for slot, (name, folder) in enumerate(self.shares.items(), 4):

@@ -34,6 +34,7 @@ EDU_PAIR = ('0000:04:00.0', '0000:04:00.1')
 HOTPLUG_PORT = 'port5'
 HOTPLUG_ADDRESS = '0000:05:00.0'
 ROOT_DISK = '0000:00:02.0'
+DISPLAY, SERIAL, USB = '0000:00:11.0', '0000:00:12.0', '0000:00:13.0'
 
 DEVICES = [
     Device(BRIDGE, 'i82801b11-bridge', None, '', 'document'),
@@ -47,6 +48,31 @@ DEVICES = [
     Device(EDU_PAIR[1], 'edu', None, '', 'pair'),
 ]
 
+# What a machine has besides if a test asks for it: "# devices: display serial usb". The display shows what the firmware
+# has left there, the serial port is the console in place of the board's own, and a keyboard is at the USB controller.
+EXTRAS = {
+    'display': Device(DISPLAY, 'VGA', None, '', 'display'),
+    'serial': Device(SERIAL, 'pci-serial', 'serial', '', 'serial'),
+    'usb': Device(USB, 'qemu-xhci', 'xhci_hcd', '', 'usb'),
+}
+# The kernel takes no notice of it, and the guest learns what it must find.
+EXTRAS_ARGUMENT = 'tests.devices='
+
+
+def kernel_arguments(extras):
+    # QEMU hands the mode to the kernel's first part, which asks the firmware for it: 800 x 600
+    return [EXTRAS_ARGUMENT + ','.join(extras)] + (['vga=0x314'] if 'display' in extras else [])
+
+
+def asked_for():
+    """In the guest: the names of the extras that its machine was made with."""
+    with open('/proc/cmdline', encoding='ascii') as file:
+        found = [word.removeprefix(EXTRAS_ARGUMENT) for word in file.read().split() if word.startswith(EXTRAS_ARGUMENT)]
+    return [name for name in ''.join(found).split(',') if name]
+
+
+DEVICES += [EXTRAS[name] for name in asked_for()]
+
 
 def find(address):
     return next(device for device in DEVICES if device.address == address)
@@ -58,8 +84,8 @@ def companions(address):
     return sorted(device.address for device in DEVICES if device.group == group)
 
 
-def qemu_arguments(disk):
-    """@disk is a disk image with a file system that the NVMe device offers, its changes thrown away."""
+def qemu_arguments(disk, extras=()):
+    """@disk is a disk image with a file system that the NVMe device offers, its changes thrown away. @extras: names of EXTRAS."""
     arguments = ['-device', 'intel-iommu,intremap=on']
     # SeaBIOS numbers buses in the order of slots: five root ports before it make the bridge's bus 06.
     for port in range(1, 6):
@@ -81,6 +107,11 @@ def qemu_arguments(disk):
                   '-device', 'nvme-ns,bus=nvme,drive=nvme-disk',
                   '-device', 'edu,bus=port4,addr=00.0,multifunction=on',
                   '-device', 'edu,bus=port4,addr=00.1,multifunction=on']
+    for name in extras:
+        model, slot = EXTRAS[name].model, EXTRAS[name].address.removeprefix('0000:00:')
+        arguments += ['-device', f'{model},id={name},bus=pcie.0,addr={slot}' + (',chardev=serial' if name == 'serial' else '')]
+    if 'usb' in extras:
+        arguments += ['-device', 'usb-kbd,bus=usb.0']
     return arguments
 
 
