@@ -38,6 +38,7 @@ HOOK_FAILED = 'cc258a15836b4a09a2733bd6a985e5ea'
 HOOK_WRONG = 'da63e1c49dcc4ef593171cf012a3b332'
 AWAITED = '1d3f8a6e5b7c4f0e8f5c2c9d4a61b7e3'
 GONE = '6cab0c52f2724823b5dbc815343c7efd'
+STOLEN = '5c0b6a1e3f7d4c19a8d2e94f7b60c3d5'
 CUT = '0322fd3cbc76489cbb366bf0cca5cac2'
 REVOKING = '68235eadc7be4369879c49856a21bbd5'
 REVOKE_STEP = 'e753bde30b3e4d1899badc565011796d'
@@ -90,6 +91,35 @@ def command(*words, user=None):
     result = lib.run(['vfio-broker', '--json', *words], user)
     text = result.stdout if result.stdout.strip() else result.stderr
     return result.returncode, json.loads(text) if text.strip() else None
+
+
+def do(*words, user=None):
+    """vfio-broker, which must succeed."""
+    status, answer = command(*words, user=user)
+    assert status == 0, (words, status, answer)
+
+
+def host_uses(address):
+    """What the host needs the device for: "kind: text" of each."""
+    words = ['busctl', '--json=short', 'get-property', NAME, busctl('GetDevice', 's', address)[0], DEVICE, 'HostUses']
+    return [': '.join(use) for use in json.loads(lib.check(words))['data']]
+
+
+def check_in_use(address, text, *words, user=None):
+    """Nobody gets it, and the answer says why: the first of the uses that the property has."""
+    before = lib.device_state(address)
+    status, answer = command('bind', address, *words, user=user)
+    assert status == 5 and answer['error'] == refusal('InUseByHost'), (address, words, status, answer)
+    assert text in answer['text'], (text, answer)
+    assert lib.device_state(address) == before, (before, lib.device_state(address))
+    uses = host_uses(address)
+    assert any(text in use for use in uses), (text, uses)
+    print(address, uses, flush=True)
+
+
+def stolen():
+    """What was told of devices that the host has lost."""
+    return [entry['MESSAGE'] for entry in lib.journal(MESSAGE_ID=STOLEN)]
 
 
 def await_free(address):

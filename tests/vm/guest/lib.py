@@ -94,6 +94,25 @@ def wait_for_line(process, text):
     raise AssertionError(f'it ended with {process.wait()} and never said "{text}":\n{"".join(seen)}')
 
 
+@contextlib.contextmanager
+def mounted(device, where='/mnt'):
+    check(['mount', device, where])
+    try:
+        yield
+    finally:
+        check(['umount', where])
+
+
+@contextlib.contextmanager
+def mounted_elsewhere(device):
+    """In a mount namespace of its own."""
+    with background(['unshare', '--mount', 'sh', '-c', f'mount {device} /mnt && echo done && exec sleep 60']) as elsewhere:
+        wait_for_line(elsewhere, 'done')
+        yield
+        elsewhere.kill()
+        elsewhere.wait()
+
+
 def codename():
     """Of the guest's Debian, which is the suite's name."""
     with open('/etc/os-release', encoding='ascii') as file:
