@@ -6,7 +6,8 @@
  * The monitor takes a socket's ENOBUFS for itself and goes on, so losses are seen in another way: the kernel
  * counts the messages that found no room. The count is compared whenever a message arrives, and when
  * the socket has an error, for which a copy of its descriptor is watched: that one is dispatched before
- * the monitor, and takes the error away.
+ * the monitor, and takes the error away. If the loop knew of a message before there was an error the monitor is faster,
+ * so the count is compared once more when it has read everything.
  */
 
 #include <errno.h>
@@ -31,7 +32,7 @@
 
 struct Uevent {
         sd_device_monitor *monitor;
-        sd_event_source *error_source;
+        sd_event_source *error_source, *rest_source;
         UeventHandler handler;
         void *userdata;
         uint32_t n_lost;
@@ -63,6 +64,11 @@ static int uevent_on_error(sd_event_source *source, int fd, uint32_t events, voi
         int error;
 
         (void) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        look_for_losses(userdata);
+        return 0;
+}
+
+static int uevent_on_rest(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         look_for_losses(userdata);
         return 0;
 }
@@ -127,6 +133,24 @@ static int uevent_on_device(sd_device_monitor *monitor, sd_device *device, void 
         return 0;
 }
 
+/* Its turn comes when the monitor has read everything. An event loop takes a descriptor once, so it is another copy. */
+static int watch_rest(Uevent *uevent, sd_event *event, int64_t priority) {
+        _cleanup_(closep) int fd = fcntl(uevent->fd, F_DUPFD_CLOEXEC, 3);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = sd_event_add_io(event, &uevent->rest_source, fd, EPOLLIN, uevent_on_rest, uevent);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(uevent->rest_source, true);
+        if (r < 0)
+                return r;
+
+        TAKE_FD(fd);
+        return sd_event_source_set_priority(uevent->rest_source, priority);
+}
+
 static int watch_errors(Uevent *uevent, sd_event *event) {
         sd_event_source *source;
         int64_t priority;
@@ -146,7 +170,11 @@ static int watch_errors(Uevent *uevent, sd_event *event) {
         r = sd_event_add_io(event, &uevent->error_source, uevent->fd, EPOLLERR, uevent_on_error, uevent);
         if (r < 0)
                 return r;
-        return sd_event_source_set_priority(uevent->error_source, priority - 1);
+        r = sd_event_source_set_priority(uevent->error_source, priority - 1);
+        if (r < 0)
+                return r;
+
+        return watch_rest(uevent, event, priority + 1);
 }
 
 static int add_filters(sd_device_monitor *monitor) {
@@ -195,6 +223,7 @@ int uevent_new(Uevent **ret, sd_event *event, UeventHandler handler, void *userd
 Uevent *uevent_free(Uevent *uevent) {
         if (!uevent)
                 return NULL;
+        sd_event_source_disable_unref(uevent->rest_source);
         sd_event_source_disable_unref(uevent->error_source);
         closep(&uevent->fd);
         sd_device_monitor_unref(uevent->monitor);

@@ -249,6 +249,21 @@ START_TEST(coming_and_going_leaves_no_descriptor) {
 }
 END_TEST
 
+/* What of it is read is of no subsystem that is followed, so nothing but the count says that there was more. */
+START_TEST(losses_are_told_if_the_loop_knew_of_a_message_before) {
+        say("change", "net", HASH_PCI, "0000:00:01.0", 0);
+        ck_assert_int_eq(sd_event_prepare(event), 0);
+        ck_assert_int_gt(sd_event_wait(event, 0), 0);
+        for (size_t i = 0; i < 8000; i++)
+                say("change", "net", HASH_PCI, "0000:00:01.0", 7000);
+        ck_assert_int_gt(sd_event_dispatch(event), 0);
+        while (sd_event_run(event, 0) > 0)
+                ;
+        ck_assert_uint_eq(n_seen, 0);
+        ck_assert_uint_eq(n_lost, 1);
+}
+END_TEST
+
 /* Where no udev runs the monitor stays silent, so the test has a sign of one. */
 static bool enter_namespaces(void) {
         return namespace_enter(CLONE_NEWNS | CLONE_NEWNET) &&
@@ -269,6 +284,7 @@ int main(void) {
         tcase_add_test(tcase, a_vfio_device_that_goes_is_its_functions_news);
         tcase_add_test(tcase, nobody_else_is_heard);
         tcase_add_test(tcase, losses_are_told);
+        tcase_add_test(tcase, losses_are_told_if_the_loop_knew_of_a_message_before);
         tcase_add_test(tcase, coming_and_going_leaves_no_descriptor);
         return suite_run(suite);
 }
