@@ -288,31 +288,21 @@ START_TEST(another_one_of_the_same_kind_does_not_get_it_either) {
 }
 END_TEST
 
-static void check_many(const char *driver, const char *without) {
+static void check_many(const char *driver, const char *without, const char *but) {
         for (unsigned i = 0; i < MANY; i++)
-                ck_assert_str_eq(driver_state(world, one_of_many(i)), i == 0 ? "pcieport (null)" : i % 5 == 0 ? without : driver);
+                if (strcmp(one_of_many(i), but) != 0)
+                        ck_assert_str_eq(driver_state(world, one_of_many(i)), i == 0 ? "pcieport (null)" : i % 5 == 0 ? without : driver);
 }
 
 START_TEST(group_of_many_goes_and_comes_back_as_one) {
-        Grant *grant;
+        Grant *grant = must_acquire(world->bus, one_of_many(10)); /* which had no driver, as others that stay without */
 
-        must_bind(one_of_many(1));
-        check_many("vfio-pci vfio-pci", "- (null)");
-        ck_assert_uint_eq(count_origins(world), 24);
-        world_crash_daemon(world);
-        ck_assert_str_eq(do_restore(one_of_many(29)), "");
-        check_many("e1000 (null)", "- (null)");
-
-        vfio_fail(world, one_of_many(28), "probe-errno", "22 2");
-        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = one_of_many(10) }), REFUSED("DriverBindFailed"));
-        check_many("e1000 (null)", "- (null)");
-        grant = must_acquire(world->bus, one_of_many(10)); /* which had no driver */
+        check_many("vfio-pci vfio-pci", "- (null)", one_of_many(10));
         ck_assert_str_eq(driver_state(world, one_of_many(10)), "vfio-pci vfio-pci");
-        ck_assert_str_eq(driver_state(world, one_of_many(29)), "vfio-pci vfio-pci");
-        ck_assert_str_eq(driver_state(world, one_of_many(0)), "pcieport (null)");
+        world_crash_daemon(world);
         grant_free(grant);
         WAIT_FOR(world, device_is(world, one_of_many(10), "host"));
-        check_many("e1000 (null)", "- (null)");
+        check_many("e1000 (null)", "- (null)", "");
         check_nothing_held(world);
 }
 END_TEST
