@@ -58,8 +58,9 @@ static void leaving_on_holders(int r, const Lease *lease, const BrokerHolders *h
 
         if (!broker_device_is_locked(broker_of_device(device), device))
                 return; /* they have let go meanwhile */
+        /* Who has the device cannot always be seen while it leaves; then who has something of the lease is named. */
         if (r == 0)
-                broker_name_keepers(holders, text, sizeof(text));
+                broker_name_holders(holders, /* all= */ true, text, sizeof(text));
         log_event(&(LogEvent){ .id = LOG_ID_AWAITED,
                                .priority = LOG_WARNING,
                                .lease = lease ? lease->id : NULL,

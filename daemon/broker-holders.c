@@ -65,12 +65,12 @@ static void describe(const Holder *holder, BrokerHolder *ret) {
                         add_word(ret->what, sizeof(ret->what), words[i].word);
 }
 
-void broker_name_keepers(const BrokerHolders *holders, char *ret, size_t size) {
+void broker_name_holders(const BrokerHolders *holders, bool all, char *ret, size_t size) {
         size_t n = 0;
 
         *ret = '\0';
         for (unsigned i = 0; i < holders->n && n < size; i++)
-                if (holders->items[i].keeps)
+                if (all || holders->items[i].keeps)
                         n += (size_t) snprintf(ret + n, size - n, "%sprocess %d (%s)", n > 0 ? ", " : "",
                                                (int) holders->items[i].pid, holders->items[i].name);
 }

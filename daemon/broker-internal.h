@@ -374,8 +374,8 @@ int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched
 /* The same for a group that need not be leased: who has something of it, or one of @nodes. @lease of @done is NULL. */
 int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, BrokerSearched done, void *userdata);
 
-/* For whom the kernel waits, as far as there is room; "" if for nobody that is known. */
-void broker_name_keepers(const BrokerHolders *holders, char *ret, size_t size);
+/* @all, or only those that keep a device, as far as there is room; "" if there are none. */
+void broker_name_holders(const BrokerHolders *holders, bool all, char *ret, size_t size);
 
 /* Nobody waits under @userdata any more. */
 void broker_abandon_searches(Broker *broker, void *userdata);

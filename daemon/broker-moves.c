@@ -330,7 +330,7 @@ static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *h
                 return; /* too late for that */
         binding->deadline = sd_event_source_disable_unref(binding->deadline);
         if (r == 0)
-                broker_name_keepers(holders, text, sizeof(text));
+                broker_name_holders(holders, /* all= */ false, text, sizeof(text));
         binding_fail_late(binding, text);
 }
 
