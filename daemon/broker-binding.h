@@ -100,7 +100,8 @@ int binding_write_down(Binding *binding);
 /* Nothing has been written to /sys for this device, or it is as it was. */
 void binding_forget(Binding *binding, unsigned i);
 
-/* Of the first @n, which have arrived, somebody else may have taken one meanwhile. false: so it is, and it is theirs. */
+/* Of the first @n, which have arrived, somebody else may have taken one meanwhile.
+ * false: so it is, and it is theirs. */
 bool binding_has_kept(Binding *binding, unsigned n);
 
 /* The devices whose turn has not come yet have nothing to come back from. */

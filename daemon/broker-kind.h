@@ -17,7 +17,8 @@ bool broker_is_container(DeviceKind kind, const char *name);
 /* The container that an object goes to VFIO with, and in no other way; NULL: it goes by itself. */
 const Device *broker_container_to_bind(const Device *device);
 
-/* What is leased and in a container that is in this one, and so would go with it; NULL: nothing. The same as an error. */
+/* What is leased and in a container that is in this one, and so would go with it; NULL: nothing.
+ * The same as an error. */
 const Device *broker_leased_inside(const Device *container);
 int broker_find_inside(const Device *container, Findings *findings);
 

@@ -193,8 +193,8 @@ static int find_no_pool(const BrokerTarget *target, Findings *findings) {
         if (r < 0)
                 return r;
 
-        return finding_set_fix(finding, "see which there are: vfio-broker pools; of a file that is wrong there is none, and "
-                                        "journalctl -u vfio-broker says why");
+        return finding_set_fix(finding, "see which there are: vfio-broker pools; of a file that is wrong there is "
+                                        "none, and journalctl -u vfio-broker says why");
 }
 
 static int find_missing(Broker *broker, const BrokerTarget *target, Findings *findings) {

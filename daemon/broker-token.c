@@ -6,9 +6,9 @@
  * A PF on VFIO can see and alter what its VFs do, so the kernel opens a VF of it only for who knows the PF's token,
  * and, while a VF is in use, the PF as well. The first who opens the PF with one sets it. The broker makes it up: anew
  * for each lease of a PF of which no VF is leased, and for a VF where nobody has the PF, and keeps it with the PF for
- * the VFs. The PF's holder gets it as well. Between users it is the proof that they have agreed: who asks for the VF of
- * somebody else's PF must bring it; and for the PF of somebody else's VF that was got by it. For the latter the kernel's
- * word is not enough: while nobody has a VF open, it takes any token for the new one.
+ * the VFs. The PF's holder gets it as well. Between users it is the proof that they have agreed: who asks for the VF
+ * of somebody else's PF must bring it; and for the PF of somebody else's VF that was got by it. For the latter the
+ * kernel's word is not enough: while nobody has a VF open, it takes any token for the new one.
  */
 
 #include <stdio.h>
@@ -45,8 +45,8 @@ static int find_foreign(Broker *broker, const Device *device, const Device *othe
         snprintf(finding->lease, sizeof(finding->lease), "%s", lease->id);
         return finding_set_fix(finding,
                                is_pf ? "if you agree on it, use the VF token of the PF's holder: --vf-token"
-                                     : "wait until it is released; or, if it was got by the PF's VF token, use that one: "
-                                       "--vf-token");
+                                     : "wait until it is released; or, if it was got by the PF's VF token, use that "
+                                       "one: --vf-token");
 }
 
 static const LeaseDevice *leased_as(const Device *device) {

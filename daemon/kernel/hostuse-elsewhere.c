@@ -3,8 +3,8 @@
 /*
  * Host use: what is mounted in other mount namespaces
  *
- * That of a service, or of a container. Their tables are found by the processes that live there, and read only for a disk
- * that nothing else is known of. A file system that says itself which disks it has needs none of this.
+ * That of a service, or of a container. Their tables are found by the processes that live there, and read only for a
+ * disk that nothing else is known of. A file system that says itself which disks it has needs none of this.
  */
 
 #include <errno.h>
@@ -18,7 +18,8 @@
 #include "hostuse-internal.h"
 #include "proc.h"
 
-/* Who is no administrator can make as many as there may be, but mount no disk in any of them: after these it is enough. */
+/* Who is no administrator can make as many as there may be, but mount no disk in any of them:
+ * after these it is enough. */
 #define NAMESPACES_MAX 1024
 #define TEXT_MAX       (16 * 1024 * 1024)
 

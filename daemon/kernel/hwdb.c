@@ -14,7 +14,7 @@ struct Hwdb {
         sd_hwdb *database; /* NULL: there is none, or nobody has asked yet */
         bool tried;
 
-        /* What was found last. Devices that are alike come together, and of each vendor, model and both are asked for. */
+        /* What was found last. Devices that are alike come together, and are asked about for vendor and for model. */
         char modalias[128], vendor[256], model[256];
 };
 

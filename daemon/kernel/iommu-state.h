@@ -35,7 +35,7 @@ typedef struct IommuState {
 /* @proc is a descriptor of /proc, @machine what uname(2) says. What cannot be read is not so. */
 void iommu_state_read(int sysfs, int proc, const char *machine, IommuState *ret);
 
-/* Why a device has no group, and what may be done: the words after "ADDRESS is in no IOMMU group: ". @bus and @device as
- * in /sys/bus/BUS/devices/DEVICE. */
+/* Why a device has no group, and what may be done: the words after "ADDRESS is in no IOMMU group: ". @bus and @device
+ * as in /sys/bus/BUS/devices/DEVICE. */
 void iommu_state_explain(const IommuState *state, const char *bus, const char *device, char *ret_why,
                          size_t why_size, char *ret_fix, size_t fix_size);

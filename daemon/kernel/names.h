@@ -18,7 +18,8 @@
 #define NAMES_SERIAL_MAX 64
 
 /* "pci-0000:00:03.1/00.0": the root bus and the slots from there on down. A VF on a bus behind its PF's is
- * "pci-0000:00:03.1/10.0+1"; @physfn is its PF, "" for none. -ENODEV: not there. -EBADMSG: it makes no sense. -EFBIG. */
+ * "pci-0000:00:03.1/10.0+1"; @physfn is its PF, "" for none.
+ * -ENODEV: not there. -EBADMSG: it makes no sense. -EFBIG. */
 int names_path(int sysfs, const char *address, const char *physfn, char *ret, size_t size);
 
 /* The NVMe controller's serial number or the permanent address of its network interface, whichever is there: a driver
