@@ -89,6 +89,25 @@ static int find_companions(const Device *device, const Device *const *scope, uns
         return 0;
 }
 
+/* All or nothing is for so many. One without a driver stands in nobody's way. */
+static int find_too_many(const Device *device, Findings *findings) {
+        const Device *sibling;
+        Finding *finding;
+        unsigned n = 0;
+        int r;
+
+        TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                n += !sibling->facts.vfio_driver && (sibling == device || device_is_blocker(sibling));
+        if (n <= BROKER_MOVES_MAX)
+                return 0;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_DRIVER_BIND_FAILED, device_id(device),
+                               "IOMMU group %u has %u devices in the host's hands, and at most %d change together",
+                               device->group->number, n, BROKER_MOVES_MAX);
+        return r < 0 ? r : finding_set_fix(finding, "take some from their drivers by hand: echo ADDRESS "
+                                                    ">/sys/bus/pci/devices/ADDRESS/driver/unbind");
+}
+
 /* What stands in the way of a change of the device's driver, for anybody. */
 static int find_in_the_way(const Device *device, Findings *findings) {
         int r;
@@ -99,6 +118,8 @@ static int find_in_the_way(const Device *device, Findings *findings) {
                 return broker_find_no_group(device, findings);
 
         r = broker_find_in_container(device, findings);
+        if (r >= 0)
+                r = find_too_many(device, findings);
         return r < 0 ? r : broker_find_taken(device, findings);
 }
 
@@ -161,6 +182,7 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
         if (device->facts.vfio_driver || !device->group || broker_is_never_bound(device))
                 return 0;
 
+        r = find_too_many(device, findings);
         n = broker_bind_scope(device, scope);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (scope[i] != device)
@@ -182,10 +204,11 @@ int broker_find_bind_for_lease(Broker *broker, const Device *device, const Broke
         const Device *scope[BROKER_MOVES_MAX];
         char driver[VARIANT_NAME_MAX];
         unsigned n;
-        int r = 0;
+        int r;
 
+        r = find_too_many(device, findings);
         n = broker_bind_scope(device, scope);
-        if (request->companions == BROKER_COMPANIONS_REFUSE)
+        if (r >= 0 && request->companions == BROKER_COMPANIONS_REFUSE)
                 r = find_companions(device, scope, n, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (request->companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)

@@ -2,6 +2,7 @@
 
 /* Broker: which devices are meant, and whether they are still the same */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker-internal.h"
@@ -9,25 +10,34 @@
 #include "errors.h"
 
 int broker_refresh_group(Broker *broker, const char *id) {
-        char ids[BROKER_WANTS_MAX][DEVICE_ID_MAX];
-        unsigned n = 0;
+        _cleanup_(freep) char *ids = NULL;
         Device *device, *sibling;
-        int r;
+        size_t size = 0, at = 0;
+        int r = 0;
 
         device = device_find(&broker->devices, id);
-        if (device && device->group)
-                TAILQ_FOREACH(sibling, &device->group->devices, siblings)
-                        if (n < BROKER_WANTS_MAX)
-                                strcpy(ids[n++], device_id(sibling));
+        if (!device || !device->group)
+                return broker_refresh(broker, id);
 
-        r = n == 0 ? broker_refresh(broker, id) : 0;
-        for (unsigned i = 0; r == 0 && i < n; i++)
-                r = broker_refresh(broker, ids[i]);
+        /* By their names, since a look may free any of them. */
+        TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                size += strlen(device_id(sibling)) + 1;
+        ids = malloc(size);
+        if (!ids)
+                return -ENOMEM;
+        TAILQ_FOREACH(sibling, &device->group->devices, siblings)
+                at += strlen(strcpy(ids + at, device_id(sibling))) + 1;
+
+        for (at = 0; r == 0 && at < size; at += strlen(ids + at) + 1)
+                r = broker_refresh(broker, ids + at);
         return r;
 }
 
 static int resolve_group(const Device **devices, unsigned n, const BrokerWant *want, BrokerTarget *ret,
                          unsigned *ret_n) {
+        if (n > BROKER_WANTS_MAX)
+                return VFB_ERROR_QUOTA_EXCEEDED;
+
         for (unsigned i = 0; i < n; i++) {
                 if (!devices[i]->facts.vfio_driver)
                         continue;
@@ -61,7 +71,7 @@ static int resolve_want(Broker *broker, const BrokerWant *want, BrokerTarget *re
                 return r;
 
         if (selector_is_group(&selector)) {
-                r = resolve_group(devices, n < BROKER_WANTS_MAX ? n : BROKER_WANTS_MAX, want, ret, ret_n);
+                r = resolve_group(devices, n, want, ret, ret_n);
                 if (r != 0 || *ret_n > before)
                         return r;
                 n = 0; /* a group in which nothing is for a program is as good as none */

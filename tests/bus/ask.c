@@ -13,7 +13,7 @@
 #include "ask.h"
 
 #define TEXTS    32
-#define TEXT_MAX (512 * 1024)
+#define TEXT_MAX (4 * 1024 * 1024)
 
 typedef struct Text {
         char *data;

@@ -56,6 +56,28 @@ static void make_world_of_many(void) {
         world_start(&world, &(WorldSpec) { .build = build_many, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
 }
 
+#define TOO_MANY 129
+
+static const char *one_of_too_many(unsigned i) {
+        static char address[16];
+
+        snprintf(address, sizeof(address), "0000:0a:%02x.%u", i / 8, i % 8);
+        return address;
+}
+
+static int build_too_many(Tree *tree) {
+        int r = build(tree);
+
+        for (unsigned i = 0; r >= 0 && i < TOO_MANY; i++)
+                r = tree_add_pci(tree, &(TreePci) { .address = one_of_too_many(i), .vendor = 0x8086, .device = 0x1000, .group = 41,
+                                                    .class = 0x20000, .driver = "e1000" });
+        return r;
+}
+
+static void make_world_of_too_many(void) {
+        world_start(&world, &(WorldSpec) { .build = build_too_many, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
+}
+
 static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=30\n" });
 }
@@ -307,12 +329,30 @@ START_TEST(group_of_many_goes_and_comes_back_as_one) {
 }
 END_TEST
 
+START_TEST(group_of_too_many_is_refused_whole) {
+        ck_assert_str_eq(ask(world->bus, device_path(one_of_too_many(0)), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)),
+                         REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = one_of_too_many(0) }), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "group:41" }), REFUSED("QuotaExceeded"));
+        for (unsigned i = 0; i < TOO_MANY; i++)
+                ck_assert_str_eq(driver_state(world, one_of_too_many(i)), "e1000 (null)");
+        check_nothing_held(world);
+
+        /* With one less it is companions that are refused, as asked. */
+        ck_assert_int_ge(tree_set_driver(world->tree, one_of_too_many(TOO_MANY - 1), NULL), 0);
+        ck_assert_str_eq(ask(world->bus, device_path(one_of_too_many(0)), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 1, "companions",
+                             "s", "refuse", UINT64_C(0)), REFUSED("NotViable"));
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("give-back");
         TCase *tcase = suite_add_case(suite, "give-back", make_world, end_world);
         TCase *many = suite_add_case(suite, "many", make_world_of_many, end_world);
+        TCase *too_many = suite_add_case(suite, "too-many", make_world_of_too_many, end_world);
 
         tcase_add_test(many, group_of_many_goes_and_comes_back_as_one);
+        tcase_add_test(too_many, group_of_too_many_is_refused_whole);
         tcase_add_test(tcase, child_that_dies_on_the_way_back_is_followed_by_another);
         tcase_add_test(tcase, where_each_child_dies_it_is_kept_for_another_try);
         tcase_add_loop_test(tcase, way_back_of_a_group_that_is_half_written_down_is_gone_by_all, 0, 2);
