@@ -49,19 +49,10 @@ static int find_foreign(Broker *broker, const Device *device, const Device *othe
                                        "one: --vf-token");
 }
 
-static const LeaseDevice *leased_as(const Device *device) {
-        const Lease *lease = device->group->lease;
-
-        for (unsigned i = 0; i < lease->n_devices; i++)
-                if (lease->devices[i].device == device)
-                        return &lease->devices[i];
-        return NULL;
-}
-
 /* Who had the function without bringing a token has agreed on nothing, whoever knows the token from before. */
 static int find_about_token(Broker *broker, const Device *pf, const Device *function, uid_t uid, const char *token,
                             Findings *findings) {
-        const LeaseDevice *theirs = is_leased(function) ? leased_as(function) : NULL;
+        const LeaseDevice *theirs = is_leased(function) ? lease_find_device(function->group->lease, function) : NULL;
 
         if (!theirs || !token || theirs->token_made || !theirs->token[0])
                 return find_foreign(broker, pf, function, uid, findings);

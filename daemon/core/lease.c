@@ -180,12 +180,16 @@ void lease_add_device(Lease *lease, Device *device, const char *token) {
         added->device = device;
 }
 
-bool lease_has_device(const Lease *lease, const Device *device) {
+const LeaseDevice *lease_find_device(const Lease *lease, const Device *device) {
         for (unsigned i = 0; i < lease->n_devices; i++)
                 if (lease->devices[i].device == device)
-                        return true;
+                        return &lease->devices[i];
 
-        return false;
+        return NULL;
+}
+
+bool lease_has_device(const Lease *lease, const Device *device) {
+        return lease_find_device(lease, device) != NULL;
 }
 
 int lease_drop_device(Lease *lease, Device *device) {

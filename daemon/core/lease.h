@@ -153,6 +153,8 @@ void lease_add_device(Lease *lease, Device *device, const char *token);
 /* The same for one that has gone already: only its name and its group are left. */
 void lease_add_gone(Lease *lease, const char *id, Group *group);
 
+/* What the lease has of the device; NULL: it is not in the lease. */
+const LeaseDevice *lease_find_device(const Lease *lease, const Device *device);
 bool lease_has_device(const Lease *lease, const Device *device);
 
 /* The device has gone; returns its index, -1 if it was not in the lease. */
