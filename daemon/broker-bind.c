@@ -14,15 +14,20 @@ const char *broker_restore_driver(const Device *device) {
         return device->origin && !origin_is_of_functions(device->origin) ? device->origin->driver : "";
 }
 
+/* The driver of @sibling changes when @device is bound. */
+static bool goes_along(const Device *sibling, const Device *device) {
+        return sibling == device ? !device->facts.vfio_driver : device_is_blocker(sibling);
+}
+
 unsigned broker_bind_scope(const Device *device, const Device *ret[BROKER_MOVES_MAX]) {
         const Device *sibling;
         unsigned n = 0;
 
-        if (!device->facts.vfio_driver)
+        if (goes_along(device, device))
                 ret[n++] = device;
         if (device->group)
                 TAILQ_FOREACH(sibling, &device->group->devices, siblings)
-                        if (sibling != device && device_is_blocker(sibling) && n < BROKER_MOVES_MAX)
+                        if (sibling != device && goes_along(sibling, device) && n < BROKER_MOVES_MAX)
                                 ret[n++] = sibling;
         return n;
 }
@@ -97,7 +102,7 @@ static int find_too_many(const Device *device, Findings *findings) {
         int r;
 
         TAILQ_FOREACH(sibling, &device->group->devices, siblings)
-                n += !sibling->facts.vfio_driver && (sibling == device || device_is_blocker(sibling));
+                n += goes_along(sibling, device);
         if (n <= BROKER_MOVES_MAX)
                 return 0;
 
