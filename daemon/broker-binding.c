@@ -146,7 +146,7 @@ void binding_end(Binding *binding) {
         binding_free(binding);
 }
 
-void binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...) {
+Finding *binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...) {
         Finding *finding;
         char text[512];
         va_list arguments;
@@ -161,14 +161,15 @@ void binding_fail(Binding *binding, int r, const char *id, const char *driver, c
                                .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
                   "%s", text);
         if (binding->r != 0)
-                return;
+                return NULL;
 
         binding->r = r;
         if (r < 0 || findings_add_error(&binding->findings, &finding, (VfbError) r, id, "%s", text) < 0)
-                return;
+                return NULL;
         snprintf(finding->culprit, sizeof(finding->culprit), "%s", id);
         snprintf(finding->driver, sizeof(finding->driver), "%s", driver);
         (void) finding_set_fix(finding, "%s", vfb_error_info((VfbError) r)->hint);
+        return finding;
 }
 
 static const char *describe_sriov_error(int error) {
@@ -186,16 +187,13 @@ static const char *describe_sriov_error(int error) {
 static void binding_explain_probe(Binding *binding, const BindResult *result, const char *wanted) {
         const BindingDevice *item = &binding->devices[binding->at];
         const char *why = NULL, *fix = NULL, *name;
-        bool first = binding->r == 0;
         Finding *finding;
 
         if (binding->phase == BINDING_TO)
                 why = variant_explain(device_kind_name(device_id_split(item->id, &name)), result->error, &fix);
-        binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, item->id, wanted, "%s did not take %s: %s", wanted,
-                     item->id, why ?: strerror(result->error));
-
-        finding = (Finding *) findings_first_error(&binding->findings);
-        if (first && fix && finding)
+        finding = binding_fail(binding, VFB_ERROR_DRIVER_BIND_FAILED, item->id, wanted, "%s did not take %s: %s",
+                               wanted, item->id, why ?: strerror(result->error));
+        if (fix && finding)
                 (void) finding_set_fix(finding, "%s", fix);
 }
 

@@ -64,8 +64,9 @@ void binding_plan_device(const Binding *binding, const Device *device, BindPlan 
 /* While they move nobody gets them. */
 void binding_set_moving(Binding *binding, bool moving);
 
-/* Logs it, and keeps the first for who waits. @r: a refusal or negative errno. */
-void binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...)
+/* Logs it, and keeps the first for who waits. @r: a refusal or negative errno. Returns what is kept of a refusal, which
+ * may get another fix; NULL: nothing. */
+Finding *binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...)
         __attribute__((format(printf, 5, 6)));
 void binding_explain(Binding *binding, const BindResult *result, const char *wanted);
 
