@@ -8,6 +8,7 @@
 
 #include "ask.h"
 #include "call.h"
+#include "names.h"
 
 void call_end(Call *call) {
         call->slot = sd_bus_slot_unref(call->slot);
@@ -41,4 +42,11 @@ void call_start(Call *ret, sd_bus *bus, const char *path, const char *interface,
         va_end(arguments);
         ck_assert_int_ge(r, 0);
         call_send(ret, bus, m);
+}
+
+void call_change_driver(Call *ret, sd_bus *bus, const char *address, bool bind) {
+        if (bind)
+                call_start(ret, bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
+        else
+                call_start(ret, bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
 }

@@ -91,28 +91,13 @@ static const char *bind_as(sd_bus *bus, const char *address, const char *driver)
         return ask(bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", driver, 0, NOTHING);
 }
 
-static const char *do_bind(const char *address) {
-        return bind_as(world->bus, address, "");
-}
-
-static const char *do_restore(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
-}
-
 static const char *bind_with(const char *address, const char *key, const char *value) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 1, key, "s", value, NOTHING);
 }
 
-static void start(Call *call, const char *address, bool bind) {
-        if (bind)
-                call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
-        else
-                call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
-}
-
 START_TEST(device_goes_to_vfio_and_comes_back_as_it_was) {
         for (int times = 0; times < 10; times++) {
-                ck_assert_str_eq(do_bind(NIC), "");
+                ck_assert_str_eq(bind_device(world, NIC), "");
                 ck_assert_str_eq(state(NIC), ON_VFIO);
                 ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
                 ck_assert_str_eq(device_property(world, NIC, "Driver"), "vfio-pci");
@@ -122,8 +107,8 @@ START_TEST(device_goes_to_vfio_and_comes_back_as_it_was) {
                         grant_free(must_acquire(world->bus, NIC));
                         WAIT_FOR(world, device_is(world, NIC, "available"));
                 }
-                ck_assert_str_eq(do_bind(NIC), ""); /* twice is no error, and forgets nothing */
-                ck_assert_str_eq(do_restore(NIC), "");
+                ck_assert_str_eq(bind_device(world, NIC), ""); /* twice is no error, and forgets nothing */
+                ck_assert_str_eq(restore_device(world, NIC), "");
                 check_all_as_before();
                 ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
                 ck_assert(device_is(world, NIC, "host"));
@@ -135,18 +120,18 @@ END_TEST
 START_TEST(group_goes_and_comes_back_as_one) {
         Grant *grant;
 
-        ck_assert_str_eq(do_bind(SECOND), "");
+        ck_assert_str_eq(bind_device(world, SECOND), "");
         ck_assert_str_eq(state(FIRST), ON_VFIO);
         ck_assert_str_eq(state(SECOND), ON_VFIO);
         ck_assert_str_eq(state(NIC), NIC_BEFORE);
         ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "uio");
         grant = must_acquire(world->bus, FIRST "," SECOND);
-        ck_assert_str_eq(do_restore(FIRST), REFUSED("Leased"));
-        ck_assert_str_eq(do_bind(FIRST), REFUSED("Leased"));
+        ck_assert_str_eq(restore_device(world, FIRST), REFUSED("Leased"));
+        ck_assert_str_eq(bind_device(world, FIRST), REFUSED("Leased"));
         ck_assert_str_eq(state(FIRST), ON_VFIO);
         grant_free(grant);
         WAIT_FOR(world, device_is(world, FIRST, "available"));
-        ck_assert_str_eq(do_restore(FIRST), "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         check_all_as_before();
 }
 END_TEST
@@ -160,7 +145,7 @@ START_TEST(failure_at_one_of_the_group_brings_all_back) {
         };
 
         vfio_fail(world, cases[_i].address, cases[_i].fault, cases[_i].value);
-        ck_assert_str_eq(do_bind(FIRST), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, FIRST), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), cases[_i].address), "%s", ask_message());
         check_all_as_before();
         ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "");
@@ -168,8 +153,8 @@ START_TEST(failure_at_one_of_the_group_brings_all_back) {
         ck_assert(device_is(world, FIRST, "host") && device_is(world, SECOND, "host"));
 
         /* and then it works */
-        ck_assert_str_eq(do_bind(FIRST), "");
-        ck_assert_str_eq(do_restore(SECOND), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
         check_all_as_before();
 }
 END_TEST
@@ -182,9 +167,9 @@ START_TEST(what_cannot_be_is_refused_and_changes_nothing) {
                 ck_assert_str_eq(bind_with(FIRST, "other", "x"), REFUSED("InvalidOption"));
                 ck_assert_str_eq(bind_as(world->bus, NIC, "e1000"), INVALID_ARGS);
                 ck_assert_str_eq(bind_as(world->bus, NIC, "../../x"), INVALID_ARGS);
-                ck_assert_str_eq(do_bind(NO_GROUP), REFUSED("IommuDisabled"));
-                ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
-                ck_assert_str_eq(do_restore(NVME), INVALID_ARGS);
+                ck_assert_str_eq(bind_device(world, NO_GROUP), REFUSED("IommuDisabled"));
+                ck_assert_str_eq(restore_device(world, NIC), INVALID_ARGS);
+                ck_assert_str_eq(restore_device(world, NVME), INVALID_ARGS);
                 ck_assert_str_eq(bind_as(world->bus, NVME, ""), "");
                 for (unsigned bit = 0; bit < 64; bit += 7) {
                         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(1) << bit), REFUSED("InvalidOption"));
@@ -194,7 +179,7 @@ START_TEST(what_cannot_be_is_refused_and_changes_nothing) {
         }
         ck_assert_uint_eq(vfio_called(world, " override "), 0);
         ck_assert_str_eq(bind_with(FIRST, "companions", "include"), "");
-        ck_assert_str_eq(do_restore(FIRST), "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         check_nothing_held(world);
 }
 END_TEST
@@ -205,22 +190,22 @@ START_TEST(polkit_is_asked_about_each_that_would_go_along) {
         polkit_set(world, "SetAnswer", "s", "no");
         for (int times = 0; times < 5; times++) {
                 n = polkit_asked(world);
-                ck_assert_str_eq(do_bind(FIRST), DENIED);
+                ck_assert_str_eq(bind_device(world, FIRST), DENIED);
                 ck_assert_uint_ge(polkit_asked(world), n + 1);
-                ck_assert_str_eq(do_restore(FIRST), DENIED);
-                ck_assert_str_eq(do_bind(NO_GROUP), DENIED);
+                ck_assert_str_eq(restore_device(world, FIRST), DENIED);
+                ck_assert_str_eq(bind_device(world, NO_GROUP), DENIED);
         }
         check_all_as_before();
         polkit_set(world, "SetAnswer", "s", "yes");
         n = polkit_asked(world);
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         ck_assert_uint_eq(polkit_asked(world), n + 2);
         polkit_set(world, "SetAnswer", "s", "no");
-        ck_assert_str_eq(do_restore(FIRST), DENIED);
+        ck_assert_str_eq(restore_device(world, FIRST), DENIED);
         ck_assert_str_eq(state(FIRST), ON_VFIO);
         polkit_set(world, "SetAnswer", "s", "yes");
         n = polkit_asked(world);
-        ck_assert_str_eq(do_restore(FIRST), "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         ck_assert_uint_eq(polkit_asked(world), n + 2);
 }
 END_TEST
@@ -231,7 +216,7 @@ START_TEST(driver_that_is_not_loaded_is_named) {
         snprintf(path, sizeof(path), "%s/sys/bus/pci/drivers/vfio-pci", tree_root(world->tree));
         snprintf(away, sizeof(away), "%s/away", tree_root(world->tree));
         ck_assert_int_eq(rename(path, away), 0);
-        ck_assert_str_eq(do_bind(NIC), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, NIC), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), "modprobe vfio_pci"), "%s", ask_message());
         check_all_as_before();
         ck_assert_int_eq(rename(away, path), 0);
@@ -244,7 +229,7 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
         begin = world_now();
-        start(&call, FIRST, true);
+        call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert(device_is(world, FIRST, "held") && device_is(world, SECOND, "held"));
 
@@ -255,10 +240,10 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
                 ck_assert(i > 0 || !call.answered); /* as it would be, had they waited for the limit */
         }
         grant_free(must_acquire(world->bus, NVME));
-        ck_assert_str_eq(do_bind(NIC), "");
-        ck_assert_str_eq(do_restore(NIC), "");
-        ck_assert_str_eq(do_bind(FIRST), REFUSED("HeldElsewhere"));
-        ck_assert_str_eq(do_restore(FIRST), REFUSED("HeldElsewhere"));
+        ck_assert_str_eq(bind_device(world, NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
+        ck_assert_str_eq(bind_device(world, FIRST), REFUSED("HeldElsewhere"));
+        ck_assert_str_eq(restore_device(world, FIRST), REFUSED("HeldElsewhere"));
 
         WAIT_FOR(world, call.answered);
         end = world_now();
@@ -280,9 +265,9 @@ END_TEST
 START_TEST(restore_that_hangs_is_finished_when_it_returns) {
         Call call;
 
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        start(&call, FIRST, false);
+        call_change_driver(&call, world->bus, FIRST, false);
         WAIT_FOR(world, call.answered);
         ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
@@ -307,7 +292,7 @@ START_TEST(caller_that_goes_leaves_no_half) {
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
         WAIT_FOR(world, device_is(world, FIRST, "available"));
         ck_assert_str_eq(state(SECOND), ON_VFIO);
-        ck_assert_str_eq(do_restore(FIRST), "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         check_all_as_before();
 }
 END_TEST
@@ -319,7 +304,7 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
         for (int times = 0; times < 4; times++) {
                 vfio_fail(world, at[times % 2], "unbind-hangs", "");
                 vfio_forget(world);
-                start(&call, FIRST, true);
+                call_change_driver(&call, world->bus, FIRST, true);
                 WAIT_FOR(world, vfio_delayed(world) > 0);
                 ck_assert_uint_eq(count_origins(world), 2);
                 world_end_daemon(world);
@@ -338,7 +323,7 @@ START_TEST(sudden_death_in_the_middle_of_a_bind_brings_all_back) {
         Call call;
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        start(&call, FIRST, true);
+        call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
@@ -350,9 +335,9 @@ END_TEST
 START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
         Call call;
 
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         vfio_fail(world, FIRST, "unbind-hangs", "");
-        start(&call, FIRST, false);
+        call_change_driver(&call, world->bus, FIRST, false);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(state(SECOND), SECOND_BEFORE);
         world_crash_daemon(world);
@@ -364,41 +349,41 @@ START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
 END_TEST
 
 START_TEST(what_was_before_outlives_the_daemon) {
-        ck_assert_str_eq(do_bind(FIRST), "");
-        ck_assert_str_eq(do_bind(NIC), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
+        ck_assert_str_eq(bind_device(world, NIC), "");
         for (int times = 0; times < 3; times++) {
                 world_crash_daemon(world);
                 ck_assert(device_is(world, FIRST, "available") && device_is(world, NIC, "available"));
                 ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         }
-        ck_assert_str_eq(do_restore(SECOND), "");
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         check_all_as_before();
 }
 END_TEST
 
 START_TEST(restore_that_fails_can_be_tried_again) {
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         vfio_fail(world, SECOND, "probe-errno", "12");
         for (int times = 0; times < 2; times++) {
-                ck_assert_str_eq(do_restore(FIRST), times == 0 ? REFUSED("DriverBindFailed") : REFUSED("DriverBindFailed"));
+                ck_assert_str_eq(restore_device(world, FIRST), times == 0 ? REFUSED("DriverBindFailed") : REFUSED("DriverBindFailed"));
                 ck_assert_ptr_nonnull(strstr(ask_message(), SECOND));
                 ck_assert_str_eq(state(FIRST), FIRST_BEFORE);
                 ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
         }
         vfio_fail(world, SECOND, "probe-errno", NULL);
-        ck_assert_str_eq(do_restore(SECOND), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
         check_all_as_before();
 }
 END_TEST
 
 START_TEST(device_that_somebody_else_has_taken_is_theirs) {
-        ck_assert_str_eq(do_bind(NIC), "");
+        ck_assert_str_eq(bind_device(world, NIC), "");
         ck_assert_int_ge(tree_set_driver(world->tree, NIC, "e1000e"), 0);
         udev_send(world, "bind", NIC);
         WAIT_FOR(world, device_is(world, NIC, "host"));
         ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
-        ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
+        ck_assert_str_eq(restore_device(world, NIC), INVALID_ARGS);
 }
 END_TEST
 
@@ -408,7 +393,7 @@ START_TEST(what_cannot_be_written_down_is_not_done) {
 
         snprintf(path, sizeof(path), "%s/run/device-" SECOND ".new", tree_root(world->tree));
         ck_assert_int_eq(mkdir(path, 0700), 0);
-        ck_assert_str_ne(do_bind(FIRST), "");
+        ck_assert_str_ne(bind_device(world, FIRST), "");
         ck_assert_uint_eq(vfio_called(world, " override "), 0);
         check_all_as_before();
         ck_assert_int_eq(rmdir(path), 0);
@@ -425,14 +410,14 @@ START_TEST(random_sequences_leave_everything_as_it_was) {
                 switch (rand() % 5) {
                 case 0:
                 case 1:
-                        do_bind(address);
+                        bind_device(world, address);
                         break;
                 case 2:
-                        do_restore(address);
+                        restore_device(world, address);
                         break;
                 case 3:
                         vfio_fail(world, addresses[rand() % 3], "probe-errno", "22 2");
-                        do_bind(address);
+                        bind_device(world, address);
                         break;
                 case 4:
                         world_crash_daemon(world);
@@ -447,7 +432,7 @@ START_TEST(random_sequences_leave_everything_as_it_was) {
         }
         WAIT_FOR(world, !device_is(world, NIC, "held") && !device_is(world, FIRST, "held"));
         for (unsigned i = 0; i < 3; i++)
-                do_restore(addresses[i]);
+                restore_device(world, addresses[i]);
         check_all_as_before();
 }
 END_TEST

@@ -110,7 +110,7 @@ START_TEST(it_may_stay_with_vfio_or_without_a_driver) {
         ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
         world_crash_daemon(world);
         ck_assert(device_is(world, NIC, "available"));
-        ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         check_before();
 
         ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = FIRST, .restore = "none" }), "");
@@ -122,7 +122,7 @@ START_TEST(it_may_stay_with_vfio_or_without_a_driver) {
         grant_free(must_acquire(world->bus, FIRST)); /* what it was before is not what it was now */
         WAIT_FOR(world, device_is(world, FIRST, "host"));
         ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
-        ck_assert_str_eq(ask(world->bus, device_path(SECOND), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
         ck_assert_str_eq(driver(SECOND), "e1000 (null)");
         ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "uio"), 0);
 }
@@ -293,17 +293,17 @@ START_TEST(what_is_quarantined_stays) {
         vfio_fail(world, NIC, "reset-fails", NULL);
         ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Unquarantine", "t", UINT64_C(0)), "");
         ck_assert(device_is(world, NIC, "available"));
-        ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         check_before();
 }
 END_TEST
 
 START_TEST(what_was_bound_by_hand_stays_bound) {
-        ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        ck_assert_str_eq(bind_device(world, NIC), "");
         grant_free(must_acquire(world->bus, NIC));
         WAIT_FOR(world, device_is(world, NIC, "available"));
         ck_assert_str_eq(driver(NIC), "vfio-pci vfio-pci");
-        ck_assert_str_eq(ask(world->bus, device_path(NIC), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0)), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         check_before();
 }
 END_TEST

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "call.h"
 #include "suite.h"
 #include "watch.h"
 
@@ -93,74 +94,42 @@ static bool all_is_as_before(void) {
 }
 
 static void must_bind(const char *address) {
-        ck_assert_str_eq(ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        ck_assert_str_eq(bind_device(world, address), "");
         ck_assert_str_eq(driver_state(world, address), "vfio-pci vfio-pci");
 }
 
-static const char *do_restore(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
-}
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        snprintf(userdata, 128, "%s%s", e ? "!" : "", e ? e->name : "done");
-        return 0;
-}
-
-/* @answer: "" until there is one, then "done" or a refusal. */
-static sd_bus_slot *start_restore(const char *address, char answer[128]) {
-        sd_bus_slot *slot = NULL;
-
-        answer[0] = '\0';
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
-                                                  "Restore", on_answer, answer, "t", UINT64_C(0)), 0);
-        return slot;
-}
-
-static sd_bus_slot *start_bind(const char *address, char answer[128]) {
-        sd_bus_slot *slot = NULL;
-
-        answer[0] = '\0';
-        ck_assert_int_ge(sd_bus_call_method_async(world->bus, &slot, VFB_BUS_NAME, device_path(address), VFB_INTERFACE_DEVICE,
-                                                  "Bind", on_answer, answer, "sa{sv}t", "", 0, UINT64_C(0)), 0);
-        return slot;
-}
-
 START_TEST(child_that_dies_on_the_way_back_is_followed_by_another) {
-        char answer[128];
-        sd_bus_slot *slot;
+        Call call;
 
         must_bind(FIRST);
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        slot = start_restore(FIRST, answer);
+        call_change_driver(&call, world->bus, FIRST, false);
         vfio_kill_delayed(world);
         ck_assert(device_is(world, FIRST, "held"));
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, "done");
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, "");
         ck_assert(all_is_as_before() && device_is(world, FIRST, "host"));
-        sd_bus_slot_unref(slot);
+        call_end(&call);
 }
 END_TEST
 
 START_TEST(where_each_child_dies_it_is_kept_for_another_try) {
-        char answer[128];
-        sd_bus_slot *slot;
+        Call call;
 
         must_bind(NIC);
         vfio_fail(world, NIC, "unbind-hangs", "");
-        slot = start_restore(NIC, answer);
+        call_change_driver(&call, world->bus, NIC, false);
         for (int times = 0; times < 4; times++) {
                 vfio_kill_delayed(world);
                 ck_assert(times == 3 || device_is(world, NIC, "held"));
         }
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, REFUSED("DriverBindFailed"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("DriverBindFailed"));
         ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
-        sd_bus_slot_unref(slot);
+        call_end(&call);
         vfio_fail(world, NIC, "unbind-hangs", NULL);
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert(all_is_as_before());
 }
 END_TEST
@@ -168,21 +137,21 @@ END_TEST
 /* Each device has a record of its own, and a daemon may die between two of them. */
 START_TEST(way_back_of_a_group_that_is_half_written_down_is_gone_by_all) {
         static const char *const half[] = { FIRST, SECOND };
-        char path[PATH_MAX], answer[128];
-        sd_bus_slot *slot;
+        char path[PATH_MAX];
+        Call call;
 
         must_bind(FIRST);
         snprintf(path, sizeof(path), "%s/run/device-%s.new", tree_root(world->tree), half[_i]);
         ck_assert_int_eq(mkdir(path, 0700), 0);
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        slot = start_restore(FIRST, answer);
+        call_change_driver(&call, world->bus, FIRST, false);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         ck_assert_int_eq(rmdir(path), 0);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
         WAIT_FOR(world, all_is_as_before() && device_is(world, FIRST, "host"));
         ck_assert_uint_eq(count_origins(world), 0);
-        sd_bus_slot_unref(slot);
+        call_end(&call);
 }
 END_TEST
 
@@ -192,7 +161,7 @@ START_TEST(what_is_leased_is_not_brought_back_by_the_next_daemon) {
 
         must_bind(NIC);
         vfio_fail(world, NIC, "unbind-errno", "16");
-        ck_assert_str_eq(do_restore(NIC), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(restore_device(world, NIC), REFUSED("DriverBindFailed"));
         grant = must_acquire(world->bus, NIC);
         vfio_fail(world, NIC, "unbind-errno", NULL);
         vfio_forget(world);
@@ -202,29 +171,28 @@ START_TEST(what_is_leased_is_not_brought_back_by_the_next_daemon) {
         grant_free(grant);
         WAIT_FOR(world, device_is(world, NIC, "available"));
         ck_assert_uint_eq(vfio_called(world, NIC " unbind"), 0);
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert(all_is_as_before());
 }
 END_TEST
 
 START_TEST(device_that_goes_in_the_middle_is_gone_and_the_other_is_as_it_was) {
         bool back = _i == 1;
-        char answer[128];
-        sd_bus_slot *slot;
+        Call call;
 
         if (back)
                 must_bind(FIRST);
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        slot = back ? start_restore(FIRST, answer) : start_bind(FIRST, answer);
+        call_change_driver(&call, world->bus, FIRST, !back);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(driver_state(world, SECOND), back ? "vfio-pci (null)" : "e1000 vfio-pci");
         ck_assert_int_ge(tree_remove(world->tree, SECOND), 0);
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, REFUSED("DeviceGone"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("DeviceGone"));
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
         ck_assert(device_is(world, FIRST, "host"));
-        sd_bus_slot_unref(slot);
+        call_end(&call);
 }
 END_TEST
 
@@ -241,7 +209,7 @@ START_TEST(another_device_does_not_get_what_was_before) {
         ck_assert_str_eq(device_property(world, NIC, "Availability"), "host");
         ck_assert_str_eq(device_property(world, FIRST, "RestoreDriver"), "");
         ck_assert_str_eq(device_property(world, SECOND, "RestoreDriver"), "e1000");
-        ck_assert_str_eq(do_restore(SECOND), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
         ck_assert_str_eq(driver_state(world, SECOND), "e1000 (null)");
         ck_assert_uint_eq(vfio_called(world, FIRST " probe"), 1); /* the first one */
 }
@@ -249,24 +217,24 @@ END_TEST
 
 /* What it was before are its virtual functions. */
 START_TEST(one_way_back_is_under_way_at_a_time_without_a_group_either) {
-        char answer[128], number[] = "sys/bus/pci/devices/" LONELY "/sriov_numvfs";
+        char number[] = "sys/bus/pci/devices/" LONELY "/sriov_numvfs";
         _cleanup_(freep) char *text = NULL;
-        sd_bus_slot *slot;
+        Call call;
 
         ck_assert_str_ne(ask(world->bus, device_path(LONELY), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, UINT64_C(0)), "");
         ck_assert_uint_eq(count_origins(world), 1);
         vfio_fail(world, LONELY, "numvfs-hangs", "");
-        slot = start_restore(LONELY, answer);
+        call_change_driver(&call, world->bus, LONELY, false);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         for (int times = 0; times < 5; times++)
-                ck_assert_str_eq(do_restore(LONELY), REFUSED("HeldElsewhere"));
-        ck_assert_str_eq(answer, "");
+                ck_assert_str_eq(restore_device(world, LONELY), REFUSED("HeldElsewhere"));
+        ck_assert(!call.answered);
         vfio_fail(world, LONELY, "numvfs-hangs", NULL);
-        WAIT_FOR(world, answer[0]);
-        ck_assert_str_eq(answer, "done");
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, "");
         text = world_read(world, number);
         ck_assert_str_eq(text, "0\n");
-        sd_bus_slot_unref(slot);
+        call_end(&call);
 }
 END_TEST
 
@@ -278,13 +246,13 @@ START_TEST(driver_that_is_not_loaded_any_more_is_named_and_waited_for) {
         must_bind(NIC);
         ck_assert_int_eq(rename(path, away), 0);
         for (int times = 0; times < 2; times++) {
-                ck_assert_str_eq(do_restore(NIC), REFUSED("DriverBindFailed"));
+                ck_assert_str_eq(restore_device(world, NIC), REFUSED("DriverBindFailed"));
                 ck_assert_msg(strstr(ask_message(), "modprobe e1000e"), "%s", ask_message());
                 ck_assert_str_eq(driver_state(world, NIC), "- (null)");
                 ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "e1000e");
         }
         ck_assert_int_eq(rename(away, path), 0);
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert(all_is_as_before());
 }
 END_TEST
@@ -304,7 +272,7 @@ START_TEST(another_one_of_the_same_kind_does_not_get_it_either) {
         ck_assert_str_eq(device_property(world, NIC, "RestoreDriver"), "");
         grant_free(grant);
         WAIT_FOR(world, device_is(world, NIC, "available"));
-        ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
+        ck_assert_str_eq(restore_device(world, NIC), INVALID_ARGS);
         ck_assert_str_eq(driver_state(world, NIC), "vfio-pci (null)");
         check_nothing_held(world);
 }
@@ -330,7 +298,7 @@ START_TEST(group_of_many_goes_and_comes_back_as_one) {
 END_TEST
 
 START_TEST(group_of_too_many_is_refused_whole) {
-        ck_assert_str_eq(ask(world->bus, device_path(one_of_too_many(0)), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)),
+        ck_assert_str_eq(bind_device(world, one_of_too_many(0)),
                          REFUSED("DriverBindFailed"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = one_of_too_many(0) }), REFUSED("DriverBindFailed"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "group:41" }), REFUSED("QuotaExceeded"));

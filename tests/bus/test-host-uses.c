@@ -97,14 +97,6 @@ static const char *bind_with(const char *address, const char *on_host_use) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 1, "on-host-use", "s", on_host_use, NOTHING);
 }
 
-static const char *do_bind(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
-}
-
-static const char *do_restore(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
-}
-
 static void check_untouched(void) {
         ck_assert_str_eq(driver(NIC), "e1000e");
         ck_assert_str_eq(driver(FIRST), "uio");
@@ -120,7 +112,7 @@ START_TEST(what_the_host_needs_is_refused_and_named) {
         ck_assert_str_eq(device_property(world, SECOND, "HostUses"), "[]");
         put("proc/self/net/route", "eth8" ROUTE);
         for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(do_bind(FIRST), REFUSED("InUseByHost"));
+                ck_assert_str_eq(bind_device(world, FIRST), REFUSED("InUseByHost"));
                 ck_assert_msg(strstr(ask_message(), SECOND) && strstr(ask_message(), "the default route goes by eth8"), "%s", ask_message());
                 ck_assert_msg(strstr(ask_message(), "--on-host-use=steal"), "%s", ask_message());
                 ck_assert_str_eq(bind_with(SECOND, "refuse"), REFUSED("InUseByHost"));
@@ -132,9 +124,9 @@ START_TEST(what_the_host_needs_is_refused_and_named) {
         check_untouched();
 
         put("proc/self/net/route", "");
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         ck_assert_str_eq(device_property(world, SECOND, "HostUses"), "[]");
-        ck_assert_str_eq(do_restore(FIRST), "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         ck_assert_uint_eq(daemon_logged(world, "The host loses"), 0);
 }
 END_TEST
@@ -142,19 +134,19 @@ END_TEST
 START_TEST(who_may_takes_it_all_the_same) {
         put("proc/self/net/route", "eth7" ROUTE);
         for (int times = 1; times <= 5; times++) {
-                ck_assert_str_eq(do_bind(NIC), REFUSED("InUseByHost"));
+                ck_assert_str_eq(bind_device(world, NIC), REFUSED("InUseByHost"));
                 ck_assert_str_eq(bind_with(NIC, "steal"), "");
                 ck_assert_str_eq(driver(NIC), "vfio-pci");
                 ck_assert_uint_eq(daemon_logged(world, "The host loses " NIC), times);
                 ck_assert_uint_eq(daemon_logged(world, "the default route goes by eth7"), 2 * times);
-                ck_assert_str_eq(do_restore(NIC), "");
+                ck_assert_str_eq(restore_device(world, NIC), "");
                 ck_assert_str_eq(driver(NIC), "e1000e");
         }
         /* where there is nothing to steal there is nothing to say */
         put("proc/self/net/route", "");
         ck_assert_str_eq(bind_with(NIC, "steal"), "");
         ck_assert_uint_eq(daemon_logged(world, "The host loses"), 5);
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
 }
 END_TEST
 
@@ -170,7 +162,7 @@ START_TEST(policy_has_a_say_of_its_own_about_that) {
         }
         check_untouched();
         n = polkit_asked(world);
-        ck_assert_str_eq(do_bind(SECOND), REFUSED("InUseByHost"));
+        ck_assert_str_eq(bind_device(world, SECOND), REFUSED("InUseByHost"));
         ck_assert_uint_eq(polkit_asked(world), n + 2); /* each of the group, and not about that */
         check_untouched();
 
@@ -180,7 +172,7 @@ START_TEST(policy_has_a_say_of_its_own_about_that) {
         ck_assert_uint_eq(polkit_asked(world), n + 4);
         ck_assert_str_eq(driver(FIRST), "vfio-pci");
         polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_STEAL, "no");
-        ck_assert_str_eq(do_restore(SECOND), "");
+        ck_assert_str_eq(restore_device(world, SECOND), "");
 
         polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_STEAL, "yes");
         polkit_set(world, "SetAnswerFor", "sss", "action", VFB_ACTION_BIND, "no");
@@ -203,12 +195,12 @@ END_TEST
 
 START_TEST(what_the_machine_stands_on_is_never_taken) {
         mount_disk("/data");
-        ck_assert_str_eq(do_bind(DISK), REFUSED("InUseByHost"));
+        ck_assert_str_eq(bind_device(world, DISK), REFUSED("InUseByHost"));
         mount_disk("/boot");
         for (int times = 0; times < 5; times++) {
                 ck_assert_str_eq(bind_with(DISK, "steal"), REFUSED("InUseByHost"));
                 ck_assert_msg(strstr(ask_message(), "nvme0n1 is mounted on /boot (never taken)"), "%s", ask_message());
-                ck_assert_str_eq(do_bind(DISK), REFUSED("InUseByHost"));
+                ck_assert_str_eq(bind_device(world, DISK), REFUSED("InUseByHost"));
         }
         ck_assert_ptr_nonnull(strstr(device_property(world, DISK, "HostUses"), "never taken"));
         check_untouched();
@@ -226,7 +218,7 @@ START_TEST(what_the_machine_stands_on_is_never_taken) {
         mount_disk("/data");
         ck_assert_str_eq(bind_with(DISK, "steal"), "");
         ck_assert_uint_eq(daemon_logged(world, "nvme0n1 is mounted on /data"), 2);
-        ck_assert_str_eq(do_restore(DISK), "");
+        ck_assert_str_eq(restore_device(world, DISK), "");
 }
 END_TEST
 

@@ -122,23 +122,8 @@ static void check_all_as_before(void) {
         ck_assert(all_is_as_before());
 }
 
-static const char *do_bind(const char *id) {
-        return ask(world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
-}
-
-static const char *do_restore(const char *id) {
-        return ask(world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
-}
-
 static const char *bind_with(const char *id, const char *driver, const char *key, const char *value) {
         return ask(world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", driver, 1, key, "s", value, NOTHING);
-}
-
-static void start(Call *call, const char *id, bool bind) {
-        if (bind)
-                call_start(call, world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
-        else
-                call_start(call, world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
 }
 
 START_TEST(each_goes_to_the_driver_of_its_bus_and_comes_back_as_it_was) {
@@ -146,18 +131,18 @@ START_TEST(each_goes_to_the_driver_of_its_bus_and_comes_back_as_it_was) {
         const char *id = ids[_i];
 
         for (int times = 0; times < 3; times++) {
-                ck_assert_str_eq(do_bind(id), "");
+                ck_assert_str_eq(bind_device(world, id), "");
                 for (size_t i = 0; i < N_CASES; i++)
                         if (strcmp(cases[i].id, id) == 0)
                                 ck_assert_str_eq(state(id), cases[i].bound);
                 ck_assert(device_is(world, id, "available"));
-                ck_assert_str_eq(do_bind(id), "");
+                ck_assert_str_eq(bind_device(world, id), "");
                 grant_free(must_acquire(world->bus, id));
                 WAIT_FOR(world, device_is(world, id, "available"));
-                ck_assert_str_eq(do_restore(id), "");
+                ck_assert_str_eq(restore_device(world, id), "");
                 check_all_as_before();
                 ck_assert(device_is(world, id, "host"));
-                ck_assert_str_eq(do_restore(id), INVALID_ARGS);
+                ck_assert_str_eq(restore_device(world, id), INVALID_ARGS);
         }
         check_nothing_held(world);
 }
@@ -167,13 +152,13 @@ START_TEST(group_of_several_buses_goes_and_comes_back_as_one) {
         ck_assert_str_eq(bind_with(FIRST, "", "companions", "refuse"), REFUSED("NotViable"));
         ck_assert_msg(strstr(ask_message(), DMA), "%s", ask_message());
         check_all_as_before();
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         ck_assert_str_eq(state(FIRST), "vfio-pci vfio-pci");
         ck_assert_str_eq(state(DMA), "vfio-platform vfio-platform");
         ck_assert_str_eq(device_property(world, DMA, "RestoreDriver"), "pl330");
         grant_free(must_acquire(world->bus, FIRST "," DMA));
         WAIT_FOR(world, device_is(world, DMA, "available"));
-        ck_assert_str_eq(do_restore(DMA), "");
+        ck_assert_str_eq(restore_device(world, DMA), "");
         check_all_as_before();
 }
 END_TEST
@@ -190,15 +175,15 @@ START_TEST(failure_at_one_of_them_brings_all_back) {
         };
 
         vfio_fail(world, faults[_i].name, faults[_i].fault, faults[_i].value);
-        ck_assert_str_eq(do_bind(faults[_i].bound), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, faults[_i].bound), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), faults[_i].id), "%s", ask_message());
         check_all_as_before();
         ck_assert(device_is(world, faults[_i].bound, "host"));
         ck_assert(device_is(world, NI, "host") && device_is(world, IO, "host")); /* also the objects of a container that was on its way */
         ck_assert_str_eq(device_property(world, faults[_i].id, "RestoreDriver"), "");
 
-        ck_assert_str_eq(do_bind(faults[_i].bound), "");
-        ck_assert_str_eq(do_restore(faults[_i].bound), "");
+        ck_assert_str_eq(bind_device(world, faults[_i].bound), "");
+        ck_assert_str_eq(restore_device(world, faults[_i].bound), "");
         check_all_as_before();
 }
 END_TEST
@@ -206,7 +191,7 @@ END_TEST
 /* Linux wants a reset function for a platform device unless it is told otherwise. */
 START_TEST(platform_device_without_a_reset_is_told_what_helps) {
         vfio_fail(world, NIC_NAME, "probe-errno", "2 2");
-        ck_assert_str_eq(do_bind(NIC), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, NIC), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), "knows no reset") && strstr(ask_message(), "reset_required=0"), "%s", ask_message());
         check_all_as_before();
 }
@@ -216,7 +201,7 @@ START_TEST(objects_go_with_their_container_and_come_anew) {
         Grant *grant;
 
         for (int times = 0; times < 3; times++) {
-                ck_assert_str_eq(do_bind(DPRC), "");
+                ck_assert_str_eq(bind_device(world, DPRC), "");
                 ck_assert_str_eq(state(NI), "vfio-fsl-mc vfio-fsl-mc");
                 ck_assert_str_eq(device_property(world, NI, "Driver"), "vfio-fsl-mc");
                 ck_assert_str_eq(device_property(world, IO, "Driver"), "vfio-fsl-mc");
@@ -226,12 +211,12 @@ START_TEST(objects_go_with_their_container_and_come_anew) {
 
                 grant = must_acquire(world->bus, DPRC "," NI);
                 ck_assert_ptr_nonnull(grant_find(grant, "device:" NI));
-                ck_assert_str_eq(do_restore(NI), REFUSED("Leased"));
-                ck_assert_str_eq(do_restore(DPRC), REFUSED("Leased"));
+                ck_assert_str_eq(restore_device(world, NI), REFUSED("Leased"));
+                ck_assert_str_eq(restore_device(world, DPRC), REFUSED("Leased"));
                 grant_free(grant);
                 WAIT_FOR(world, device_is(world, NI, "available"));
 
-                ck_assert_str_eq(do_restore(times % 2 ? DPRC : NI), "");
+                ck_assert_str_eq(restore_device(world, times % 2 ? DPRC : NI), "");
                 check_all_as_before();
                 ck_assert_str_eq(device_property(world, NI, "Driver"), "fsl_dpaa2_eth");
                 ck_assert(device_is(world, NI, "host") && device_is(world, IO, "host"));
@@ -242,23 +227,23 @@ END_TEST
 
 START_TEST(what_cannot_be_is_refused_and_changes_nothing) {
         for (int times = 0; times < 3; times++) {
-                ck_assert_str_eq(do_bind(NI), INVALID_ARGS);
+                ck_assert_str_eq(bind_device(world, NI), INVALID_ARGS);
                 ck_assert_msg(strstr(ask_message(), "vfio-broker bind " DPRC), "%s", ask_message());
-                ck_assert_str_eq(do_bind(ROOT_NI), INVALID_ARGS);
+                ck_assert_str_eq(bind_device(world, ROOT_NI), INVALID_ARGS);
                 ck_assert_msg(strstr(ask_message(), "in the machine's own container") && strstr(ask_message(), "restool"), "%s", ask_message());
-                ck_assert_str_eq(do_bind(ROOT_DPRC), INVALID_ARGS);
+                ck_assert_str_eq(bind_device(world, ROOT_DPRC), INVALID_ARGS);
                 ck_assert_msg(strstr(ask_message(), "the machine's own container"), "%s", ask_message());
                 ck_assert_str_eq(bind_with(DPRC, "", "companions", "refuse"), REFUSED("NotViable"));
                 ck_assert_str_eq(bind_with(NIC, "vfio-pci", "companions", "auto"), INVALID_ARGS);
                 ck_assert_str_eq(bind_with(NIC, "../x", "companions", "auto"), INVALID_ARGS);
-                ck_assert_str_eq(do_restore(NI), INVALID_ARGS);
-                ck_assert_str_eq(do_restore(NIC), INVALID_ARGS);
+                ck_assert_str_eq(restore_device(world, NI), INVALID_ARGS);
+                ck_assert_str_eq(restore_device(world, NIC), INVALID_ARGS);
         }
         check_all_as_before();
         ck_assert_uint_eq(vfio_called(world, " override "), 0);
         ck_assert_uint_eq(vfio_called(world, " unbind "), 0);
         ck_assert_str_eq(bind_with(NIC, "vfio-platform", "companions", "refuse"), "");
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         check_nothing_held(world);
 }
 END_TEST
@@ -268,20 +253,20 @@ START_TEST(container_stays_while_one_within_it_is_leased) {
         Grant *grant;
 
         grant = must_acquire(world->bus, INNER);
-        ck_assert_str_eq(do_bind(OUTER), REFUSED("Leased"));
+        ck_assert_str_eq(bind_device(world, OUTER), REFUSED("Leased"));
         ck_assert_msg(strstr(ask_message(), INNER), "%s", ask_message());
         ck_assert_str_eq(state(OUTER), "fsl_mc_dprc (null)");
         grant_free(grant);
         WAIT_FOR(world, device_is(world, INNER, "available"));
-        ck_assert_str_eq(do_bind(OUTER), "");
+        ck_assert_str_eq(bind_device(world, OUTER), "");
         ck_assert_str_eq(state(OUTER), "vfio-fsl-mc vfio-fsl-mc");
 
         grant = must_acquire(world->bus, INNER);
-        ck_assert_str_eq(do_restore(OUTER), REFUSED("Leased"));
+        ck_assert_str_eq(restore_device(world, OUTER), REFUSED("Leased"));
         ck_assert_str_eq(state(OUTER), "vfio-fsl-mc vfio-fsl-mc");
         grant_free(grant);
         WAIT_FOR(world, device_is(world, INNER, "available"));
-        ck_assert_str_eq(do_restore(OUTER), "");
+        ck_assert_str_eq(restore_device(world, OUTER), "");
         ck_assert_str_eq(state(OUTER), "fsl_mc_dprc (null)");
 }
 END_TEST
@@ -292,9 +277,9 @@ START_TEST(driver_that_is_not_loaded_is_named) {
         snprintf(path, sizeof(path), "%s/sys/bus/platform/drivers/vfio-platform", tree_root(world->tree));
         snprintf(away, sizeof(away), "%s/away", tree_root(world->tree));
         ck_assert_int_eq(rename(path, away), 0);
-        ck_assert_str_eq(do_bind(NIC), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, NIC), REFUSED("DriverBindFailed"));
         ck_assert_msg(strstr(ask_message(), "modprobe vfio_platform"), "%s", ask_message());
-        ck_assert_str_eq(do_bind(FIRST), REFUSED("DriverBindFailed")); /* for the companion's sake */
+        ck_assert_str_eq(bind_device(world, FIRST), REFUSED("DriverBindFailed")); /* for the companion's sake */
         check_all_as_before();
         ck_assert_int_eq(rename(away, path), 0);
 }
@@ -307,7 +292,7 @@ START_TEST(death_in_the_middle_of_a_bind_brings_all_back) {
         Call call;
 
         vfio_fail(world, at[_i].name, "unbind-hangs", "");
-        start(&call, at[_i].bound, true);
+        call_change_driver(&call, world->bus, at[_i].bound, true);
         WAIT_FOR(world, vfio_delayed(world));
         ck_assert_ptr_nonnull(strstr(state(at[_i].id), " vfio-"));
         if (_i % 2)
@@ -328,9 +313,9 @@ START_TEST(death_in_the_middle_of_a_restore_is_a_restore) {
         } at[] = { { NIC, NIC, NIC_NAME }, { FIRST, DMA, DMA_NAME }, { DPRC, DPRC, "dprc.2" } };
         Call call;
 
-        ck_assert_str_eq(do_bind(at[_i].bound), "");
+        ck_assert_str_eq(bind_device(world, at[_i].bound), "");
         vfio_fail(world, at[_i].name, "unbind-hangs", "");
-        start(&call, at[_i].bound, false);
+        call_change_driver(&call, world->bus, at[_i].bound, false);
         WAIT_FOR(world, vfio_delayed(world));
         ck_assert_ptr_null(strstr(state(at[_i].id), " vfio-")); /* driver_override is as it was */
         world_crash_daemon(world);
@@ -348,12 +333,12 @@ START_TEST(death_of_the_child_in_the_middle_brings_all_back) {
         Call call;
 
         vfio_fail(world, at[_i].name, "unbind-hangs", "");
-        start(&call, at[_i].bound, "Bind");
+        call_change_driver(&call, world->bus, at[_i].bound, true);
         vfio_kill_delayed(world);
         vfio_fail(world, at[_i].name, "unbind-hangs", NULL);
         WAIT_FOR(world, all_is_as_before() && device_is(world, at[_i].bound, "host"));
-        ck_assert_str_eq(do_bind(at[_i].bound), "");
-        ck_assert_str_eq(do_restore(at[_i].bound), "");
+        ck_assert_str_eq(bind_device(world, at[_i].bound), "");
+        ck_assert_str_eq(restore_device(world, at[_i].bound), "");
         check_all_as_before();
         call_end(&call);
 }
@@ -363,14 +348,14 @@ START_TEST(what_was_before_outlives_the_daemon) {
         static const char *const ids[] = { NIC, FIRST, DPRC, CDX };
 
         for (size_t i = 0; i < 4; i++)
-                ck_assert_str_eq(do_bind(ids[i]), "");
+                ck_assert_str_eq(bind_device(world, ids[i]), "");
         for (int times = 0; times < 2; times++) {
                 world_crash_daemon(world);
                 ck_assert(device_is(world, NIC, "available") && device_is(world, DMA, "available") && device_is(world, NI, "available") && device_is(world, CDX, "available"));
                 ck_assert_str_eq(device_property(world, DMA, "RestoreDriver"), "pl330");
         }
         for (size_t i = 0; i < 4; i++)
-                ck_assert_str_eq(do_restore(ids[i]), "");
+                ck_assert_str_eq(restore_device(world, ids[i]), "");
         check_all_as_before();
 }
 END_TEST
@@ -394,10 +379,10 @@ START_TEST(lease_of_an_object_alone_is_refused_with_the_way) {
         ck_assert_msg(strstr(ask_message(), "vfio-broker bind " DPRC), "%s", ask_message());
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = ROOT_DPRC }), INVALID_ARGS);
         check_all_as_before();
-        ck_assert_str_eq(do_bind(DPRC), "");
+        ck_assert_str_eq(bind_device(world, DPRC), "");
         grant_free(must_acquire(world->bus, NI));
         WAIT_FOR(world, device_is(world, NI, "available"));
-        ck_assert_str_eq(do_restore(DPRC), "");
+        ck_assert_str_eq(restore_device(world, DPRC), "");
         check_all_as_before();
 }
 END_TEST
@@ -406,18 +391,18 @@ START_TEST(polkit_is_asked_about_objects_that_would_go_along) {
         unsigned n;
 
         polkit_set(world, "SetAnswer", "s", "no");
-        ck_assert_str_eq(do_bind(DPRC), DENIED);
-        ck_assert_str_eq(do_bind(FIRST), DENIED);
+        ck_assert_str_eq(bind_device(world, DPRC), DENIED);
+        ck_assert_str_eq(bind_device(world, FIRST), DENIED);
         check_all_as_before();
         polkit_set(world, "SetAnswer", "s", "yes");
         n = polkit_asked(world);
-        ck_assert_str_eq(do_bind(DPRC), "");
+        ck_assert_str_eq(bind_device(world, DPRC), "");
         ck_assert_uint_eq(polkit_asked(world), n + 3);
         n = polkit_asked(world);
-        ck_assert_str_eq(do_bind(FIRST), "");
+        ck_assert_str_eq(bind_device(world, FIRST), "");
         ck_assert_uint_eq(polkit_asked(world), n + 2);
-        ck_assert_str_eq(do_restore(DPRC), "");
-        ck_assert_str_eq(do_restore(DMA), "");
+        ck_assert_str_eq(restore_device(world, DPRC), "");
+        ck_assert_str_eq(restore_device(world, DMA), "");
         check_all_as_before();
 }
 END_TEST

@@ -131,12 +131,8 @@ START_TEST(a_device_in_use_is_not_reset) {
 }
 END_TEST
 
-static const char *do_bind(const char *id) {
-        return ask(world->bus, device_path(id), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
-}
-
 START_TEST(what_is_made_and_not_bound_says_so) {
-        ck_assert_str_eq(do_bind(LOOSE), INVALID_ARGS);
+        ck_assert_str_eq(bind_device(world, LOOSE), INVALID_ARGS);
         ck_assert_msg(strstr(ask_message(), "kind mdev") && strstr(ask_message(), "mdevctl start --uuid=a297db4a"), "%s", ask_message());
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = LOOSE }), REFUSED("IommuDisabled"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = HOST }), REFUSED("NotVfio"));

@@ -59,24 +59,12 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *do_bind(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
-}
-
-static const char *do_restore(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
-}
-
-static void start_bind(Call *call, const char *address) {
-        call_start(call, world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
-}
-
 /* FIRST is on its way, or has arrived, and the other one is next. */
 START_TEST(what_comes_into_use_in_the_middle_is_not_taken) {
         Call call;
 
         vfio_fail(world, FIRST, "unbind-hangs", "");
-        start_bind(&call, FIRST);
+        call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_write(world->tree, "proc/1/mountinfo", ROOT_ONLY "40 1 259:0 / /data rw - ext4 x rw\n"), 0);
         vfio_fail(world, FIRST, "unbind-hangs", NULL);
@@ -93,7 +81,7 @@ START_TEST(what_is_taken_away_in_the_middle_is_theirs_and_the_other_is_as_it_was
         Call call;
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        start_bind(&call, FIRST);
+        call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(driver_state(world, FIRST), "vfio-pci vfio-pci");
         ck_assert_int_ge(tree_set_driver(world->tree, FIRST, "e1000"), 0);
@@ -119,20 +107,20 @@ START_TEST(nobody_is_taken_along_who_was_not_asked_about) {
 
         ck_assert_int_ge(tree_set_driver(world->tree, SECOND, "nvme"), 0);
         n = polkit_asked(world);
-        ck_assert_str_ne(_i == 0 ? do_bind(FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), "");
+        ck_assert_str_ne(_i == 0 ? bind_device(world, FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), "");
         ck_assert_uint_le(polkit_asked(world), n + 2);
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
         ck_assert_uint_eq(vfio_called(world, " override "), 0);
-        ck_assert_str_eq(_i == 0 ? do_bind(FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), DENIED);
+        ck_assert_str_eq(_i == 0 ? bind_device(world, FIRST) : refusal_of(world->bus, &(Request) { .wants = FIRST }), DENIED);
         check_nothing_held(world);
 }
 END_TEST
 
 START_TEST(override_that_somebody_else_has_set_stays) {
-        ck_assert_str_eq(do_bind(NIC), "");
+        ck_assert_str_eq(bind_device(world, NIC), "");
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" NIC "/driver_override", "theirs\n"), 0);
-        ck_assert_str_eq(do_restore(NIC), "");
+        ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert_str_eq(driver_state(world, NIC), "e1000e theirs");
 }
 END_TEST
@@ -148,7 +136,7 @@ START_TEST(whoever_has_it_open_when_the_driver_does_not_let_go_is_named) {
         snprintf(path, sizeof(path), "%s/sys/dev/char/1:7", tree_root(world->tree));
         ck_assert_int_eq(symlink("../../devices/pci0000:00/0000:00:1e.0/" SECOND "/nvme/nvme0", path), 0);
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        start_bind(&call, FIRST);
+        call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_eq(unlink(path), 0);
         WAIT_FOR(world, call.answered);

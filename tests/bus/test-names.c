@@ -125,7 +125,7 @@ START_TEST(serial_is_remembered_for_its_device_only) {
         TreePci card = { .address = HOST, .driver = "vfio-pci", .reset_methods = "flr", .class = 0x020000, .vendor = 0x8086, .device = 0x10d3,
                          .subsystem_vendor = 0x8086, .group = 13, .numa_node = 0 };
 
-        ck_assert_str_eq(ask(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+        ck_assert_str_eq(bind_device(world, HOST), "");
         snprintf(path, sizeof(path), "%s/" NIC_PATH "net/eth0/address", tree_root(world->tree));
         ck_assert_int_eq(unlink(path), 0);
         ck_assert_str_eq(device_property(world, HOST, "Driver"), "vfio-pci");
@@ -297,7 +297,7 @@ static void check_untouched(void) {
 
 START_TEST(what_waits_for_polkit_does_not_land_on_another_device) {
         if (strcmp(calls[_i].method, "Restore") == 0)
-                ck_assert_str_eq(ask(world->bus, device_path(HOST), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0)), "");
+                ck_assert_str_eq(bind_device(world, HOST), "");
         check_call_misses(calls[_i].method, calls[_i].append, calls[_i].answer, true);
         check_untouched();
 }

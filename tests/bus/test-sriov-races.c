@@ -83,7 +83,7 @@ START_TEST(function_is_nobodys_before_all_of_them_are_there) {
 END_TEST
 
 static void to_vfio(void) {
-        ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING), "");
+        ck_assert_str_eq(bind_device(world, PF), "");
 }
 
 /* Its reset would hit them, and whoever gets it next would have them. */
@@ -140,7 +140,7 @@ START_TEST(pf_goes_back_when_its_lease_ends_meanwhile) {
                 await(&call, "[");
                 WAIT_FOR(world, device_is(world, PF, "host"));
                 ck_assert_str_eq(device_property(world, PF, "Driver"), "nvme");
-                ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING), "");
+                ck_assert_str_eq(restore_device(world, PF), "");
                 ck_assert_uint_eq(current(), 0);
                 ck_assert_str_eq(driver_state(world, PF), "nvme (null)");
         }
@@ -207,8 +207,8 @@ START_TEST(nobody_gets_a_pf_whose_functions_are_being_made) {
         start(&call, 5);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF }), REFUSED("HeldElsewhere"));
-        ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING), REFUSED("HeldElsewhere"));
-        ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING), REFUSED("HeldElsewhere"));
+        ck_assert_str_eq(bind_device(world, PF), REFUSED("HeldElsewhere"));
+        ck_assert_str_eq(restore_device(world, PF), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(set(0), REFUSED("HeldElsewhere"));
         ck_assert(!call.answered);
         vfio_fail(world, VF1, "function-hangs", NULL);

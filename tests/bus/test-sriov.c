@@ -75,14 +75,6 @@ static unsigned current(void) {
         return (unsigned) strtoul(property(PF, VFB_INTERFACE_SRIOV, "Current"), NULL, 10);
 }
 
-static const char *do_bind(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, NOTHING);
-}
-
-static const char *do_restore(const char *address) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", NOTHING);
-}
-
 static const char *autoprobe(void) {
         _cleanup_(freep) char *text = world_read(world, "sys/bus/pci/devices/" PF "/sriov_drivers_autoprobe");
         return *text == '1' ? "1" : "0";
@@ -125,7 +117,7 @@ START_TEST(functions_are_made_named_and_handed_out) {
         ck_assert_str_eq(autoprobe(), "0");
         ck_assert_uint_eq(world_signals(world, "DeviceNew"), 4);
 
-        ck_assert_str_eq(do_bind(vf(2)), "");
+        ck_assert_str_eq(bind_device(world, vf(2)), "");
         ck_assert(device_is(world, vf(2), "available") && device_is(world, vf(1), "host"));
         grant_free(must_acquire(world->bus, vf(2)));
         grant_free(must_acquire(world->bus, vf(3)));
@@ -202,9 +194,9 @@ START_TEST(function_that_is_leased_stays) {
                 ck_assert_str_eq(set(PF, counts[times]), REFUSED("Leased"));
                 ck_assert_msg(strstr(ask_message(), vf(1)) && strstr(ask_message(), "virtual function 1 of " PF) && strstr(ask_message(), "l-"),
                               "%s", ask_message());
-                ck_assert_str_eq(do_bind(PF), REFUSED("Leased"));
+                ck_assert_str_eq(bind_device(world, PF), REFUSED("Leased"));
                 ck_assert_msg(strstr(ask_message(), vf(1)) != NULL, "%s", ask_message());
-                ck_assert_str_eq(do_restore(PF), REFUSED("Leased"));
+                ck_assert_str_eq(restore_device(world, PF), REFUSED("Leased"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF }), REFUSED("Leased"));
         }
         check_functions(4);
@@ -213,7 +205,7 @@ START_TEST(function_that_is_leased_stays) {
         ck_assert_str_ne(set(PF, 4), REFUSED("Leased")); /* nothing changes */
         grant_free(grant);
         WAIT_FOR(world, device_is(world, vf(1), "host"));
-        ck_assert_str_eq(do_restore(PF), "");
+        ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
         ck_assert(!has_record(PF));
@@ -224,13 +216,13 @@ START_TEST(function_in_use_by_the_host_stays) {
         ck_assert_str_eq(set(PF, 2)[0] == '[' ? "made" : "", "made"); /* offered to nvme */
         ck_assert_str_eq(property(vf(1), VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert_msg(strstr(property(PF, VFB_INTERFACE_DEVICE, "HostUses"), vf(1)) != NULL, "%s", property(PF, VFB_INTERFACE_DEVICE, "HostUses"));
-        ck_assert_str_eq(do_bind(PF), REFUSED("InUseByHost"));
+        ck_assert_str_eq(bind_device(world, PF), REFUSED("InUseByHost"));
 
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:03:00.2/boot_vga", "1\n"), 0);
         for (int times = 0; times < 5; times++) {
                 ck_assert_str_eq(set(PF, 0), REFUSED("InUseByHost"));
                 ck_assert_msg(strstr(ask_message(), vf(1)) != NULL, "%s", ask_message());
-                ck_assert_str_eq(do_restore(PF), REFUSED("InUseByHost"));
+                ck_assert_str_eq(restore_device(world, PF), REFUSED("InUseByHost"));
         }
         check_functions(2);
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:03:00.2/boot_vga", "0\n"), 0);
@@ -264,7 +256,7 @@ START_TEST(failure_leaves_as_many_as_there_were) {
         (void) unlink(name);
         ck_assert_int_eq(set(PF, 5)[0], '[');
         check_functions(5);
-        ck_assert_str_eq(do_restore(PF), "");
+        ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
 }
@@ -297,7 +289,7 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
                 ck_assert_uint_eq(current(), 2);
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = vf(0) }), REFUSED("HeldElsewhere"));
                 ck_assert_str_eq(set(PF, 1), REFUSED("HeldElsewhere"));
-                ck_assert_str_eq(do_bind(vf(1)), REFUSED("HeldElsewhere"));
+                ck_assert_str_eq(bind_device(world, vf(1)), REFUSED("HeldElsewhere"));
                 ck_assert(i > 0 || !call.answered); /* as it would be, had they waited for the limit */
         }
         WAIT_FOR(world, call.answered);
@@ -307,7 +299,7 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
         WAIT_FOR(world, !device_is(world, PF, "held"));
         check_functions(2);
         call_end(&call);
-        ck_assert_str_eq(do_restore(PF), "");
+        ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
         check_nothing_held(world);
 }
@@ -328,7 +320,7 @@ START_TEST(death_in_the_middle_brings_back_what_there_was) {
         ck_assert_str_eq(autoprobe(), before > 0 ? "0" : "1");
         ck_assert_int_eq(has_record(PF), before > 0);
         if (before > 0)
-                ck_assert_str_eq(do_restore(PF), "");
+                ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
         call_end(&call);
@@ -341,7 +333,7 @@ START_TEST(number_outlives_the_daemon) {
         world_start_daemon(world);
         check_functions(3);
         ck_assert_str_eq(property(vf(2), VFB_INTERFACE_PCI, "VirtualFunctionIndex"), "2");
-        ck_assert_str_eq(do_restore(PF), "");
+        ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
 }
@@ -352,12 +344,12 @@ START_TEST(pf_that_goes_to_vfio_comes_back_with_its_functions) {
                 /* somebody else has made them */
                 ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" PF "/sriov_drivers_autoprobe", "0\n"), 0);
                 ck_assert_int_eq(set(PF, 3)[0], '[');
-                ck_assert_int_eq(do_bind(vf(0))[0], '\0');
-                ck_assert_str_eq(do_bind(PF), "");
+                ck_assert_int_eq(bind_device(world, vf(0))[0], '\0');
+                ck_assert_str_eq(bind_device(world, PF), "");
                 ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci");
                 ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "RestoreDriver"), "nvme");
                 check_functions(0);
-                ck_assert_str_eq(do_restore(PF), ""); /* of all that the broker has done */
+                ck_assert_str_eq(restore_device(world, PF), ""); /* of all that the broker has done */
                 check_functions(0);
                 ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "nvme");
                 ck_assert(!has_record(PF));
@@ -382,13 +374,13 @@ static void make_by_hand(unsigned count) {
 START_TEST(functions_of_others_are_made_again) {
         make_by_hand(5);
         for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(do_bind(PF), "");
+                ck_assert_str_eq(bind_device(world, PF), "");
                 check_functions(0);
-                ck_assert_str_eq(do_restore(PF), "");
+                ck_assert_str_eq(restore_device(world, PF), "");
                 check_functions(5);
                 ck_assert_str_eq(autoprobe(), "0");
                 ck_assert_int_eq(set(PF, 2)[0], '[');
-                ck_assert_str_eq(do_restore(PF), "");
+                ck_assert_str_eq(restore_device(world, PF), "");
                 check_functions(5);
         }
 
@@ -398,7 +390,7 @@ START_TEST(functions_of_others_are_made_again) {
         WAIT_FOR(world, device_is(world, PF, "host") && current() == 2);
         check_functions(2);
         world_crash_daemon(world);
-        ck_assert_str_eq(do_restore(PF), "");
+        ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(5);
         ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert(!has_record(PF));
@@ -408,13 +400,13 @@ END_TEST
 START_TEST(bind_that_fails_brings_the_functions_back) {
         make_by_hand(3);
         vfio_fail(world, PF, "probe-errno", "22 2");
-        ck_assert_str_eq(do_bind(PF), REFUSED("DriverBindFailed"));
+        ck_assert_str_eq(bind_device(world, PF), REFUSED("DriverBindFailed"));
         check_functions(3);
         ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert(!has_record(PF));
 
         vfio_fail(world, PF, "numvfs-errno", "5 1");
-        ck_assert_str_eq(do_bind(PF), REFUSED("VfCount"));
+        ck_assert_str_eq(bind_device(world, PF), REFUSED("VfCount"));
         check_functions(3);
         ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert(!has_record(PF));

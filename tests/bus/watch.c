@@ -32,6 +32,14 @@ bool is_free(World *world, const char *address) {
         return device_is(world, address, "available");
 }
 
+const char *bind_device(World *world, const char *address) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
+}
+
+const char *restore_device(World *world, const char *address) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
+}
+
 void polkit_set(World *world, const char *method, const char *types, ...) {
         va_list arguments;
         int r;

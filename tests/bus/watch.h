@@ -14,6 +14,9 @@
 const char *device_property(World *world, const char *address, const char *name);
 bool device_is(World *world, const char *address, const char *availability);
 bool is_free(World *world, const char *address);
+/* Bind, and Restore, as they are mostly asked for; as ask() returns it. */
+const char *bind_device(World *world, const char *address);
+const char *restore_device(World *world, const char *address);
 
 /* One of the methods of the fake polkit */
 void polkit_set(World *world, const char *method, const char *types, ...);
