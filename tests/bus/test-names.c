@@ -182,6 +182,16 @@ START_TEST(name_that_two_have_is_nobodys) {
 }
 END_TEST
 
+/* polkit says yes, and what it was asked about has gone. */
+static void check_verdict_is_for_nobody(Pending *pending) {
+        polkit_set(world, "AnswerWaiting", "s", "yes");
+        WAIT_FOR(world, pending->answered);
+        ck_assert_str_eq(pending->refusal, REFUSED("DeviceGone"));
+        ck_assert_uint_eq(vfio_called(world, " open "), 0);
+        pending_end(pending);
+        check_nothing_held(world);
+}
+
 /* What the selector says is another device's by now, and polkit was asked about the one before. */
 START_TEST(selector_that_means_another_device_by_then_gets_none) {
         TreePci card = { .address = "0000:09:00.0", .driver = "vfio-pci", .class = 0x010802, .vendor = 0x1b36, .device = 0x10, .group = 70,
@@ -197,12 +207,7 @@ START_TEST(selector_that_means_another_device_by_then_gets_none) {
         udev_send(world, "add", card.address);
         WAIT_FOR(world, world_signals(world, "DeviceNew") == 1);
         ck_assert_str_eq(device_of("class=nvme"), card.address);
-        polkit_set(world, "AnswerWaiting", "s", "yes");
-        WAIT_FOR(world, pending.answered);
-        ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
-        ck_assert_uint_eq(vfio_called(world, " open "), 0);
-        pending_end(&pending);
-        check_nothing_held(world);
+        check_verdict_is_for_nobody(&pending);
 }
 END_TEST
 
@@ -334,12 +339,7 @@ START_TEST(twin_of_a_companion_is_not_handed_out) {
         polkit_set(world, "SetAnswer", "s", "yes");
         ck_assert_int_ge(tree_remove(world->tree, twin.address), 0);
         ck_assert_int_ge(tree_add_pci(world->tree, &twin), 0);
-        polkit_set(world, "AnswerWaiting", "s", "yes");
-        WAIT_FOR(world, pending.answered);
-        ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
-        ck_assert_uint_eq(vfio_called(world, " open "), 0);
-        pending_end(&pending);
-        check_nothing_held(world);
+        check_verdict_is_for_nobody(&pending);
 }
 END_TEST
 
