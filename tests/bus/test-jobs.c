@@ -20,11 +20,7 @@ static World *world;
 static int build(Tree *tree) {
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, PF, "nvme");
-        if (r >= 0)
-                r = tree_add_sriov(tree, PF, 8);
+        r = tree_add_document_with_functions(tree, 8);
         return r < 0 ? r : tree_write(tree, "pools.d/ci.conf", "[Pool]\nDescription=for CI jobs\nDevice=pf=03:00.0\nMaxPerUser=4\n");
 }
 

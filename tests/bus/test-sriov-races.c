@@ -23,11 +23,7 @@ static World *world;
 static int build(Tree *tree) {
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, PF, "nvme");
-        if (r >= 0)
-                r = tree_add_sriov(tree, PF, TOTAL);
+        r = tree_add_document_with_functions(tree, TOTAL);
         return r < 0 ? r : tree_write(tree, "sys/module/vfio_pci/parameters/enable_sriov", "Y\n");
 }
 

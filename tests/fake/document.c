@@ -38,3 +38,12 @@ int tree_add_document(Tree *tree) {
         }
         return 0;
 }
+
+int tree_add_document_with_functions(Tree *tree, unsigned total) {
+        int r;
+
+        r = tree_add_document(tree);
+        if (r >= 0)
+                r = tree_set_driver(tree, "0000:03:00.0", "nvme");
+        return r < 0 ? r : tree_add_sriov(tree, "0000:03:00.0", total);
+}

@@ -84,3 +84,6 @@ int tree_write(Tree *tree, const char *path_below_root, const char *value);
  *   0000:04:00.0, .1             8086:10c9             group 15   vfio-pci   flr
  */
 int tree_add_document(Tree *tree);
+
+/* The same, and its NVMe is on its driver and may have @total virtual functions. */
+int tree_add_document_with_functions(Tree *tree, unsigned total);
