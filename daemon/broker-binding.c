@@ -139,9 +139,10 @@ void binding_tell(Binding *binding) {
 
 void binding_end(Binding *binding) {
         binding_set_moving(binding, false);
-        /* What has become of the others while the last one was in work was not looked at. */
-        for (unsigned i = 0; binding->n > 1 && i < binding->n; i++)
-                (void) broker_refresh(binding->broker, binding->devices[i].id);
+        /* What has become of the others while the last one was on its way back was not looked at. */
+        if (binding->phase == BINDING_BACK && binding->n > 1)
+                for (unsigned i = 0; i < binding->n; i++)
+                        (void) broker_refresh(binding->broker, binding->devices[i].id);
         binding_tell(binding);
         binding_free(binding);
 }
