@@ -383,6 +383,15 @@ static void start_keeper(World *world, char ret_directory[PATH_MAX], char ret_no
         snprintf(ret_notify, PATH_MAX, "NOTIFY_SOCKET=%.4000s", path);
 }
 
+static void check_has_started(World *world) {
+        char *log;
+
+        if (name_has_owner(world, VFB_BUS_NAME))
+                return;
+        log = world_read(world, "daemon.log");
+        ck_abort_msg("The daemon ended at its start: %s", log);
+}
+
 /* The environment names the bus, the fake kernel, what systemd would pass and nothing else. */
 void world_start_daemon(World *world) {
         const WorldSpec *spec = &world->spec;
@@ -414,6 +423,7 @@ void world_start_daemon(World *world) {
         world->daemon_pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .log = log, .keep = -1, .out = -1,
                                              .stored = stored, .n_stored = n_stored, .stored_names = spec->keep_no_names ? "stored" : names });
         WAIT_FOR(world, name_has_owner(world, VFB_BUS_NAME) || waitpid(world->daemon_pid, NULL, WNOHANG) != 0);
+        check_has_started(world);
 
         /* What is opened at first use is opened now. */
         ask(world->bus, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
@@ -423,11 +433,18 @@ void world_start_daemon(World *world) {
         ck_assert_uint_gt(world->n_fds, 3);
 }
 
+/* It has ended only when the bus knows it, too: a call to its name would still be refused for the one before. */
+static int end_daemon(World *world, int signal) {
+        int status = end(&world->daemon_pid, signal);
+
+        WAIT_FOR(world, !name_has_owner(world, VFB_BUS_NAME));
+        return status;
+}
+
 void world_crash_daemon(World *world) {
-        int status = end(&world->daemon_pid, SIGKILL);
+        int status = end_daemon(world, SIGKILL);
 
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "The daemon's status was %d", status);
-        WAIT_FOR(world, !name_has_owner(world, VFB_BUS_NAME));
         world_start_daemon(world);
 }
 
@@ -458,7 +475,7 @@ void world_end_daemon(World *world) {
         char *log;
         int status;
 
-        status = end(&world->daemon_pid, SIGTERM);
+        status = end_daemon(world, SIGTERM);
         log = world_read(world, "daemon.log");
         ck_assert_msg(!strstr(log, "Sanitizer") && !strstr(log, "runtime error:"), "%s", log);
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "The daemon's status is %d: %s", status, log);
