@@ -6,7 +6,7 @@
  *
  * One transaction over the drivers of some devices: from host drivers to VFIO, or back. Owned by the broker's list;
  * ends by itself. It knows its devices by name and generation, since any of them may be unplugged meanwhile. What
- * broker-moves.c and the object itself share; others use broker-internal.h.
+ * broker-binding-steps.c and the object itself share; others use broker-internal.h.
  */
 
 #include "broker-internal.h"

@@ -57,7 +57,7 @@ struct Broker {
         struct TaskList tasks;
         unsigned n_tasks;
         unsigned n_cuts; /* among them */
-        struct BindingList bindings; /* see broker-moves.c */
+        struct BindingList bindings; /* see broker-binding-steps.c */
         unsigned n_bindings;
         PoolList pools;
         HookList hooks;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Broker: changes of drivers
+ * Binding: its steps
  *
  * A binding is one transaction over some devices, one after the other, each step of it a job: look at all of them,
  * write down what they were, change them; and if one does not let itself be changed, bring all of them back. A
