@@ -76,7 +76,7 @@ int broker_tie_again(Broker *broker, Lease *lease, int pidfd) {
         return lifeline_new_process(&lease->process, broker->event, pidfd, lease_on_process_end, lease);
 }
 
-void broker_note_name_lost(Broker *broker, const char *name) {
+void broker_end_leases_of_name(Broker *broker, const char *name) {
         Lease *lease, *next;
 
         for (lease = TAILQ_FIRST(&broker->leases.queue); lease; lease = next) {
@@ -86,7 +86,7 @@ void broker_note_name_lost(Broker *broker, const char *name) {
         }
 }
 
-void broker_note_unit(Broker *broker, const char *unit, const char *invocation) {
+void broker_end_leases_of_unit(Broker *broker, const char *unit, const char *invocation) {
         Lease *lease, *next;
 
         for (lease = TAILQ_FIRST(&broker->leases.queue); lease; lease = next) {

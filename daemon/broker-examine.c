@@ -349,7 +349,7 @@ int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsig
         if (r < 0)
                 return r;
 
-        r = broker_note_noiommu(device, findings);
+        r = broker_warn_noiommu(device, findings);
         if (r >= 0)
                 r = find_about_reset(broker, request, device, findings);
         if (r < 0)

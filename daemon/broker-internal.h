@@ -201,10 +201,11 @@ int broker_find_leaving(const char *about, const Device *device, Findings *findi
 void broker_look_at_iommu(Broker *broker);
 void broker_look_at_group(Broker *broker, Group *group);
 
-/* Why it is in no group; that its group is none that protects anybody; that a lease cannot be of both kinds. */
+/* Why it is in no group; that its group is none that protects anybody, which is an error, or a warning where it is
+ * allowed; that a lease cannot be of both kinds. */
 int broker_find_no_group(const Device *device, Findings *findings);
 int broker_find_noiommu(const Device *device, Findings *findings);
-int broker_note_noiommu(const Device *device, Findings *findings);
+int broker_warn_noiommu(const Device *device, Findings *findings);
 int broker_find_mix(const BrokerRequest *request, Findings *findings);
 
 /* To read anything of it may take as long as its driver waits for somebody. */

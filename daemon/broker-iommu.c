@@ -93,7 +93,7 @@ int broker_find_noiommu(const Device *device, Findings *findings) {
                                         "of vfio-broker.conf");
 }
 
-int broker_note_noiommu(const Device *device, Findings *findings) {
+int broker_warn_noiommu(const Device *device, Findings *findings) {
         if (!broker_allows_noiommu(device))
                 return 0;
         return findings_add_note(findings, SEVERITY_WARNING, "NoIommu", device_id(device),

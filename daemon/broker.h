@@ -300,8 +300,8 @@ int broker_claim(Broker *broker, const Lease *lease, uid_t uid, pid_t pid, const
 
 /* What leases hang on has gone: the bus name of their holder; or the unit, that now runs under another invocation id,
  * or not at all if @invocation is NULL. */
-void broker_note_name_lost(Broker *broker, const char *name);
-void broker_note_unit(Broker *broker, const char *unit, const char *invocation);
+void broker_end_leases_of_name(Broker *broker, const char *name);
+void broker_end_leases_of_unit(Broker *broker, const char *unit, const char *invocation);
 
 /* The time limit. A duration of 0 is as long as anybody may, which need not have an end; none may be longer than
  * TERM_USEC_MAX. */

@@ -46,9 +46,9 @@ static void check_on_known(int r, const UnitRun *run, void *userdata) {
 
         /* Without an answer nothing is known, and nothing ends. */
         if (r == 0)
-                broker_note_unit(broker, check->name, run->active ? run->invocation : NULL);
+                broker_end_leases_of_unit(broker, check->name, run->active ? run->invocation : NULL);
         else if (r == -ENOENT)
-                broker_note_unit(broker, check->name, NULL);
+                broker_end_leases_of_unit(broker, check->name, NULL);
         else
                 log_line(LOG_WARNING, "systemd does not say whether %s still runs; its leases go on", check->name);
 
@@ -185,5 +185,5 @@ Units *lifetimes_units(const Lifetimes *lifetimes) {
 }
 
 void lifetimes_forget_name(Lifetimes *lifetimes, const char *name) {
-        broker_note_name_lost(lifetimes->broker, name);
+        broker_end_leases_of_name(lifetimes->broker, name);
 }
