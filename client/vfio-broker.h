@@ -481,8 +481,8 @@ int vfb_list_devices(vfb *connection,
 
 /*
  * Asks what vfb_acquire() would answer to @request now, with every reason. Changes nothing and never asks
- * the user. Returns 1 if the lease would be granted, 0 if not. Waits for the
- * service. Stands on Manager.Explain.
+ * the user. Returns 1 if the lease would be granted, 0 if not. Of several devices of one group the first has
+ * findings about each of the others, the next ones about some. Waits for the service. Stands on Manager.Explain.
  *
  * Errors: -EINVAL (InvalidArgs, InvalidSelector, InvalidOption), -EHOSTUNREACH, -ETIMEDOUT, -ENOTCONN,
  * -EBADMSG. What vfb_acquire() would refuse for another reason is a finding and no error.

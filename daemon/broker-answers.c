@@ -30,7 +30,7 @@ static int explain_not_viable(Broker *broker, const Lease *lease, const VfioResu
                         return r;
         }
 
-        r = broker_find_blockers("", group, NULL, findings);
+        r = broker_find_blockers("", group, NULL, BROKER_NAMED_MAX, findings);
         if (r < 0 || findings->n > before)
                 return r;
 

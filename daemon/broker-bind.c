@@ -178,7 +178,7 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         return findings_refusal(findings);
 }
 
-int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
+int broker_find_bind(Broker *broker, const Device *device, bool alone, Findings *findings) {
         const Device *scope[BROKER_MOVES_MAX];
         BrokerUse uses[BROKER_USES_MAX];
         unsigned n, n_uses;
@@ -190,6 +190,8 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
         r = find_too_many(device, findings);
         n = broker_bind_scope(device, scope);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
+                if (alone && scope[i] != device)
+                        continue;
                 if (scope[i] != device)
                         r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
                                               "%s, on host driver %s, goes along when %s is bound", device_id(scope[i]),
@@ -204,7 +206,7 @@ int broker_find_bind(Broker *broker, const Device *device, Findings *findings) {
         return r;
 }
 
-int broker_find_bind_for_lease(Broker *broker, const Device *device, const BrokerRequest *request,
+int broker_find_bind_for_lease(Broker *broker, const Device *device, bool alone, const BrokerRequest *request,
                                Findings *findings) {
         const Device *scope[BROKER_MOVES_MAX];
         char driver[VARIANT_NAME_MAX];
@@ -216,7 +218,7 @@ int broker_find_bind_for_lease(Broker *broker, const Device *device, const Broke
         if (r >= 0 && request->companions == BROKER_COMPANIONS_REFUSE)
                 r = find_companions(device, scope, n, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
-                if (request->companions == BROKER_COMPANIONS_REFUSE && scope[i] != device)
+                if ((request->companions == BROKER_COMPANIONS_REFUSE || alone) && scope[i] != device)
                         continue;
                 r = find_for_device(broker, scope[i], device, "", request->steal, driver, findings);
                 if (r >= 0 && *driver)

@@ -2,6 +2,7 @@
 
 /* Broker: may it be had, and if not, why */
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,33 +133,53 @@ static int find_driver(const Device *device, Findings *findings) {
         return broker_fix_driver(device, finding);
 }
 
-/* Every device of the group, but @asking for itself, that is in the host's hands. */
-int broker_find_blockers(const char *about, const Group *group, const Device *asking, Findings *findings) {
-        const Device *device, *bound;
+static int find_blocker(const char *about, const Device *device, Findings *findings) {
+        const Device *bound = broker_container_to_bind(device) ?: device;
         Finding *finding;
         int r;
 
+        r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about,
+                               "IOMMU group %u also holds %s, which is on host driver %s", device->group->number,
+                               device_id(device), device->facts.driver);
+        if (r < 0)
+                return r;
+
+        snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
+        snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
+        if (broker_is_never_bound(bound))
+                return broker_fix_driver(device, finding);
+
+        return finding_set_fix(finding, "bind that as well: vfio-broker bind %s", device_id(bound));
+}
+
+static int find_more_blockers(const char *about, const Group *group, unsigned n, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about,
+                               "IOMMU group %u holds still more that are on host drivers, %u in all", group->number, n);
+        return r < 0 ? r : finding_set_fix(finding, "see all of them: vfio-broker list group:%u", group->number);
+}
+
+int broker_find_blockers(const char *about, const Group *group, const Device *asking, unsigned max,
+                         Findings *findings) {
+        const Device *device;
+        unsigned n = 0, others = 0;
+        int r;
+
         TAILQ_FOREACH(device, &group->devices, siblings) {
-                if (device == asking || !device_is_blocker(device))
+                if (!device_is_blocker(device))
                         continue;
 
-                r = findings_add_error(findings, &finding, VFB_ERROR_NOT_VIABLE, about,
-                                       "IOMMU group %u also holds %s, which is on host driver %s", group->number,
-                                       device_id(device), device->facts.driver);
-                if (r < 0)
-                        return r;
-
-                snprintf(finding->culprit, sizeof(finding->culprit), "%s", device_id(device));
-                snprintf(finding->driver, sizeof(finding->driver), "%s", device->facts.driver);
-                bound = broker_container_to_bind(device) ?: device;
-                r = broker_is_never_bound(bound) ? broker_fix_driver(device, finding)
-                                                 : finding_set_fix(finding, "bind that as well: vfio-broker bind %s",
-                                                                   device_id(bound));
+                n++;
+                if (device == asking || ++others > max)
+                        continue;
+                r = find_blocker(about, device, findings);
                 if (r < 0)
                         return r;
         }
 
-        return 0;
+        return others > max ? find_more_blockers(about, group, n, findings) : 0;
 }
 
 int broker_group_findings(const Group *group, Findings *findings) {
@@ -174,7 +195,7 @@ int broker_group_findings(const Group *group, Findings *findings) {
         if (r < 0)
                 return r;
 
-        return broker_find_blockers("", group, NULL, findings);
+        return broker_find_blockers("", group, NULL, UINT_MAX, findings);
 }
 
 int broker_find_own_move(const Device *device, Findings *findings) {
@@ -205,7 +226,8 @@ int broker_find_taken(const Device *device, Findings *findings) {
 }
 
 /* The device may be taken from a host driver for it. */
-static int find_way_to_vfio(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings) {
+static int find_way_to_vfio(Broker *broker, const Device *device, bool told, const BrokerRequest *request,
+                            Findings *findings) {
         int r;
 
         r = broker_find_taken(device, findings);
@@ -213,10 +235,11 @@ static int find_way_to_vfio(Broker *broker, const Device *device, const BrokerRe
                 r = broker_find_noiommu(device, findings);
         if (r >= 0)
                 r = find_quarantine(device, findings);
-        return r < 0 ? r : broker_find_bind_for_lease(broker, device, request, findings);
+        return r < 0 ? r : broker_find_bind_for_lease(broker, device, told, request, findings);
 }
 
-int broker_device_findings(const Device *device, Findings *findings) {
+/* All, but for what others of its group it names. */
+static int find_about_device(const Device *device, unsigned max, Findings *findings) {
         int r;
 
         r = device->group ? broker_find_taken(device, findings) : broker_find_no_group(device, findings);
@@ -233,7 +256,11 @@ int broker_device_findings(const Device *device, Findings *findings) {
         if (r < 0 || !device->group)
                 return r;
 
-        return broker_find_blockers(device_id(device), device->group, device, findings);
+        return broker_find_blockers(device_id(device), device->group, device, max, findings);
+}
+
+int broker_device_findings(const Device *device, Findings *findings) {
+        return find_about_device(device, BROKER_NAMED_MAX, findings);
 }
 
 /* What others left in it is no business of this user. */
@@ -300,15 +327,16 @@ static int find_about_reset(Broker *broker, const BrokerRequest *request, const 
                                 one_time || request->one_time, findings);
 }
 
-static int find_companions(const Device *device, Findings *findings) {
+static int find_companions(const Device *device, unsigned max, Findings *findings) {
         const Device *sibling;
+        unsigned n = 0;
         int r;
 
         if (!device->group)
                 return 0;
 
         TAILQ_FOREACH(sibling, &device->group->devices, siblings) {
-                if (sibling == device || device_is_blocker(sibling))
+                if (sibling == device || device_is_blocker(sibling) || ++n > max)
                         continue;
 
                 r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
@@ -316,12 +344,28 @@ static int find_companions(const Device *device, Findings *findings) {
                 if (r < 0)
                         return r;
         }
+        if (n <= max)
+                return 0;
 
-        return 0;
+        return findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
+                                 "Still more are in the same IOMMU group and are held with it, %u in all", n);
+}
+
+/* What is there to say of the others in its group was said of another device that is wanted. */
+static bool group_was_told(const BrokerRequest *request, unsigned target) {
+        const Group *group = request->targets[target].device->group;
+
+        for (unsigned i = 0; i < target; i++)
+                if (request->targets[i].device && request->targets[i].device->group == group)
+                        return group != NULL;
+
+        return false;
 }
 
 int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsigned i, Findings *findings) {
         const Device *device = request->targets[i].device;
+        unsigned max;
+        bool told;
         int r = 0;
 
         if (request->targets[i].pool)
@@ -336,16 +380,19 @@ int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsig
                         return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
                                                   "%s is wanted twice", device_id(device));
 
+        /* Each of them for each device that is wanted would be a product that no message holds. */
+        told = group_was_told(request, i);
+        max = told ? BROKER_NAMED_MAX : UINT_MAX;
         if (request->bind && device->group)
-                r = find_way_to_vfio(broker, device, request, findings);
+                r = find_way_to_vfio(broker, device, told, request, findings);
         else
-                r = broker_device_findings(device, findings);
+                r = find_about_device(device, max, findings);
         if (r >= 0)
                 r = find_remains(device, request->uid, findings);
         if (r >= 0)
                 r = broker_find_family(broker, request, i, findings);
         if (r >= 0 && !request->bind)
-                r = broker_find_bind(broker, device, findings);
+                r = broker_find_bind(broker, device, told, findings);
         if (r < 0)
                 return r;
 
@@ -355,7 +402,7 @@ int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsig
         if (r < 0)
                 return r;
 
-        return find_companions(device, findings);
+        return find_companions(device, max, findings);
 }
 
 static int find_limits(Broker *broker, const BrokerRequest *request, Findings *findings) {

@@ -232,7 +232,7 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
 /* Why the target has no device. */
 int broker_find_missing(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
 
-/* All that stands in the way of one target. */
+/* All that stands in the way of one target. Of what others of its group do, all is said of the first of the group. */
 int broker_find_about_target(Broker *broker, const BrokerRequest *request, unsigned target, Findings *findings);
 
 /* What is not known yet of the device's names. Whether there was something new. */
@@ -273,8 +273,9 @@ int broker_tie_again(Broker *broker, Lease *lease, int pidfd);
 /* Frees the group if nobody needs it. */
 void broker_tidy_group(Broker *broker, Group *group);
 
-/* An error for every device of the group, but @asking for itself, that is in the host's hands. */
-int broker_find_blockers(const char *about, const Group *group, const Device *asking, Findings *findings);
+/* An error for every device of the group, but @asking for itself, that is in the host's hands: for @max of them, and if
+ * there are more, one that says how many there are. */
+int broker_find_blockers(const char *about, const Group *group, const Device *asking, unsigned max, Findings *findings);
 
 /* What the kernel's answer means, as a finding. Returns 0, or negative errno for what is nobody's fault. */
 int broker_explain_result(Broker *broker, const Lease *lease, const VfioPlan *plan, const VfioResult *result,
@@ -460,12 +461,14 @@ int broker_find_taken(const Device *device, Findings *findings);
 /* The same for what is done to itself only: of a PF in no group, say. */
 int broker_find_own_move(const Device *device, Findings *findings);
 
-/* What a bind of it would mean, as notes: what goes along, and what it would be refused for. */
-int broker_find_bind(Broker *broker, const Device *device, Findings *findings);
+/* What a bind of it would mean, as notes: what goes along, and what it would be refused for. @alone: of itself only,
+ * since what goes along was looked at for another device of its group. */
+int broker_find_bind(Broker *broker, const Device *device, bool alone, Findings *findings);
 
 /* What stands in the way of taking the device and its companions from host drivers for a lease, but for what others
- * have of it; and, as notes, what would be taken. */
-int broker_find_bind_for_lease(Broker *broker, const Device *device, const BrokerRequest *request, Findings *findings);
+ * have of it; and, as notes, what would be taken. @alone: likewise. */
+int broker_find_bind_for_lease(Broker *broker, const Device *device, bool alone, const BrokerRequest *request,
+                               Findings *findings);
 
 /* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
 int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata);

@@ -154,8 +154,12 @@ bool broker_allows_noiommu(const Device *device); /* it is, and may be had */
 /* "available", "leased", "host", "not-viable", "no-iommu", "quarantined" */
 const char *broker_availability(const Device *device);
 
-/* What stands in the way of the device for anybody. */
+/* What stands in the way of the device for anybody. So many others of its group are named at most, since what is told
+ * of all devices would grow with the square of their number. */
+#define BROKER_NAMED_MAX 4
 int broker_device_findings(const Device *device, Findings *findings);
+
+/* The same for the group, each of its devices by name. */
 int broker_group_findings(const Group *group, Findings *findings);
 
 /* requests */

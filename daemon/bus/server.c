@@ -21,6 +21,9 @@
 #include "bus/sriov-bus.h"
 #include "names.h"
 
+/* With their groups and leases some 3 kB each at most, see tests/bench/README.md. */
+#define OBJECTS_DEVICES_MAX 8192
+
 struct Server {
         sd_bus *bus;
         Broker *broker; /* borrowed */
@@ -159,6 +162,21 @@ static const BrokerObserver observer = {
         .lease_lost_device = server_on_lease_lost_device,
 };
 
+/* sd-bus puts the answer together by itself, however long it gets, and the bus throws out whoever sends it more than
+ * 32 MiB. All else that is told of all devices is far shorter. */
+static int server_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Server *server = userdata;
+        unsigned n = broker_devices(server->broker)->n;
+
+        if (n <= OBJECTS_DEVICES_MAX ||
+            sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") <= 0)
+                return 0;
+
+        return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                 "There are %u devices, and no more than %d are told of at once; ListDevices has all",
+                                 n, OBJECTS_DEVICES_MAX);
+}
+
 /* A unique name has left the bus, and whoever it was waits for nothing any more. */
 static int server_on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Server *server = userdata;
@@ -205,6 +223,9 @@ static int server_register(Server *server) {
         if (r < 0)
                 return r;
 
+        r = sd_bus_add_filter(server->bus, NULL, server_on_message, server);
+        if (r < 0)
+                return r;
         r = sd_bus_add_object_manager(server->bus, NULL, VFB_PATH);
         if (r < 0)
                 return r;
