@@ -20,14 +20,17 @@
 #include "suite.h"
 
 #define SLOTS 32
+#define BUSES 255 /* of a domain, but for bus 0 */
 
 static const char config[] = "[Limits]\nLeasesMax=10000\nLeasesPerUserMax=10000\n";
 static unsigned n_to_build;
+static bool all_in_one_group; /* and on host drivers */
 
 const char *stage_address(unsigned device) {
         static char address[32];
 
-        snprintf(address, sizeof(address), "0000:%02x:%02x.0", 1 + device / SLOTS, device % SLOTS);
+        snprintf(address, sizeof(address), "%04x:%02x:%02x.0", device / SLOTS / BUSES, 1 + device / SLOTS % BUSES,
+                 device % SLOTS);
         return address;
 }
 
@@ -37,18 +40,18 @@ static int build(Tree *tree) {
         for (unsigned i = 0; r == 0 && i < n_to_build; i++)
                 r = tree_add_pci(tree, &(TreePci){
                         .address = stage_address(i),
-                        .driver = "vfio-pci",
+                        .driver = all_in_one_group ? "e1000e" : "vfio-pci",
                         .reset_methods = "flr",
                         .class = 0x020000,
                         .vendor = 0x8086,
                         .device = 0x10c9,
                         .subsystem_vendor = 0x8086,
-                        .group = (int) i + 1,
+                        .group = all_in_one_group ? 1 : (int) i + 1,
                 });
         return r;
 }
 
-World *stage_new(unsigned n_devices) {
+static World *stage_build(unsigned n_devices, bool in_one_group) {
         struct rlimit limit;
         World *world;
 
@@ -58,6 +61,7 @@ World *stage_new(unsigned n_devices) {
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 
         n_to_build = n_devices;
+        all_in_one_group = in_one_group;
         world_start(&world, &(WorldSpec){ .build = build, .no_daemon = true });
         ck_assert_int_ge(tree_write(world->tree, "daemon.conf", config), 0);
 
@@ -65,6 +69,14 @@ World *stage_new(unsigned n_devices) {
         sd_bus_flush_close_unref(world->bus);
         world->bus = world_connect(world, ROOT);
         return world;
+}
+
+World *stage_new(unsigned n_devices) {
+        return stage_build(n_devices, /* in_one_group= */ false);
+}
+
+World *stage_new_in_one_group(unsigned n_devices) {
+        return stage_build(n_devices, /* in_one_group= */ true);
 }
 
 static const char *variable(const char *name) {

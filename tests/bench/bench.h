@@ -27,6 +27,10 @@
 
 /* With devices 0 to @n_devices - 1, each alone in its group and on vfio-pci; the first group is 1. */
 World *stage_new(unsigned n_devices);
+
+/* The same, all in group 1 and on host drivers. */
+World *stage_new_in_one_group(unsigned n_devices);
+
 const char *stage_address(unsigned device);
 
 typedef enum Program {
