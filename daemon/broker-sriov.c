@@ -4,8 +4,8 @@
  * Broker: virtual functions
  *
  * A change of their number is a transaction as any change of a driver, see broker-binding-steps.c: what there was is
- * written down first and comes back with a Restore. From one number to another the kernel goes by none only, so each change
- * is the end of all virtual functions that there are, and nobody may need one of them.
+ * written down first and comes back with a Restore. From one number to another the kernel goes by none only, so each
+ * change is the end of all virtual functions that there are, and nobody may need one of them.
  */
 
 #include <stdio.h>
