@@ -29,6 +29,7 @@ struct vfb {
         bool told;              /* the listener knows that the service or the bus has gone */
         bool lost;              /* the bus has gone: nothing works any more */
         bool waiting;           /* for an answer: signals are put aside meanwhile */
+        bool dispatching;       /* the listener may be at it, and must not wait */
         sd_bus_message **aside; /* they go back into the queue afterwards */
         size_t n_aside;
         struct LeaseHead leases;

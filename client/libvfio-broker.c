@@ -334,6 +334,10 @@ int connection_call(vfb *connection,
         const sd_bus_error *error;
         int r;
 
+        /* Before anything is sent: who is told that it failed must be able to rely on that nothing comes of it. */
+        if (connection->dispatching)
+                return error_local(ret_error, -EBUSY, "A callback must not wait for the service");
+
         r = wait_for_answer(connection, m, timeout_usec, &reply);
         if (r == -EXFULL)
                 return error_local(ret_error, -EMFILE, "This process has no room for the descriptors");
@@ -387,16 +391,15 @@ int vfb_get_timeout(vfb *connection, int *ret_msec) {
         return 0;
 }
 
-int vfb_dispatch(vfb *connection) {
+static int dispatch_some(vfb *connection) {
         int r, n;
-
-        if (connection->lost)
-                return -ENOTCONN;
 
         for (n = 0; n < DISPATCH_MAX; n++) {
                 r = sd_bus_process(connection->bus, NULL);
                 if (r == 0)
                         break;
+                if (r == -ECHILD)
+                        return r; /* the parent has it still */
                 if (r < 0) {
                         connection->lost = true;
                         tell_disconnected(connection);
@@ -405,4 +408,18 @@ int vfb_dispatch(vfb *connection) {
         }
 
         return n;
+}
+
+int vfb_dispatch(vfb *connection) {
+        int r;
+
+        if (connection->lost)
+                return -ENOTCONN;
+        if (connection->dispatching)
+                return -EBUSY;
+
+        connection->dispatching = true;
+        r = dispatch_some(connection);
+        connection->dispatching = false;
+        return r;
 }
