@@ -48,10 +48,11 @@ static int64_t group_number(const char *digits) {
         return number;
 }
 
-/* The ids of devices go into messages and command lines: letters, digits and :.-_ are enough for all kinds. */
+/* The ids of devices go into messages and command lines: letters, digits and :.-_@,+ are what the service lets through
+ * of the kernel's names. */
 static bool is_device_id(const char *id) {
         return *id && strlen(id) <= 64 &&
-               id[strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:.-_")] == '\0';
+               id[strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:.-_@,+")] == '\0';
 }
 
 static bool role_is_known(const char *role) {

@@ -4,7 +4,7 @@
  * A service that answers as the first selector says, rightly or wrongly, so that the library and the
  * command can be tried against answers that the real service does not give:
  *
- *         0000:06:0d.0     that device, and those of the other selectors
+ *         0000:06:0d.0     that device, and those of the other selectors; "platform:" and a name likewise
  *         many:40          forty devices, in pages
  *         refuse:Leased    org.vfiobroker1.Error.Leased
  *         slow:500         that device after 500 ms
@@ -63,7 +63,7 @@ static void add_roles_of(const char *selector) {
         } else if (strcmp(selector, "bad:twice") == 0) {
                 add_role("device:%s", "0000:06:0d.0");
                 add_role("device:%s", "0000:06:0d.0");
-        } else if (strncmp(selector, "0000:", 5) == 0) {
+        } else if (strncmp(selector, "0000:", 5) == 0 || strncmp(selector, "platform:", 9) == 0) {
                 add_role("device:%s", selector);
         } else {
                 add_role("device:%s", "0000:06:0d.0");

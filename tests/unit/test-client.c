@@ -173,6 +173,18 @@ START_TEST(mediated_mode_has_no_container) {
 }
 END_TEST
 
+START_TEST(devices_of_other_buses_have_other_names) {
+        const char *id = "platform:soc@0:gpu,mali-450+1_2.auto";
+        vfb_lease *lease;
+
+        ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
+        vfb_request_add_device(request, id, NULL);
+        ck_assert_int_eq(vfb_acquire(connection, request, &lease, NULL), 0);
+        ck_assert_int_ge(vfb_lease_device_fd_by_id(lease, id), 3);
+        vfb_lease_free(lease);
+}
+END_TEST
+
 START_TEST(raw_mode_has_groups) {
         vfb_lease *lease;
 
@@ -469,6 +481,7 @@ int main(void) {
         tcase_add_test(tcase, a_lease_has_its_descriptors_and_gives_them_away);
         tcase_add_test(tcase, a_lease_of_many_devices_comes_in_pages);
         tcase_add_test(tcase, mediated_mode_has_no_container);
+        tcase_add_test(tcase, devices_of_other_buses_have_other_names);
         tcase_add_test(tcase, raw_mode_has_groups);
         tcase_add_loop_test(tcase, a_failure_has_a_name_and_leaves_nothing_open, 0,
                             sizeof(failures) / sizeof(*failures));
