@@ -30,22 +30,34 @@ int lease_for_holder(Server *server, sd_bus_message *m, const Lease **ret, sd_bu
         return 1;
 }
 
+int lease_authorize(Server *server, sd_bus_message *m, const char *action, const char *id, const Lease *lease,
+                    Sender *ret_sender, sd_bus_error *error) {
+        Authorizer *authorizer = server_authorizer(server);
+        Ask ask = {};
+        int r;
+
+        r = ask_about(&ask, action, id, lease ? lease->n_hands : 0);
+        if (r >= 0)
+                r = lease ? details_of_lease(&ask, lease) : details_of_no_lease(&ask, id);
+        if (r >= 0) {
+                /* A yes was about who had it then: has it changed hands, polkit is asked about who has it now. */
+                (void) authorizer_forget_outdated(authorizer, m, &ask, 1);
+                r = authorizer_check(authorizer, m, &ask, 1, ret_sender, error);
+        }
+        ask_done(&ask);
+        return r;
+}
+
 int lease_for_action(Server *server, sd_bus_message *m, const char *action, const Lease **ret, Sender *ret_sender,
                      sd_bus_error *error) {
         const Lease *lease;
-        Ask ask = {};
         int r;
 
         lease = lease_of_path(server_broker(server), sd_bus_message_get_path(m));
         if (!lease)
                 return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, NULL);
 
-        r = ask_about(&ask, action, lease->id, 0);
-        if (r >= 0)
-                r = details_of_lease(&ask, lease);
-        if (r >= 0)
-                r = authorizer_check(server_authorizer(server), m, &ask, 1, ret_sender, error);
-        ask_done(&ask);
+        r = lease_authorize(server, m, action, lease->id, lease, ret_sender, error);
         if (r > 0)
                 *ret = lease;
         return r;

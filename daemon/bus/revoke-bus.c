@@ -3,8 +3,6 @@
 /* Revocation on the bus */
 
 #include "broker.h"
-#include "bus/authorizer.h"
-#include "bus/details.h"
 #include "bus/lease-access.h"
 #include "bus/options.h"
 #include "bus/paths.h"
@@ -13,22 +11,6 @@
 #include "bus/server.h"
 #include "errors.h"
 #include "names.h"
-
-/* Whether there is such a lease is known only to who may do it, as with everything that is asked for by name. */
-static int revoke_authorize(Server *server, sd_bus_message *m, const char *id, Sender *ret_sender,
-                            sd_bus_error *error) {
-        const Lease *lease = broker_find_lease(server_broker(server), id);
-        Ask ask = {};
-        int r;
-
-        r = ask_about(&ask, VFB_ACTION_REVOKE, id, 0);
-        if (r >= 0)
-                r = lease ? details_of_lease(&ask, lease) : details_of_no_lease(&ask, id);
-        if (r >= 0)
-                r = authorizer_check(server_authorizer(server), m, &ask, 1, ret_sender, error);
-        ask_done(&ask);
-        return r;
-}
 
 int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *id, *reason;
@@ -47,13 +29,13 @@ int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (text_length(reason) > REVOCATION_REASON_MAX)
                 return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is too long");
 
-        r = revoke_authorize(server, m, id, &sender, error);
+        lease = broker_find_lease(server_broker(server), id);
+        r = lease_authorize(server, m, VFB_ACTION_REVOKE, id, lease, &sender, error);
         if (r < 0)
                 return r;
         if (r == 0)
                 return 1;
 
-        lease = broker_find_lease(server_broker(server), id);
         if (!lease)
                 return bus_refuse(error, VFB_ERROR_NO_SUCH_LEASE, id);
         r = broker_revoke(server_broker(server), lease, reason, grace_usec, sender.uid);
