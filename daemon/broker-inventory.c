@@ -23,7 +23,7 @@ static void facts_keep(DeviceFacts *facts, const DeviceFacts *old) {
         facts->numa_node = old->numa_node;
         facts->n_bars = old->n_bars;
         memcpy(facts->bars, old->bars, sizeof(facts->bars));
-        memcpy(facts->reset_methods, old->reset_methods, sizeof(facts->reset_methods));
+        facts->reset_methods = old->reset_methods;
 }
 
 static bool facts_equal(const DeviceFacts *a, const DeviceFacts *b) {

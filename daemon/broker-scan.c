@@ -12,10 +12,21 @@
 
 #include "broker-internal.h"
 #include "broker-kind.h"
+#include "core/word.h"
 #include "kernel/scan-bus.h"
 #include "kernel/scan.h"
 
-static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
+/* -ENOMEM */
+static int facts_keep_words(DeviceFacts *facts, const char *driver, const char *modalias, const char *reset_methods,
+                            const char *container) {
+        facts->driver = word_keep(driver);
+        facts->modalias = word_keep(modalias);
+        facts->reset_methods = word_keep(reset_methods);
+        facts->container = word_keep(container);
+        return facts->driver && facts->modalias && facts->reset_methods && facts->container ? 0 : -ENOMEM;
+}
+
+static int facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
         _Static_assert(PCI_BARS_MAX == DEVICE_BARS_MAX, "one of them has grown");
         _Static_assert(PCI_ADDRESS_MAX <= DEVICE_ID_MAX, "one of them has grown");
         DeviceFacts facts = {
@@ -30,18 +41,25 @@ static void facts_from_pci(DeviceFacts *ret, const PciFacts *pci) {
                 .vfio_driver = pci->vfio_driver,
                 .n_bars = pci->n_bars,
         };
+        int r;
 
         strcpy(facts.id, pci->address);
-        snprintf(facts.driver, sizeof(facts.driver), "%s", pci->driver);
-        snprintf(facts.modalias, sizeof(facts.modalias), "%s", pci->modalias);
-        snprintf(facts.reset_methods, sizeof(facts.reset_methods), "%s", pci->reset_methods);
         for (unsigned i = 0; i < pci->n_bars; i++)
-                facts.bars[i] = (DeviceBar){ pci->bars[i].index, pci->bars[i].size, pci->bars[i].flags };
+                facts.bars[i] = (DeviceBar){
+                        .index = (uint8_t) pci->bars[i].index,
+                        .size = pci->bars[i].size,
+                        .flags = (uint32_t) pci->bars[i].flags,
+                };
+
+        r = facts_keep_words(&facts, pci->driver, pci->modalias, pci->reset_methods, /* container= */ "");
+        if (r < 0)
+                return r;
 
         *ret = facts;
+        return 0;
 }
 
-static void facts_from_bus(DeviceFacts *ret, DeviceKind kind, const BusFacts *bus) {
+static int facts_from_bus(DeviceFacts *ret, DeviceKind kind, const BusFacts *bus) {
         _Static_assert(BUS_NAME_MAX + 8 <= DEVICE_ID_MAX, "one of them has grown"); /* "fsl-mc:" is seven */
         DeviceFacts facts = {
                 .kind = kind,
@@ -49,14 +67,20 @@ static void facts_from_bus(DeviceFacts *ret, DeviceKind kind, const BusFacts *bu
                 .numa_node = bus->numa_node,
                 .vfio_driver = bus->vfio_driver,
         };
+        char container[DEVICE_ID_MAX] = "";
+        const char *resets = "vfio"; /* until it is opened, and says no */
+        int r;
 
         device_id_make(facts.id, kind, bus->name);
-        strcpy(facts.reset_methods, "vfio"); /* until it is opened, and says no */
-        snprintf(facts.driver, sizeof(facts.driver), "%s", bus->driver);
-        snprintf(facts.modalias, sizeof(facts.modalias), "%s", bus->modalias);
         if (broker_is_container(kind, bus->parent))
-                device_id_make(facts.container, kind, bus->parent);
+                device_id_make(container, kind, bus->parent);
+
+        r = facts_keep_words(&facts, bus->driver, bus->modalias, resets, container);
+        if (r < 0)
+                return r;
+
         *ret = facts;
+        return 0;
 }
 
 int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts *ret, int *ret_group) {
@@ -68,19 +92,19 @@ int broker_scan_device(Broker *broker, const char *id, bool in_full, DeviceFacts
 
         if (kind == DEVICE_KIND_PCI) {
                 r = in_full ? scan_pci(broker->sys_fd, id, &pci) : scan_pci_identity(broker->sys_fd, id, &pci);
-                if (r < 0)
-                        return r;
-                facts_from_pci(ret, &pci);
-                *ret_group = pci.group;
-                return 0;
+                if (r >= 0)
+                        r = facts_from_pci(ret, &pci);
+                if (r >= 0)
+                        *ret_group = pci.group;
+                return r;
         }
 
         r = scan_bus_device(broker->sys_fd, device_kind_name(kind), name, &bus);
-        if (r < 0)
-                return r;
-        facts_from_bus(ret, kind, &bus);
-        *ret_group = bus.group;
-        return 0;
+        if (r >= 0)
+                r = facts_from_bus(ret, kind, &bus);
+        if (r >= 0)
+                *ret_group = bus.group;
+        return r;
 }
 
 typedef struct Scan {
@@ -99,17 +123,19 @@ static bool scan_skip(const char *name, uint64_t instance, void *userdata) {
 static int scan_on_pci(const PciFacts *pci, void *userdata) {
         const Scan *scan = userdata;
         DeviceFacts facts;
+        int r;
 
-        facts_from_pci(&facts, pci);
-        return broker_on_found(scan->broker, &facts, pci->group);
+        r = facts_from_pci(&facts, pci);
+        return r < 0 ? r : broker_on_found(scan->broker, &facts, pci->group);
 }
 
 static int scan_on_bus(const BusFacts *bus, void *userdata) {
         const Scan *scan = userdata;
         DeviceFacts facts;
+        int r;
 
-        facts_from_bus(&facts, scan->kind, bus);
-        return broker_on_found(scan->broker, &facts, bus->group);
+        r = facts_from_bus(&facts, scan->kind, bus);
+        return r < 0 ? r : broker_on_found(scan->broker, &facts, bus->group);
 }
 
 int broker_scan_kind(Broker *broker, DeviceKind kind) {

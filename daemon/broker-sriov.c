@@ -13,6 +13,7 @@
 #include <syslog.h>
 
 #include "broker-internal.h"
+#include "core/word.h"
 #include "errors.h"
 #include "kernel/scan.h"
 #include "kernel/sriov.h"
@@ -34,9 +35,12 @@ bool broker_device_is_pf(Broker *broker, const Device *borrowed) {
 
 bool broker_device_is_vf(Broker *broker, const Device *borrowed) {
         Device *device = (Device *) borrowed;
+        char physfn[PCI_ADDRESS_MAX];
 
-        if (device->is_vf < 0)
-                device->is_vf = scan_pci_physfn(broker->sys_fd, device_id(device), device->physfn) == 0;
+        if (device->is_vf < 0) {
+                device->is_vf = scan_pci_physfn(broker->sys_fd, device_id(device), physfn) == 0;
+                device->physfn = device->is_vf ? word_keep(physfn) ?: "" : "";
+        }
         return device->is_vf;
 }
 
@@ -64,7 +68,7 @@ static Device *learn_function(Broker *broker, const char *pf, const SriovFunctio
 
         device->is_vf = 1;
         device->vf_index = (int) function->index;
-        snprintf(device->physfn, sizeof(device->physfn), "%s", pf);
+        device->physfn = word_keep(pf) ?: "";
         return device;
 }
 

@@ -31,6 +31,11 @@ int device_new(Device **ret, DeviceList *devices, const DeviceFacts *facts) {
                 return -ENOMEM;
 
         device->facts = *facts;
+        device->facts.container = facts->container ?: "";
+        device->facts.driver = facts->driver ?: "";
+        device->facts.modalias = facts->modalias ?: "";
+        device->facts.reset_methods = facts->reset_methods ?: "";
+        device->physfn = "";
         if (!tsearch(device->facts.id, &devices->by_id, compare_ids)) {
                 free(device);
                 return -ENOMEM;

@@ -49,22 +49,24 @@ typedef enum DeviceKind {
 } DeviceKind;
 
 typedef struct DeviceBar {
-        unsigned index;
-        uint64_t size, flags;
+        uint64_t size;
+        uint32_t flags; /* the kernel has no higher ones of a BAR */
+        uint8_t index;
 } DeviceBar;
 
+/* The texts but for the id are words (core/word.h), since there may be thousands of devices. */
 typedef struct DeviceFacts {
         char id[DEVICE_ID_MAX];
-        char container[DEVICE_ID_MAX]; /* that of the object, on a bus that has such; "": none */
+        const char *container; /* that of the object, on a bus that has such; "": none */
         DeviceKind kind;
         uint64_t instance; /* the kernel's number for this one, as opposed to others of the same id */
-        char driver[64]; /* "" for none */
-        char modalias[128];
+        const char *driver; /* "" for none */
+        const char *modalias;
         uint32_t class;
         uint16_t vendor, device, subsystem_vendor, subsystem_device;
         int numa_node;
         bool vfio_driver;
-        char reset_methods[64];
+        const char *reset_methods;
         DeviceBar bars[DEVICE_BARS_MAX];
         unsigned n_bars;
 } DeviceFacts;
@@ -95,7 +97,7 @@ struct Device {
         bool seen;        /* by the scan that is under way */
         int is_vf, is_pf; /* -1: nobody asked the kernel yet */
         char vf_token[40];          /* of a PF on VFIO: the one that its VFs want; "": not known */
-        char physfn[DEVICE_ID_MAX]; /* where @is_vf is 1: the PF */
+        const char *physfn;         /* where @is_vf is 1: the PF; a word */
         int vf_index;               /* among those of the PF; -1: not known (yet) */
         char *quarantine; /* why; NULL: it is not */
         bool hooks_due;   /* a release hook has begun on it, and not all of them have ended well yet */
@@ -112,7 +114,7 @@ struct Device {
         char *record; /* what the journal has of it; NULL: nothing */
 };
 
-/* -EEXIST: there is one of this id. */
+/* A text of the facts that is NULL is "". -EEXIST: there is one of this id. */
 int device_new(Device **ret, DeviceList *devices, const DeviceFacts *facts);
 Device *device_free(Device *device);
 DEFINE_CLEANUP(Device, device_free)

@@ -154,7 +154,7 @@ START_TEST(a_device_that_lists_a_reset_has_one) {
         Device *device = add("0000:01:00.0");
 
         ck_assert(!device_has_reset(device));
-        strcpy(device->facts.reset_methods, "flr bus");
+        device->facts.reset_methods = "flr bus";
         ck_assert(device_has_reset(device));
 }
 END_TEST

@@ -30,11 +30,10 @@ static void end_world(void) {
 }
 
 static Device *add(const char *id, const char *driver, bool vfio) {
-        DeviceFacts facts = { .vfio_driver = vfio };
+        DeviceFacts facts = { .driver = driver, .vfio_driver = vfio };
         Device *device;
 
         snprintf(facts.id, sizeof(facts.id), "%s", id);
-        snprintf(facts.driver, sizeof(facts.driver), "%s", driver);
         ck_assert_int_eq(device_new(&device, &devices, &facts), 0);
         device_join(device, group);
         return device;

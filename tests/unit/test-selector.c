@@ -16,12 +16,11 @@ static DeviceList devices;
 static GroupList groups;
 
 static void add(const char *id, const char *driver, uint32_t class, uint16_t vendor, uint16_t model, int number, int is_vf) {
-        DeviceFacts facts = { .class = class, .vendor = vendor, .device = model };
+        DeviceFacts facts = { .driver = driver, .class = class, .vendor = vendor, .device = model };
         Device *device;
         Group *group;
 
         snprintf(facts.id, sizeof(facts.id), "%s", id);
-        snprintf(facts.driver, sizeof(facts.driver), "%s", driver);
         ck_assert_int_eq(device_new(&device, &devices, &facts), 0);
         device->is_vf = is_vf;
         if (number < 0)
@@ -35,7 +34,7 @@ static void name(const char *id, const char *path, const char *serial, const cha
 
         snprintf(device->names.path, sizeof(device->names.path), "%s", path);
         snprintf(device->names.serial, sizeof(device->names.serial), "%s", serial);
-        snprintf(device->physfn, sizeof(device->physfn), "%s", physfn);
+        device->physfn = physfn;
         device->vf_index = vf_index;
         device->facts.numa_node = node;
 }
