@@ -16,6 +16,7 @@ static const struct {
 } structs[] = {
         { "Bars", { "index", "size", "flags" } },
         { "Blockers", { "code", "text", "data" } },
+        { "HostUses", { "kind", "text" } },
         { "ReservedRegions", { "first", "last", "kind" } },
 };
 
@@ -238,7 +239,7 @@ static json_object *name_members(json_object *rows, const char *const members[st
         return named;
 }
 
-static json_object *name_structs(const char *property, json_object *value) {
+json_object *json_name_structs(const char *property, json_object *value) {
         for (size_t i = 0; i < sizeof(structs) / sizeof(*structs); i++)
                 if (strcmp(structs[i].property, property) == 0 && json_object_is_type(value, json_type_array))
                         return name_members(value, structs[i].members);
@@ -261,7 +262,7 @@ int json_add_properties(json_object *object, sd_bus_message *m) {
 
                 if (!key)
                         return -ENOMEM;
-                json_object_object_add(object, key, name_structs(property, json_object_get(value)));
+                json_object_object_add(object, key, json_name_structs(property, json_object_get(value)));
         }
 
         return 0;

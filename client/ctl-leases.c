@@ -87,7 +87,7 @@ static int print_leases(const Ctl *ctl, json_object **leases) {
         if (r < 0)
                 return r;
 
-        return scols_print_table(table);
+        return table_print(table, "There are no leases.");
 }
 
 static void print_leases_json(const Ctl *ctl, json_object **leases) {

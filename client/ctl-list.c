@@ -29,15 +29,28 @@ static int compare_rows(const void *a, const void *b) {
         return strcmp(json_text(*(json_object *const *) a, "id"), json_text(*(json_object *const *) b, "id"));
 }
 
-/* Who has the device; else why it is not to be had, or its name. Own string. */
+/* Its name, or its numbers where the hardware database does not know them. */
+static void name(json_object *row, char *ret, size_t size) {
+        const char *known = json_text(row, "name");
+
+        if (*known || !json_object_object_get(row, "vendor_id"))
+                snprintf(ret, size, "%s", known);
+        else
+                snprintf(ret, size, "device %04x:%04x", json_object_get_int(json_object_object_get(row, "vendor_id")),
+                         json_object_get_int(json_object_object_get(row, "device_id")));
+}
+
+/* Who has the device; else why it is not to be had where driver and state do not tell that, or its name. Own string. */
 static char *note(json_object *row, json_object *leases) {
         json_object *lease = json_object_object_get(leases, json_text(row, "lease"));
         const char *why = json_text(row, "why"), *label = json_text(lease, "label");
         const char *pf = json_text(row, "physical_function"), *index = json_text(row, "virtual_function_index");
-        const char *name = json_text(row, "name");
-        char *text;
+        char *text, what[256];
 
-        if (!lease && asprintf(&text, *pf ? "VF %s of %s, %s" : "%s%s%s", *pf ? index : "", pf, *why ? why : name) < 0)
+        name(row, what, sizeof(what));
+        if (*why && (strcmp(json_text(row, "availability"), "host") != 0 || !*what))
+                snprintf(what, sizeof(what), "%s", why);
+        if (!lease && asprintf(&text, *pf ? "VF %s of %s, %s" : "%s%s%s", *pf ? index : "", pf, what) < 0)
                 return NULL;
         if (!lease)
                 return text;
@@ -81,7 +94,7 @@ static int print_rows(const Ctl *ctl, json_object *rows, json_object *leases) {
                 table_color_state(line, 4);
         }
 
-        return scols_print_table(table);
+        return table_print(table, "No device matches; vfio-broker list shows what there is.");
 }
 
 int ctl_list(Ctl *ctl, char **args) {

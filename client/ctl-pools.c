@@ -56,7 +56,7 @@ static int print_pools(const Ctl *ctl, json_object *pools) {
                               &line);
         }
 
-        return r < 0 ? r : scols_print_table(table);
+        return r < 0 ? r : table_print(table, "There are no pools; see vfio-broker.pool(5).");
 }
 
 int ctl_pools(Ctl *ctl, char **args) {

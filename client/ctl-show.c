@@ -93,6 +93,14 @@ static void show_state(const Inventory *inventory, json_object *device) {
                     *json_text(lease, "label") ? ", " : "", json_text(lease, "label"));
 }
 
+static void show_uses(json_object *device) {
+        json_object *uses = json_object_object_get(device, "host_uses");
+
+        for (size_t i = 0; i < json_length(uses); i++)
+                say(stdout, "%14s: %s\n", i == 0 ? "Host needs it" : "",
+                    json_text(json_object_array_get_idx(uses, i), "text"));
+}
+
 static void show_device(const Inventory *inventory, json_object *device) {
         const char *driver = json_text(device, "driver");
 
@@ -103,12 +111,14 @@ static void show_device(const Inventory *inventory, json_object *device) {
         show_pci(device);
         say(stdout, "%14s: %s%s\n", "Driver", *driver ? driver : "none",
             json_object_get_boolean(json_object_object_get(device, "is_vfio_driver")) ? " (VFIO)" : "");
+        show_line("Restored to", json_text(device, "restore_driver"));
+        show_uses(device);
         show_line("Cdev", json_text(device, "cdev"));
         if (json_object_get_int(json_object_object_get(device, "numa_node")) >= 0)
                 show_line("NUMA node", json_text(device, "numa_node"));
         show_words("Tainted", json_object_object_get(device, "tainted"));
         show_words("Reset by", json_object_object_get(device, "reset_methods"));
-        show_words("Its bus hits", json_object_object_get(device, "reset_scope"));
+        show_words("Bus reset hits", json_object_object_get(device, "reset_scope"));
         show_group(inventory, device);
         show_state(inventory, device);
 }
@@ -121,7 +131,7 @@ static void add_property(json_object *device, sd_bus *bus, const char *path, con
 
         if (sd_bus_get_property(bus, VFB_BUS_NAME, path, VFB_INTERFACE_DEVICE, property, NULL, &reply, type) >= 0 &&
             json_from_bus(&value, reply) >= 0)
-                json_object_object_add(device, key, value);
+                json_object_object_add(device, key, json_name_structs(property, value));
 }
 
 int ctl_show(Ctl *ctl, char **args) {

@@ -56,6 +56,14 @@ int table_add(struct libscols_table *table, struct libscols_line *parent, const 
         return 0;
 }
 
+int table_print(struct libscols_table *table, const char *nothing) {
+        if (scols_table_get_nlines(table) > 0)
+                return scols_print_table(table);
+
+        say(stderr, "%s\n", nothing);
+        return 0;
+}
+
 void table_color_state(struct libscols_line *line, size_t column) {
         static const struct {
                 const char *state, *color;

@@ -128,6 +128,9 @@ int table_add(struct libscols_table *table, struct libscols_line *parent, const 
 
 /* Colours the cell by what state its text names. */
 void table_color_state(struct libscols_line *line, size_t column);
+/* The lines; where there is none, @nothing on the standard error. */
+int table_print(struct libscols_table *table, const char *nothing);
+
 
 /* ctl-bus.c: calls on a connection of our own, and values as JSON. */
 int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
@@ -149,6 +152,9 @@ int json_from_bus(json_object **ret, sd_bus_message *m);
 
 /* The properties at @m, "a{sv}", added to @object under the names that --json has for them. */
 int json_add_properties(json_object *object, sd_bus_message *m);
+/* @value, which is taken, with members in place of its structs' positions if @property has such. */
+json_object *json_name_structs(const char *property, json_object *value);
+
 
 /* Text of a member, "" if there is none. Borrowed. */
 const char *json_text(json_object *object, const char *key);

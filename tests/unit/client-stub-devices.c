@@ -39,6 +39,11 @@ static int property_words(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "as", 2, "flr", "bus");
 }
 
+static int property_uses(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "a(ss)", 1, "block", "sda1 is mounted on /mnt");
+}
+
 int stub_property_objects(sd_bus *bus, const char *path, const char *interface, const char *property,
                           sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "ao", 2, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0",
@@ -59,6 +64,7 @@ int stub_property_fixed(sd_bus *bus, const char *path, const char *interface, co
                 { "Id", "s", "l-1", 0 },
                 { "Label", "s", "vpp \033[31msoak", 0 },
                 { "Number", "u", NULL, 26 },
+                { "RestoreDriver", "s", "snd_hda_intel", 0 },
                 { "State", "s", "active", 0 },
                 { "Uid", "u", NULL, 0 },
                 { "VendorId", "q", NULL, 0x8086 },
@@ -89,6 +95,10 @@ static int method_bind(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 int stub_method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *key, *selector;
+
+        if (sd_bus_message_read(m, "a{sv}", 1, &key, "s", &selector) > 0 && strcmp(selector, "class=nvme") == 0)
+                return sd_bus_reply_method_return(m, "a(sosss)", 0);
         return sd_bus_reply_method_return(
                 m, "a(sosss)", 3, devices[0].id, VFB_PATH_DEVICE "/pci_30000_3a00_3a1e_2e0", "", "host",
                 "a bridge", devices[1].id, VFB_PATH_DEVICE "/pci_30000_3a06_3a0d_2e0", "vfio-pci", "available", "",
@@ -127,8 +137,10 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("IsVfioDriver", "b", NULL, offsetof(StubDevice, is_vfio), 0),
         SD_BUS_PROPERTY("NumaNode", "i", NULL, offsetof(StubDevice, numa_node), 0),
         SD_BUS_PROPERTY("Blockers", "a(ssa{sv})", property_blockers, 0, 0),
+        SD_BUS_PROPERTY("HostUses", "a(ss)", property_uses, 0, 0),
         SD_BUS_PROPERTY("PersistentIds", "as", property_words, 0, 0),
         SD_BUS_PROPERTY("ResetMethods", "as", property_words, 0, 0),
+        SD_BUS_PROPERTY("RestoreDriver", "s", stub_property_fixed, 0, 0),
         SD_BUS_VTABLE_END
 };
 
