@@ -199,7 +199,7 @@ int ctl_log(Ctl *ctl, char **args) {
         int r;
 
         if (ctl->n_devices > 1)
-                return fail_usage("log takes one device");
+                return fail_usage(ctl, "log takes one device");
 
         if (ctl->n_devices > 0) {
                 r = find_device(ctl, ctl->devices[0], &device);

@@ -103,9 +103,9 @@ int ctl_offer(Ctl *ctl, char **args) {
         int r;
 
         if (!ctl->uid == !ctl->pid)
-                return fail_usage("offer needs: --uid USER, or --pid NUMBER");
+                return fail_usage(ctl, "offer needs: --uid USER, or --pid NUMBER");
         if (ctl->uid && find_user(ctl->uid, &uid) < 0)
-                return fail_usage("--uid=%s: no such user", ctl->uid);
+                return fail_usage(ctl, "--uid=%s: no such user", ctl->uid);
 
         r = bus_open(ctl, &bus);
         if (r != 0)

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "errors.h"
+
+#define USAGE_HINT_MAX 64
 
 /* C0 but for newline and tabulator, DEL, and C1, which UTF-8 spells 0xc2 0x80 to 0xc2 0x9f. */
 static void defuse(char *text) {
@@ -57,29 +60,49 @@ void print_json_line(json_object *object) {
         fflush(stdout);
 }
 
-static void fail_json(const vfb_error *error) {
+static void tell_json(const char *name, const char *text, const char *hint, int status) {
         _cleanup_(json_putp) json_object *object = json_object_new_object();
-        const char *hint = vfb_error_hint(error);
 
-        json_object_object_add(object, "error", json_object_new_string(vfb_error_name(error)));
-        json_object_object_add(object, "text", json_object_new_string(vfb_error_text(error)));
+        json_object_object_add(object, "error", json_object_new_string(name));
+        json_object_object_add(object, "text", json_object_new_string(text));
         json_object_object_add(object, "hint", hint ? json_object_new_string(hint) : NULL);
-        json_object_object_add(object, "exit_status", json_object_new_int(vfb_error_exit_code(error)));
+        json_object_object_add(object, "exit_status", json_object_new_int(status));
         fprintf(stderr, "%s\n",
                 json_object_to_json_string_ext(object,
                                                JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-static int fail_with(const Ctl *ctl, const vfb_error *error) {
-        if (ctl->json) {
-                fail_json(error);
+static int tell_failure(bool json, const char *name, const char *text, const char *hint, int status) {
+        if (json) {
+                tell_json(name, text, hint, status);
         } else {
-                say(stderr, "vfio-broker: %s\n", vfb_error_text(error));
-                if (vfb_error_hint(error))
-                        say(stderr, "  hint: %s\n", vfb_error_hint(error));
+                say(stderr, "vfio-broker: %s\n", text);
+                if (hint)
+                        say(stderr, "  hint: %s\n", hint);
         }
 
-        return vfb_error_exit_code(error);
+        return status;
+}
+
+static void usage_hint(const Ctl *ctl, char *ret, size_t size) {
+        snprintf(ret, size, "vfio-broker%s%s --help", ctl->command ? " " : "", ctl->command ?: "");
+}
+
+/* What a program that calls the service is told to do about a wrong argument is no help to who types one. */
+static bool is_for_programs(const char *hint) {
+        return hint && (strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_ARGS)->hint) == 0 ||
+                        strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_OPTION)->hint) == 0);
+}
+
+static int fail_with(const Ctl *ctl, const vfb_error *error) {
+        const char *hint = vfb_error_hint(error);
+        char own[USAGE_HINT_MAX];
+
+        if (is_for_programs(hint)) {
+                usage_hint(ctl, own, sizeof(own));
+                hint = own;
+        }
+        return tell_failure(ctl->json, vfb_error_name(error), vfb_error_text(error), hint, vfb_error_exit_code(error));
 }
 
 int fail(const Ctl *ctl, int r, const vfb_error *error) {
@@ -96,15 +119,19 @@ int fail(const Ctl *ctl, int r, const vfb_error *error) {
         return fail_with(ctl, local);
 }
 
-int fail_usage(const char *format, ...) {
+int fail_usage(const Ctl *ctl, const char *format, ...) {
+        _cleanup_(freep) char *text = NULL;
+        char hint[USAGE_HINT_MAX];
         va_list ap;
 
-        fputs("vfio-broker: ", stderr);
         va_start(ap, format);
-        say_va(stderr, format, ap);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
         va_end(ap);
-        fputs("\n  hint: vfio-broker --help\n", stderr);
-        return EXIT_USAGE;
+
+        usage_hint(ctl, hint, sizeof(hint));
+        return tell_failure(ctl->json || ctl->json_wanted, SD_BUS_ERROR_INVALID_ARGS, text ?: "the call is wrong", hint,
+                            EXIT_USAGE);
 }
 
 char *join_words(char **words) {

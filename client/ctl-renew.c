@@ -51,7 +51,7 @@ int ctl_renew(Ctl *ctl, char **args) {
 
         r = time_parse_span(args[1], &duration_usec);
         if (r < 0)
-                return fail_usage("%s: no time; try 90s, 30min, 2h or 1d", args[1]);
+                return fail_usage(ctl, "%s: no time; try 90s, 30min, 2h or 1d", args[1]);
 
         r = bus_open(ctl, &bus);
         if (r != 0)

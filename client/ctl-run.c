@@ -72,7 +72,7 @@ static int launch_prepare(Launch *launch, const Ctl *ctl, const vfb_lease *lease
         for (size_t i = 0; i < n_args; i++) {
                 r = handover_expand(&launch->argv[i], args[i], launch->handovers, launch->n, &missing);
                 if (r == -ENOENT)
-                        return fail_usage("%s: the lease has no such descriptor", missing ?: args[i]);
+                        return fail_usage(ctl, "%s: the lease has no such descriptor", missing ?: args[i]);
                 if (r < 0)
                         return fail(ctl, r, NULL);
         }

@@ -9,23 +9,25 @@
 #include "ctl.h"
 #include "errors.h"
 
-static int parse_count(const char *text, uint32_t *ret) {
+static int parse_count(const Ctl *ctl, const char *text, uint32_t *ret) {
         unsigned long value = strtoul(text, NULL, 10);
 
         if (!*text || strlen(text) > 9 || text[strspn(text, "0123456789")])
-                return fail_usage("%s: no number of virtual functions", text);
+                return fail_usage(ctl, "%s: no number of virtual functions", text);
 
         *ret = (uint32_t) value;
         return 0;
 }
 
 /* -1: as it is set. */
-static int parse_driver(const char *text, int *ret) {
+static int parse_driver(const Ctl *ctl, int *ret) {
+        const char *text = ctl->driver;
+
         *ret = -1;
         if (!text)
                 return 0;
         if (strcmp(text, "none") != 0 && strcmp(text, "host") != 0)
-                return fail_usage("--driver=%s: none or host", text);
+                return fail_usage(ctl, "--driver=%s: none or host", text);
 
         *ret = strcmp(text, "host") == 0;
         return 0;
@@ -133,8 +135,8 @@ int ctl_vfs(Ctl *ctl, char **args) {
         int autoprobe = -1, r;
         uint32_t count = 0;
 
-        r = parse_count(args[1], &count);
+        r = parse_count(ctl, args[1], &count);
         if (r == 0)
-                r = parse_driver(ctl->driver, &autoprobe);
+                r = parse_driver(ctl, &autoprobe);
         return r != 0 ? r : set_functions(ctl, args[0], count, autoprobe);
 }

@@ -256,13 +256,13 @@ static bool is_number(const char *text) {
         return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
-static int parse_lines(const char *text, size_t *ret) {
+static int parse_lines(Ctl *ctl, const char *text) {
         unsigned long n = strtoul(text, NULL, 10);
 
         if (!is_number(text) || strlen(text) > 6 || n == 0)
-                return fail_usage("--lines=%s: a number from 1 to 999999", text);
+                return fail_usage(ctl, "--lines=%s: a number from 1 to 999999", text);
 
-        *ret = n;
+        ctl->n_lines = n;
         return 0;
 }
 
@@ -271,9 +271,9 @@ static int parse_log_option(Parser *parser, int c) {
 
         parser->options |= OPTION_LOG;
         if (c == 'n')
-                return parse_lines(optarg, &ctl->n_lines);
+                return parse_lines(ctl, optarg);
         if (time_parse_past(optarg, &ctl->since_usec) < 0)
-                return fail_usage("--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg);
+                return fail_usage(ctl, "--since=%s: no time; try 2h, yesterday or '2026-11-26 20:15'", optarg);
         return 0;
 }
 
@@ -283,10 +283,10 @@ static int parse_offer_option(Parser *parser, int c) {
         parser->options |= OPTION_OFFER;
         if (c == ARG_PID) {
                 ctl->pid = optarg;
-                return is_number(optarg) ? 0 : fail_usage("--pid=%s: no number of a process", optarg);
+                return is_number(optarg) ? 0 : fail_usage(ctl, "--pid=%s: no number of a process", optarg);
         }
         if (time_parse_span(optarg, &ctl->timeout_usec) < 0 || ctl->timeout_usec == 0)
-                return fail_usage("--timeout=%s: no time; try 90s, 30min, 2h or 1d", optarg);
+                return fail_usage(ctl, "--timeout=%s: no time; try 90s, 30min, 2h or 1d", optarg);
         return 0;
 }
 
@@ -297,7 +297,7 @@ static int parse_request_option(Parser *parser, int c) {
         switch (c) {
         case ARG_NEAR_CPU:
                 ctl->near_cpu = (int) strtol(optarg, NULL, 10);
-                return is_number(optarg) && strlen(optarg) < 7 ? 0 : fail_usage("--near-cpu=%s: no number", optarg);
+                return is_number(optarg) && strlen(optarg) < 7 ? 0 : fail_usage(ctl, "--near-cpu=%s: no number", optarg);
         case ARG_VF_TOKEN:
                 free(ctl->vf_token);
                 ctl->vf_token = take_secret(optarg);
@@ -305,11 +305,11 @@ static int parse_request_option(Parser *parser, int c) {
         case ARG_LIFETIME:
                 ctl->lifetime = optarg;
                 if (strncmp(optarg, "pid:", 4) == 0 && !is_number(optarg + 4))
-                        return fail_usage("--lifetime=%s: no number of a process", optarg);
+                        return fail_usage(ctl, "--lifetime=%s: no number of a process", optarg);
                 return 0;
         case ARG_TIME:
                 if (time_parse_span(optarg, &ctl->duration_usec) < 0 || ctl->duration_usec == 0)
-                        return fail_usage("--time=%s: no time; try 90s, 30min, 2h or 1d", optarg);
+                        return fail_usage(ctl, "--time=%s: no time; try 90s, 30min, 2h or 1d", optarg);
                 return 0;
         default:
                 return EXIT_USAGE;
@@ -349,14 +349,14 @@ static int parse_option(Parser *parser, int c) {
                 ctl->interactive = false;
                 return 0;
         case ARG_COLOR:
-                return set_color(ctl, optarg) < 0 ? fail_usage("--color=%s: auto, always or never", optarg) : 0;
+                return set_color(ctl, optarg) < 0 ? fail_usage(ctl, "--color=%s: auto, always or never", optarg) : 0;
         case 'd':
                 parser->options |= OPTION_DEVICE;
                 return add_device(ctl, optarg);
         case ARG_GRACE:
                 parser->options |= OPTION_GRACE;
                 if (time_parse_span(optarg, &ctl->grace_usec) < 0)
-                        return fail_usage("--grace=%s: no time; try 90s, 30min or 0", optarg);
+                        return fail_usage(ctl, "--grace=%s: no time; try 90s, 30min or 0", optarg);
                 return 0;
         case 'n':
         case ARG_SINCE:
@@ -369,23 +369,51 @@ static int parse_option(Parser *parser, int c) {
         }
 }
 
+/* As soon as the command is known it is told which option is not one of its. @index is -1 for -d and the like. */
+static int parse_known(Parser *parser, int c, int index) {
+        unsigned before = parser->options;
+        int r = parse_option(parser, c);
+
+        if (r != 0 || !parser->command || !(parser->options & ~before & ~parser->command->options))
+                return r;
+
+        return index < 0 ? fail_usage(&parser->ctl, "%s does not take -%c", parser->command->name, c)
+                         : fail_usage(&parser->ctl, "%s does not take --%s", parser->command->name,
+                                      long_options[index].name);
+}
+
 static int parse_options(Parser *parser, int argc, char **argv, const char *short_options) {
-        int c, r = 0;
+        const Ctl *ctl = &parser->ctl;
+        int c, index = -1, r = 0;
 
         optind = 0; /* glibc: begin anew, with another ordering */
         opterr = 0;
-        while (r == 0 && (c = getopt_long(argc, argv, short_options, long_options, NULL)) >= 0)
-                r = c == '?' ? fail_usage("%s: no such option, or its value is missing", argv[optind - 1])
-                             : parse_option(parser, c);
+        for (; r == 0 && (c = getopt_long(argc, argv, short_options, long_options, &index)) >= 0; index = -1)
+                if (c == ':')
+                        r = fail_usage(ctl, "%s needs a value", argv[optind - 1]);
+                else if (c == '?')
+                        r = fail_usage(ctl, "%s: no such option", argv[optind - 1]);
+                else
+                        r = parse_known(parser, c, index);
 
         return r;
 }
 
+/* Whoever reads JSON does so also where the options are wrong before that one. */
+static bool is_json_wanted(char **argv) {
+        for (; *argv && strcmp(*argv, "--") != 0; argv++)
+                if (strcmp(*argv, "--json") == 0)
+                        return true;
+        return false;
+}
+
 /* Options before the command's name, then those after it; a program's own options are left to it. */
 static int parse(Parser *parser, int argc, char **argv) {
+        Ctl *ctl = &parser->ctl;
         int r;
 
-        r = parse_options(parser, argc, argv, "+d:fhn:v");
+        ctl->json_wanted = is_json_wanted(argv);
+        r = parse_options(parser, argc, argv, "+:d:fhn:v");
         if (r != 0 || optind >= argc)
                 return r;
 
@@ -393,9 +421,10 @@ static int parse(Parser *parser, int argc, char **argv) {
         argc -= optind;
         parser->command = find_command(argv[0]);
         if (!parser->command)
-                return fail_usage("%s: no such command", argv[0]);
+                return fail_usage(ctl, "%s: no such command", argv[0]);
+        ctl->command = parser->command->name;
 
-        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+d:fhn:v" : "d:fhn:v");
+        r = parse_options(parser, argc, argv, parser->command->run == ctl_run ? "+:d:fhn:v" : ":d:fhn:v");
         parser->args = argv + optind;
         parser->n_args = argc - optind;
         return r;
@@ -404,28 +433,29 @@ static int parse(Parser *parser, int argc, char **argv) {
 /* An exit status. */
 static int check(const Parser *parser) {
         const Command *command = parser->command;
+        const Ctl *ctl = &parser->ctl;
         int n_args = parser->n_args;
 
         if (parser->options & ~command->options)
-                return fail_usage("%s does not take one of these options", command->name);
+                return fail_usage(ctl, "%s does not take one of the options before it", command->name);
 
         if (command->run == ctl_run) {
                 if (parser->ctl.n_devices == 0)
-                        return fail_usage("run needs a device: -d DEVICE");
-                return n_args == 0 ? fail_usage("run needs a program") : 0;
+                        return fail_usage(ctl, "run needs a device: -d DEVICE");
+                return n_args == 0 ? fail_usage(ctl, "run needs a program") : 0;
         }
 
         if (command->run == ctl_log && n_args > 0)
-                return fail_usage("log takes no arguments but: %s", command->synopsis);
+                return fail_usage(ctl, "log takes no arguments but: %s", command->synopsis);
 
         n_args += (int) parser->ctl.n_devices;
         if (n_args < command->n_min)
-                return fail_usage("%s needs: %s", command->name, command->synopsis);
+                return fail_usage(ctl, "%s needs: %s", command->name, command->synopsis);
         if (command->n_max >= 0 && n_args > command->n_max)
-                return fail_usage("%s takes no more than: %s", command->name,
+                return fail_usage(ctl, "%s takes no more than: %s", command->name,
                                   *command->synopsis ? command->synopsis : "nothing");
         if (command->run == ctl_quarantine && !parser->ctl.reason)
-                return fail_usage("quarantine needs: --reason TEXT");
+                return fail_usage(ctl, "quarantine needs: --reason TEXT");
 
         return 0;
 }
@@ -451,7 +481,7 @@ int main(int argc, char **argv) {
         if (parser.help)
                 return parser.command ? help_command(parser.command) : help_overview(commands, N_COMMANDS);
         if (!parser.command)
-                return fail_usage("a command is missing");
+                return fail_usage(&parser.ctl, "a command is missing");
 
         r = check(&parser);
         return r != 0 ? r : parser.command->run(&parser.ctl, parser.args);

@@ -27,7 +27,9 @@
 
 /* The command line. Strings are borrowed from argv. */
 typedef struct Ctl {
+        const char *command; /* its name; NULL as long as that is not read */
         bool json;
+        bool json_wanted; /* the same before all options are read, for what is wrong with them */
         bool color;       /* of the standard output */
         bool full;        /* do not cut table cells off at the terminal's edge */
         bool interactive; /* polkit may ask */
@@ -116,7 +118,7 @@ char *join_words(char **words);
 int fail(const Ctl *ctl, int r, const vfb_error *error);
 
 /* Likewise for what the call was like: exit status 2. */
-int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int fail_usage(const Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * ctl-table.c. Names of columns, NULL at the end: one that begins with '>' is aligned to the right, the
@@ -126,11 +128,11 @@ int table_new(struct libscols_table **ret, const Ctl *ctl, bool tree, const char
 int table_add(struct libscols_table *table, struct libscols_line *parent, const char *const *values,
               struct libscols_line **ret);
 
-/* Colours the cell by what state its text names. */
-void table_color_state(struct libscols_line *line, size_t column);
 /* The lines; where there is none, @nothing on the standard error. */
 int table_print(struct libscols_table *table, const char *nothing);
 
+/* Colours the cell by what state its text names. */
+void table_color_state(struct libscols_line *line, size_t column);
 
 /* ctl-bus.c: calls on a connection of our own, and values as JSON. */
 int bus_call(sd_bus *bus, sd_bus_message *m, uint64_t timeout_usec, const char *signature,
@@ -150,11 +152,11 @@ json_object *json_from_id(const char *kind, const char *id);
 /* The next complete value of @m. Objects of ours become ids or numbers, "/" null. */
 int json_from_bus(json_object **ret, sd_bus_message *m);
 
-/* The properties at @m, "a{sv}", added to @object under the names that --json has for them. */
-int json_add_properties(json_object *object, sd_bus_message *m);
 /* @value, which is taken, with members in place of its structs' positions if @property has such. */
 json_object *json_name_structs(const char *property, json_object *value);
 
+/* The properties at @m, "a{sv}", added to @object under the names that --json has for them. */
+int json_add_properties(json_object *object, sd_bus_message *m);
 
 /* Text of a member, "" if there is none. Borrowed. */
 const char *json_text(json_object *object, const char *key);
