@@ -99,6 +99,23 @@ class Command(unittest.TestCase):
                          sorted(re.findall(r'{ "([\w-]+)", (?:no|required|optional)_argument', source)))
 
 
+class Completion(unittest.TestCase):
+    text = read('client/completion/bash')
+    source = read('client/ctl.c')
+
+    def test_each_subcommand_and_each_option_is_completed_and_no_other(self):
+        commands = re.search(r"^        ''\) printf '%s\\n' (.*) ;;$", self.text, flags=re.M).group(1)
+        self.assertEqual(commands.split(), sorted(re.findall(r'^        { "(\w+)", "', self.source, flags=re.M)))
+        options = re.search(r'^_vfio_broker_options\(\) {\n(.*?)^}', self.text, flags=re.M | re.S).group(1)
+        self.assertEqual(set(re.findall(r'--([\w-]+)', options)),
+                         set(re.findall(r'{ "([\w-]+)", (?:no|required)_argument', self.source)))
+
+    def test_no_value_of_an_option_is_taken_for_an_argument(self):
+        cases = re.search(r'case \$previous in\n(.*?)^        esac', self.text, flags=re.M | re.S).group(1)
+        self.assertEqual(set(re.findall(r'--([\w-]+)(?= \||\))', cases)),
+                         set(re.findall(r'{ "([\w-]+)", required_argument', self.source)))
+
+
 class Library(unittest.TestCase):
     @unittest.skipUnless((root / 'client/libvfio-broker.sym').exists(), 'needs the library')
     def test_each_symbol_is_there_and_no_other(self):
