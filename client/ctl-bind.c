@@ -124,6 +124,19 @@ static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const c
         return 0;
 }
 
+/* An exit status. A slip is noticed before anything has changed; what has gone, or been taken, is each device's own. */
+static int check_selectors(const Ctl *ctl, sd_bus *bus, char **args) {
+        for (; *args; args++) {
+                _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+                _cleanup_(freep) char *path = NULL;
+
+                if (bus_manager_get(bus, "GetDevice", *args, &path, &error) < 0 && error &&
+                    vfb_error_exit_code(error) == EXIT_USAGE)
+                        return fail(ctl, -EINVAL, error);
+        }
+        return EXIT_SUCCESS;
+}
+
 /* Each by itself, and on after one that fails. The exit status is the first failure's. */
 static int call_for_each(Ctl *ctl, char **args, const char *method, bool options) {
         _cleanup_(json_putp) json_object *changes = json_object_new_array();
@@ -133,6 +146,10 @@ static int call_for_each(Ctl *ctl, char **args, const char *method, bool options
 
         r = bus_open(ctl, &bus);
         if (r != 0)
+                return r;
+
+        r = check_selectors(ctl, bus, args);
+        if (r != EXIT_SUCCESS)
                 return r;
 
         agent = agent_open(ctl);

@@ -57,7 +57,7 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_AMBIGUOUS_SELECTOR] = {
                 OURS("AmbiguousSelector"), EINVAL, 2,
                 "More than one device matches",
-                "Name one of them by its address" },
+                "Name one of them by its address; several terms for one device are one argument: 'pf=03:00.0 vf=3'" },
         [VFB_ERROR_BACKEND_UNAVAILABLE] = {
                 OURS("BackendUnavailable"), ENOSYS, 6,
                 "The kernel's VFIO interface is not there",

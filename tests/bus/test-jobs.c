@@ -75,6 +75,8 @@ START_TEST(what_is_wrong_is_told_with_what_to_do) {
         check("vfs " PF " 2 --driver=none", 0, "0000:03:00.2  VF 1 of " PF ", on no driver\n");
         check("run -d pool:ci -- true", 5, "bind them: vfio-broker bind 0000:03:00.1 and so on, or OnAcquire=yes in vfio-broker.conf(5)");
         check("bind 0000:03:00.1 'pf=03:00.0 vf=1'", 0, "0000:03:00.2: from no driver to vfio-pci\n");
+        check("bind 0000:03:00.1 pf=03:00.0 vf=1", 2, "are one argument: 'pf=03:00.0 vf=3'");
+        check("list 0000:03:00.1", 0, " host ");
         check("run -d pool:ci -- echo {dev:0:address}", 0, "0000:03:00.1\n");
         check("run -d pool:unheard-of -- true", 3, "see which there are: vfio-broker pools");
         WAIT_FOR(world, strstr(do_command("list pool:ci", 0), " leased ") == NULL);
