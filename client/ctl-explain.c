@@ -15,12 +15,25 @@ typedef struct Explanation {
         int exit_status; /* of the first error, 0 before it */
 } Explanation;
 
-static int exit_status_of(const char *code) {
+static const VfbErrorInfo *error_of(const char *code) {
         for (VfbError error = VFB_ERROR_NONE + 1; error < _VFB_ERROR_MAX; error++)
                 if (strcmp(vfb_error_code(error), code) == 0)
-                        return vfb_error_info(error)->exit_code;
+                        return vfb_error_info(error);
 
-        return EXIT_FAILURE;
+        return NULL;
+}
+
+static int exit_status_of(const char *code) {
+        const VfbErrorInfo *info = error_of(code);
+
+        return info ? info->exit_code : EXIT_FAILURE;
+}
+
+/* What to do about it, in general if nothing is known about the very case. */
+static const char *fix_of(const vfb_finding *finding) {
+        const VfbErrorInfo *info = strcmp(finding->severity, "error") == 0 ? error_of(finding->code) : NULL;
+
+        return finding->fix || !info ? finding->fix : hint_for_people(info->hint);
 }
 
 static json_object *string_or_null(const char *string) {
@@ -53,8 +66,8 @@ static void print_finding(const Ctl *ctl, const vfb_finding *finding, bool many)
         if (many && *finding->device)
                 say(stdout, ": %s", finding->device);
         say(stdout, ": %s\n", finding->text);
-        if (finding->fix)
-                say(stdout, "    %s\n", finding->fix);
+        if (fix_of(finding))
+                say(stdout, "    %s\n", fix_of(finding));
 }
 
 static void explanation_on_finding(const vfb_finding *finding, void *userdata) {

@@ -88,17 +88,18 @@ static void usage_hint(const Ctl *ctl, char *ret, size_t size) {
         snprintf(ret, size, "vfio-broker%s%s --help", ctl->command ? " " : "", ctl->command ?: "");
 }
 
-/* What a program that calls the service is told to do about a wrong argument is no help to who types one. */
-static bool is_for_programs(const char *hint) {
-        return hint && (strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_ARGS)->hint) == 0 ||
-                        strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_OPTION)->hint) == 0);
+const char *hint_for_people(const char *hint) {
+        bool for_programs = hint && (strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_ARGS)->hint) == 0 ||
+                                     strcmp(hint, vfb_error_info(VFB_ERROR_INVALID_OPTION)->hint) == 0);
+
+        return for_programs ? NULL : hint;
 }
 
 static int fail_with(const Ctl *ctl, const vfb_error *error) {
         const char *hint = vfb_error_hint(error);
         char own[USAGE_HINT_MAX];
 
-        if (is_for_programs(hint)) {
+        if (hint && !hint_for_people(hint)) {
                 usage_hint(ctl, own, sizeof(own));
                 hint = own;
         }

@@ -64,7 +64,8 @@ static void explain_no_pf(vfb_error **error, const char *id) {
                 return;
 
         *error = vfb_error_free(*error);
-        snprintf(text, sizeof(text), "%s can have no virtual functions", id);
+        snprintf(text, sizeof(text),
+                 "%s can have no virtual functions; vfio-broker show says of a device that can how many: VFs", id);
         (void) vfb_error_new(error, vfb_error_info(VFB_ERROR_VF_COUNT)->name, text);
 }
 

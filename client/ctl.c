@@ -297,7 +297,9 @@ static int parse_request_option(Parser *parser, int c) {
         switch (c) {
         case ARG_NEAR_CPU:
                 ctl->near_cpu = (int) strtol(optarg, NULL, 10);
-                return is_number(optarg) && strlen(optarg) < 7 ? 0 : fail_usage(ctl, "--near-cpu=%s: no number", optarg);
+                if (!is_number(optarg) || strlen(optarg) > 6)
+                        return fail_usage(ctl, "--near-cpu=%s: no number", optarg);
+                return 0;
         case ARG_VF_TOKEN:
                 free(ctl->vf_token);
                 ctl->vf_token = take_secret(optarg);

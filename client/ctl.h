@@ -117,6 +117,9 @@ char *join_words(char **words);
 /* Says what failed and what to do, and returns the exit status. @error may be NULL: then @r is all there is. */
 int fail(const Ctl *ctl, int r, const vfb_error *error);
 
+/* NULL for one that is of no use to who types a command: it is about methods and properties. */
+const char *hint_for_people(const char *hint);
+
 /* Likewise for what the call was like: exit status 2. */
 int fail_usage(const Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

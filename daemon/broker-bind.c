@@ -55,9 +55,14 @@ static int choose_driver(Broker *broker, const Device *device, const char *named
         *ret = '\0';
         if (*named) {
                 r = variant_check(broker->root, broker->sys_fd, bus, device->facts.modalias, named);
-                if (r == -EINVAL)
-                        return findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
-                                                  "%.64s is no VFIO driver for %s", named, device_id(device));
+                if (r == -EINVAL) {
+                        Finding *finding;
+
+                        r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, device_id(device),
+                                               "%.64s is no VFIO driver for %s", named, device_id(device));
+                        return r < 0 ? r
+                                     : finding_set_fix(finding, "name none: the kernel's modules know which one is");
+                }
                 snprintf(ret, VARIANT_NAME_MAX, "%s", named);
                 snprintf(module, sizeof(module), "%s", named);
         } else {
@@ -178,6 +183,40 @@ static int binding_fill(Binding *binding, const Device *device, const BrokerBind
         return findings_refusal(findings);
 }
 
+/* What was said to do about the driver of @moved is not all, or not to be done at all. */
+static int fix_way(const Device *moved, const Device *device, const BrokerUse *uses, unsigned n, Findings *findings) {
+        bool never = false;
+        int r = 0;
+
+        if (broker_is_never_bound(moved) || (n == 0 && moved == device))
+                return 0;
+
+        for (unsigned i = 0; i < n; i++)
+                never |= uses[i].never;
+        for (size_t i = 0; r >= 0 && i < findings->n; i++) {
+                Finding *finding = &findings->items[i];
+
+                if (strcmp(finding->device, device_id(device)) != 0 || strcmp(finding->culprit, device_id(moved)) != 0)
+                        continue;
+                if (never)
+                        r = finding_set_fix(finding, "it stays with the host, which needs it");
+                else if (n > 0)
+                        r = finding_set_fix(finding, "end what the host needs it for, then: vfio-broker bind %s",
+                                            device_id(device));
+                else
+                        r = finding_set_fix(finding, "it goes along with that");
+        }
+        return r;
+}
+
+static int find_going_functions(Broker *broker, const Device *moved, const Device *device, Findings *findings) {
+        unsigned n = broker_functions_current(broker, moved);
+
+        return n == 0 ? 0
+                      : findings_add_note(findings, SEVERITY_INFO, "Functions", device_id(device),
+                                          "the virtual functions of %s (%u) go with its driver", device_id(moved), n);
+}
+
 int broker_find_bind(Broker *broker, const Device *device, bool alone, Findings *findings) {
         const Device *scope[BROKER_MOVES_MAX];
         BrokerUse uses[BROKER_USES_MAX];
@@ -196,7 +235,11 @@ int broker_find_bind(Broker *broker, const Device *device, bool alone, Findings 
                         r = findings_add_note(findings, SEVERITY_INFO, "Companion", device_id(device),
                                               "%s, on host driver %s, goes along when %s is bound", device_id(scope[i]),
                                               scope[i]->facts.driver, device_id(device));
+                if (r >= 0)
+                        r = find_going_functions(broker, scope[i], device, findings);
                 n_uses = broker_host_uses(broker, scope[i], uses);
+                if (r >= 0)
+                        r = fix_way(scope[i], device, uses, n_uses, findings);
                 for (unsigned j = 0; r >= 0 && j < n_uses; j++)
                         r = findings_add_note(findings, SEVERITY_WARNING, vfb_error_code(VFB_ERROR_IN_USE_BY_HOST),
                                               device_id(device), "The host needs %s, so it cannot be bound%s: %s",
@@ -226,6 +269,8 @@ int broker_find_bind_for_lease(Broker *broker, const Device *device, bool alone,
                                               "%s goes from %s%s to %s for it", device_id(scope[i]),
                                               scope[i]->facts.driver[0] ? "driver " : "no driver",
                                               scope[i]->facts.driver, driver);
+                if (r >= 0)
+                        r = find_going_functions(broker, scope[i], device, findings);
         }
         return r;
 }
@@ -342,6 +387,20 @@ int broker_start_binding(Broker *broker, const BindingSpec *spec, const Device *
         return r;
 }
 
+static int find_unchanged(const Device *device, Findings *findings) {
+        Finding *finding;
+        int r;
+
+        r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, device_id(device),
+                               "The driver of %s was not changed by the broker", device_id(device));
+        if (r < 0)
+                return r;
+        return finding_set_fix(finding, "%s",
+                               device->facts.vfio_driver
+                                       ? "undo it in the way in which it was bound, such as driverctl or modprobe.d"
+                                       : "there is nothing to bring back");
+}
+
 int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,
                      void *userdata) {
         const Device *scope[BROKER_MOVES_MAX];
@@ -354,8 +413,7 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
 
         n = broker_restore_scope(device, scope);
         if (n == 0)
-                r = findings_add_error(findings, NULL, VFB_ERROR_INVALID_ARGS, device_id(device),
-                                       "The driver of %s was not changed by the broker", device_id(device));
+                r = find_unchanged(device, findings);
         else
                 r = broker_find_taken(device, findings);
         for (unsigned i = 0; r >= 0 && i < n; i++) {

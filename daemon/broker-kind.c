@@ -122,7 +122,7 @@ int broker_find_unbindable(const Device *device, Findings *findings) {
                 return 0;
 
         r = findings_add_error(findings, &finding, VFB_ERROR_INVALID_ARGS, device_id(device), "%s", why);
-        return r < 0 || !*fix ? r : finding_set_fix(finding, "%s", fix);
+        return r < 0 ? r : finding_set_fix(finding, "%s", *fix ? fix : "bind the devices behind it");
 }
 
 int broker_find_in_container(const Device *device, Findings *findings) {

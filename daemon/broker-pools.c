@@ -197,9 +197,11 @@ int broker_find_pool_limits(Broker *broker, const BrokerRequest *request, unsign
         Finding *finding = NULL;
         int r = 0;
 
-        if (!pool_allows(pool, request->uid, request->groups, request->n_groups))
-                return findings_add_error(findings, NULL, VFB_ERROR_ACCESS_DENIED, "",
-                                          "Pool %s is for others", pool->name);
+        if (!pool_allows(pool, request->uid, request->groups, request->n_groups)) {
+                r = findings_add_error(findings, &finding, VFB_ERROR_ACCESS_DENIED, "", "Pool %s is for others",
+                                       pool->name);
+                return r < 0 ? r : finding_set_fix(finding, BROKER_FIX_OTHERS_POOL);
+        }
 
         for (unsigned j = 0; j <= i; j++)
                 wanted += request->targets[j].pool == pool;
@@ -261,7 +263,10 @@ static int findings_take(Findings *findings, const Findings *notes) {
 }
 
 /* Whoever waits for somebody to let go of one waits in vain if nobody has any. */
-static int fix_none_free(Finding *finding, const char *selector, const Reasons *reasons) {
+static int fix_none_free(Finding *finding, const char *selector, unsigned n, const Reasons *reasons) {
+        if (n == 0)
+                return finding_set_fix(finding, "which belong to it: vfio-broker pools; virtual functions, which a start of "
+                                                "the machine forgets: vfio-broker vfs");
         if (reasons->unbound && !reasons->others)
                 return finding_set_fix(finding,
                                        "bind them: vfio-broker bind %s and so on, or OnAcquire=yes in "
@@ -295,7 +300,7 @@ int broker_find_none_free(Broker *broker, const BrokerRequest *request, unsigned
                                                 "None of the %u devices of %s is free: %s", n, target->selector,
                                                 reasons.summary);
         if (r >= 0)
-                r = fix_none_free(finding, target->selector, &reasons);
+                r = fix_none_free(finding, target->selector, n, &reasons);
         if (r >= 0)
                 r = findings_take(findings, &reasons.notes);
         findings_done(&reasons.notes);

@@ -114,6 +114,9 @@ unsigned broker_persistent_ids(Broker *broker, const Device *device, BrokerName 
 void broker_load_pools(Broker *broker, const char *config);
 const PoolList *broker_pools(const Broker *broker);
 
+/* For who may not have a device of a pool, whatever polkit says. */
+#define BROKER_FIX_OTHERS_POOL "its AllowUser= and AllowGroup= say for whom it is, see vfio-broker.pool(5)"
+
 /* The selector means any one of a pool, whether there is such a pool or not. */
 bool broker_is_pool(const char *selector);
 

@@ -37,7 +37,7 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
                 OURS("InvalidSelector"), EINVAL, 2,
                 "The selector cannot be read",
                 "Selectors are 0000:06:0d.0, 06:0d.0, group:26, class=nvme, vendor=8086, device=100e, driver=vfio-pci, "
-                "path:, serial:, alias: and pool:NAME; see vfio-broker(1)" },
+                "is-vf=yes, pf=03:00.0, vf=3, numa=0, path:, serial:, alias: and pool:NAME; see vfio-broker(1)" },
         [VFB_ERROR_INVALID_OPTION] = {
                 OURS("InvalidOption"), EINVAL, 2,
                 "An option or flag is unknown or has a wrong value",

@@ -176,11 +176,11 @@ static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const S
 static int acquire_authorize(Server *server, sd_bus_message *m, const Wish *wish, Sender *ret_sender,
                              sd_bus_error *error) {
         const char *pool = wish_denied_pool(wish);
-        char text[128];
+        char text[256];
 
         *ret_sender = wish->sender;
         if (pool) {
-                snprintf(text, sizeof(text), "pool %s is for others", pool);
+                snprintf(text, sizeof(text), "pool %s is for others; " BROKER_FIX_OTHERS_POOL, pool);
                 return bus_refuse(error, VFB_ERROR_ACCESS_DENIED, text);
         }
 

@@ -106,7 +106,13 @@ START_TEST(all_reasons_are_told_with_what_to_do) {
         ck_assert_ptr_nonnull(strstr(text, "{driver e1000}"));
         ck_assert_ptr_nonnull(strstr(text, "(NotVfio error " HOST " "));
         ck_assert_ptr_nonnull(strstr(text, "(NoSuchDevice error "));
-        ck_assert_ptr_nonnull(strstr(text, "{fix "));
+        ck_assert_ptr_nonnull(strstr(text, "{fix bind it: vfio-broker bind " HOST "}"));
+        /* Nothing of its own need be done about it */
+        ck_assert_ptr_nonnull(strstr(text, "{fix bind that as well: vfio-broker bind 0000:06:0d.1}"));
+        ck_assert_int_ge(tree_set_driver(world->tree, SHARED, ""), 0);
+        text = explain(&(Request) { .wants = SHARED });
+        ck_assert_ptr_nonnull(strstr(text, "{fix it goes along with that}"));
+        ck_assert_int_ge(tree_set_driver(world->tree, SHARED, "vfio-pci"), 0);
         text = explain(&(Request) { .wants = NO_RESET });
         ck_assert_ptr_nonnull(strstr(text, "yes [(NoReset warning " NO_RESET " "));
         ck_assert_int_ge(tree_set_driver(world->tree, "0000:06:0d.1", "vfio-pci"), 0);

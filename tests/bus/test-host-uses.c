@@ -193,10 +193,19 @@ START_TEST(policy_is_told_what_the_host_needs_it_for) {
 }
 END_TEST
 
+/* No advice that would be refused */
+static void check_advice(const char *text) {
+        const char *findings = ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain", "a(sa{sv})a{sv}", 1, DISK, 0, 0);
+
+        ck_assert_msg(strstr(findings, text) != NULL && !strstr(findings, "bind it: "), "%s", findings);
+}
+
 START_TEST(what_the_machine_stands_on_is_never_taken) {
         mount_disk("/data");
         ck_assert_str_eq(bind_device(world, DISK), REFUSED("InUseByHost"));
+        check_advice("{fix end what the host needs it for, then: vfio-broker bind " DISK "}");
         mount_disk("/boot");
+        check_advice("{fix it stays with the host, which needs it}");
         for (int times = 0; times < 5; times++) {
                 ck_assert_str_eq(bind_with(DISK, "steal"), REFUSED("InUseByHost"));
                 ck_assert_msg(strstr(ask_message(), "nvme0n1 is mounted on /boot (never taken)"), "%s", ask_message());

@@ -66,22 +66,26 @@ static void check(const char *arguments, int status, const char *text) {
 }
 
 START_TEST(what_is_wrong_is_told_with_what_to_do) {
-        check("vfs " NO_PF " 4", 6, NO_PF " can have no virtual functions");
+        check("vfs " NO_PF " 4", 6, NO_PF " can have no virtual functions\n  hint: vfio-broker show ");
         check("vfs " PF " 9", 2, PF " can have 8 virtual functions at most, not 9");
-        check("run -d pool:ci -- true", 5, "No device matches \"pool:ci\" now");
+        check("run -d pool:ci -- true", 5, "No device matches \"pool:ci\" now\n  hint: which belong to it: vfio-broker pools");
         check("vfs " PF " 2", 0, "0000:03:00.2  VF 1 of " PF ", on nvme\n");
         check("vfs " PF " 2 --driver=none", 0, "for others: vfio-broker vfs " PF " 0, and this again\n");
         check("vfs " PF " 0", 0, PF " has no virtual functions\n");
         check("vfs " PF " 2 --driver=none", 0, "0000:03:00.2  VF 1 of " PF ", on no driver\n");
+        check("explain " PF, 6, "note: the virtual functions of " PF " (2) go with its driver\n");
         check("run -d pool:ci -- true", 5, "bind them: vfio-broker bind 0000:03:00.1 and so on, or OnAcquire=yes in vfio-broker.conf(5)");
-        check("bind 0000:03:00.1 'pf=03:00.0 vf=1'", 0, "0000:03:00.2: from no driver to vfio-pci\n");
         check("bind 0000:03:00.1 pf=03:00.0 vf=1", 2, "are one argument: 'pf=03:00.0 vf=3'");
         check("list 0000:03:00.1", 0, " host ");
+        check("bind 0000:03:00.1 'pf=03:00.0 vf=1'", 0, "0000:03:00.2: from no driver to vfio-pci\n");
         check("run -d pool:ci -- echo {dev:0:address}", 0, "0000:03:00.1\n");
+        check("explain 0000:ff:00.0", 3, "no: No device matches \"0000:ff:00.0\"\n    vfio-broker list shows what there is\n");
         check("run -d pool:unheard-of -- true", 3, "see which there are: vfio-broker pools");
         WAIT_FOR(world, strstr(do_command("list pool:ci", 0), " leased ") == NULL);
         check("restore " PF, 0, PF ": 0 virtual functions, 2 before\n");
-        check("restore " NO_PF, 2, "was not changed by the broker");
+        check("restore " NO_PF, 2, "was not changed by the broker\n  hint: there is nothing to bring back\n");
+        check("bind " NO_PF " --driver=e1000", 2, "e1000 is no VFIO driver for " NO_PF "\n  hint: name none");
+        check("bind " NO_PF " --companions=some", 2, "is none of auto, include, refuse\n  hint: vfio-broker bind --help\n");
 }
 END_TEST
 
