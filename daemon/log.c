@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <syslog.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
@@ -112,9 +113,12 @@ static void log_send(const LogEvent *event, int priority, const char *message) {
         sd_journal_sendv(fields.iov, fields.n);
 }
 
+static unsigned n_warnings;
+
 static void log_message(const LogEvent *event, int priority, const char *format, va_list ap) {
         char message[MESSAGE_BYTES];
 
+        n_warnings += priority <= LOG_WARNING;
         vsnprintf(message, sizeof(message), format, ap);
         if (log_to_journal())
                 log_send(event, priority, message);
@@ -132,6 +136,10 @@ void log_event(const LogEvent *event, const char *format, ...) {
         va_start(ap, format);
         log_event_va(event, format, ap);
         va_end(ap);
+}
+
+unsigned log_n_warnings(void) {
+        return n_warnings;
 }
 
 void log_line(int priority, const char *format, ...) {

@@ -26,3 +26,6 @@ void log_event_va(const LogEvent *event, const char *format, va_list ap) __attri
 
 /* No event, only something to know: a line of its own, without an id. */
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* How many lines there were so far that are warnings, or worse. */
+unsigned log_n_warnings(void);

@@ -19,12 +19,14 @@
 
 typedef struct Options {
         const char *root, *config;
+        bool check;
 } Options;
 
 static void print_help(void) {
         printf("Usage: vfio-brokerd [OPTION]...\n"
                "Hand VFIO devices to unprivileged programs, over D-Bus and as polkit allows.\n"
                "\n"
+               "  --check        only say what is wrong with configuration, pools and release hooks\n"
                "  --config=FILE  configuration (default: /etc/vfio-broker/vfio-broker.conf)\n"
                "  --root=DIR     use DIR/sys, DIR/dev and DIR's release hooks instead of the machine's\n"
                "  --help         show this\n"
@@ -36,6 +38,7 @@ static void print_help(void) {
 /* 1: go on. 0: done. -EINVAL: wrong. */
 static int parse_options(int argc, char **argv, Options *ret) {
         static const struct option options[] = {
+                { "check", no_argument, NULL, 'k' },
                 { "config", required_argument, NULL, 'c' },
                 { "root", required_argument, NULL, 'r' },
                 { "help", no_argument, NULL, 'h' },
@@ -46,6 +49,9 @@ static int parse_options(int argc, char **argv, Options *ret) {
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (c) {
+                case 'k':
+                        ret->check = true;
+                        break;
                 case 'c':
                         ret->config = optarg;
                         break;
@@ -125,27 +131,55 @@ static void tell_started(const Broker *broker) {
         sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", n_devices, n_groups);
 }
 
-static int run(const Options *options) {
-        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        _cleanup_(broker_freep) Broker *broker = NULL;
-        _cleanup_(server_freep) Server *server = NULL;
+/* With all that an administrator has written; what is wrong with that is logged. */
+static int load(const Options *options, sd_event *event, Broker **ret) {
         Config config;
         int r;
 
         config_default(&config);
         r = config_load(&config, options->config);
-        if (r < 0)
+        if (r < 0 && r != -EINVAL) /* which is told where it is */
                 log_line(LOG_WARNING, "%s: not used, the defaults are: %s", options->config, strerror(-r));
+
+        r = broker_new(ret, event, &config, options->root);
+        if (r < 0)
+                return r;
+        broker_load_hooks(*ret);
+        broker_load_pools(*ret, options->config);
+        return 0;
+}
+
+/* What would be logged is told to who looks, wherever that is. 1: something is wrong. */
+static int check(const Options *options) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(broker_freep) Broker *broker = NULL;
+        int r;
+
+        unsetenv("JOURNAL_STREAM");
+        r = sd_event_default(&event);
+        if (r >= 0)
+                r = load(options, event, &broker);
+        if (r < 0)
+                return r;
+
+        if (log_n_warnings() == 0)
+                puts("Nothing is wrong with the configuration, the pools and the release hooks.");
+        return log_n_warnings() > 0;
+}
+
+static int run(const Options *options) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(broker_freep) Broker *broker = NULL;
+        _cleanup_(server_freep) Server *server = NULL;
+        int r;
 
         r = event_new(&event);
         if (r < 0)
                 return r;
-        r = broker_new(&broker, event, &config, options->root);
+        r = load(options, event, &broker);
         if (r < 0)
                 return r;
         keep_state(broker);
-        broker_load_hooks(broker);
-        broker_load_pools(broker, options->config);
         r = broker_start(broker);
         if (r < 0)
                 return r;
@@ -176,7 +210,7 @@ int main(int argc, char **argv) {
         if (r <= 0)
                 return r < 0 ? 2 : 0;
 
-        r = run(&options);
+        r = options.check ? check(&options) : run(&options);
         if (r < 0)
                 log_line(LOG_ERR, "Cannot run: %s", strerror(-r));
 
