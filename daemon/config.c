@@ -249,9 +249,10 @@ static int is_drop_in(const struct dirent *entry) {
         return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
 }
 
+/* All of them, so that whoever mends one need not start anew to learn about the next. */
 static int config_parse_drop_ins(ConfigParse *parse, const char *directory) {
         struct dirent **entries;
-        int n, r = 0;
+        int n, q, r = 0;
 
         n = scandir(directory, &entries, is_drop_in, alphasort);
         if (n < 0)
@@ -260,10 +261,10 @@ static int config_parse_drop_ins(ConfigParse *parse, const char *directory) {
         for (int i = 0; i < n; i++) {
                 _cleanup_(freep) char *path = NULL;
 
+                q = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM
+                                                                                : config_parse_file(parse, path);
                 if (r == 0)
-                        r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0
-                                    ? -ENOMEM
-                                    : config_parse_file(parse, path);
+                        r = q;
                 free(entries[i]);
         }
 
@@ -274,19 +275,16 @@ static int config_parse_drop_ins(ConfigParse *parse, const char *directory) {
 int config_load(Config *ret, const char *path) {
         _cleanup_(freep) char *directory = NULL;
         ConfigParse parse = {};
-        int r;
+        int r, q;
 
         config_default(&parse.config);
 
         r = config_parse_file(&parse, path);
-        if (r < 0)
-                return r;
-
         if (asprintf(&directory, "%s.d", path) < 0)
                 return -ENOMEM;
-        r = config_parse_drop_ins(&parse, directory);
-        if (r < 0)
-                return r;
+        q = config_parse_drop_ins(&parse, directory);
+        if (r < 0 || q < 0)
+                return r < 0 ? r : q;
 
         *ret = parse.config;
         return 0;

@@ -123,12 +123,13 @@ static void keep_state(Broker *broker) {
 }
 
 /* What is needed first comes first; the name, by which others find us, last. */
-static void tell_started(const Broker *broker) {
+static void tell_started(const Broker *broker, bool wrong) {
         unsigned n_devices = broker_devices(broker)->n, n_groups = broker_groups(broker)->n;
 
         log_event(&(LogEvent){ .id = LOG_ID_STARTED, .priority = LOG_INFO }, "Started, %u devices in %u IOMMU groups",
                   n_devices, n_groups);
-        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups", n_devices, n_groups);
+        sd_notifyf(0, "READY=1\nSTATUS=%u devices in %u IOMMU groups%s", n_devices, n_groups,
+                   wrong ? "; the configuration is wrong, see the journal or vfio-brokerd --check" : "");
 }
 
 /* With all that an administrator has written; what is wrong with that is logged. */
@@ -171,6 +172,7 @@ static int run(const Options *options) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(broker_freep) Broker *broker = NULL;
         _cleanup_(server_freep) Server *server = NULL;
+        bool wrong;
         int r;
 
         r = event_new(&event);
@@ -179,6 +181,7 @@ static int run(const Options *options) {
         r = load(options, event, &broker);
         if (r < 0)
                 return r;
+        wrong = log_n_warnings() > 0;
         keep_state(broker);
         r = broker_start(broker);
         if (r < 0)
@@ -193,7 +196,7 @@ static int run(const Options *options) {
         if (r < 0)
                 return r;
 
-        tell_started(broker);
+        tell_started(broker, wrong);
         r = sd_event_loop(event);
 
         sd_notify(0, "STOPPING=1");

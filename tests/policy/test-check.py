@@ -45,9 +45,10 @@ class Check(unittest.TestCase):
         self.write('vfio-broker.conf.d/50-ci.conf', '[Binding]\nOnAquire=yes\n')
         self.check(1, '50-ci.conf:2: unknown key OnAquire')
         self.write('vfio-broker.conf', '[Limits]\nLeasesMax=many\n')
+        self.write('vfio-broker.conf.d/60-limits.conf', '[Limits]\nLeasesMax=few\n')
         self.write('pools.d/ci.conf', '[Pool]\nDevice=nonsense=1\n')
         self.write('release.d/50-disk.hook', '[Hook]\nMatch=class=nvme\nExec=/nonexistent\n')
-        self.check(1, 'vfio-broker.conf:2: wrong value', 'pools.d/ci.conf: line 2', 'Release hook 50-disk cannot run')
+        self.check(1, 'vfio-broker.conf:2: wrong value', '60-limits.conf:2: wrong value', 'pools.d/ci.conf: line 2', 'Release hook 50-disk cannot run')
 
 
 unittest.main(argv=sys.argv[:1])
