@@ -21,7 +21,7 @@ bus = ET.parse(policy / 'org.vfiobroker1.conf').getroot()
 
 # What the daemon tells polkit, as the manual has it; a message or a rule may use nothing else.
 manual = (root / 'docs' / 'org.vfiobroker1.5.rst').read_text()
-DEVICE = set(re.findall(r'^(device\.[a-z-]+)  ', manual, flags=re.M))
+DEVICE = set(re.findall(r'^    (device\.[a-z-]+)  ', manual, flags=re.M))
 DETAILS = {
     'org.vfiobroker1.acquire': DEVICE | {'lease.mode', 'lease.label'},
     'org.vfiobroker1.revoke': {'lease.id', 'lease.uid', 'lease.devices'},
