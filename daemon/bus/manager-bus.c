@@ -242,7 +242,7 @@ static int manager_property_features(sd_bus *bus, const char *path, const char *
         return append_words(m, "mode:auto mode:legacy mode:legacy-raw mode:mediated option:mode option:label "
                                "option:lifetime lifetime:lifeline lifetime:bus lifetime:pidfd lifetime:unit "
                                "option:pidfd option:unit option:duration-usec option:reset "
-                               "option:companions option:restore option:near-cpu selector:pool "
+                               "option:companions option:on-host-use option:restore option:near-cpu selector:pool "
                                "flag:one-time device-option:vf-token");
 }
 

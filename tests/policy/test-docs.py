@@ -73,6 +73,16 @@ class Bus(unittest.TestCase):
         described = re.findall(r'^\*\*([\w.-]+)\*\*\n    \S', sections(self.text, '=')['POLKIT'], flags=re.M)
         self.assertEqual(described, actions)
 
+    @unittest.skipUnless((root / 'daemon/bus/wish.c').exists(), 'needs the daemon')
+    def test_each_option_of_acquire_is_there_and_among_the_features_and_no_other(self):
+        options = re.search(r'\(Option\[\]\){ ({ "mode".*?)} },', read('daemon/bus/wish.c'), flags=re.S).group(1)
+        options = sorted(re.findall(r'{ "([a-z-]+)"', options))
+        features = re.search(r'manager_property_features\(.*?^}', read('daemon/bus/manager-bus.c'), flags=re.M | re.S).group(0)
+        self.assertEqual(sorted(re.findall(r'[ "]option:([a-z-]+)', features)), options)
+        acquire = re.search(r'^\*\*Acquire\*\*.*?^\*\*', self.text, flags=re.M | re.S).group(0)
+        for option in options:
+            self.assertIn(f'"{option}"', acquire)
+
     @unittest.skipUnless((root / 'daemon/bus/details.c').exists(), 'needs the daemon')
     def test_polkit_is_told_the_details_that_are_listed_and_no_others(self):
         sent = re.findall(r'"((?:device|lease)\.[a-z-]+)"', read('daemon/bus/details.c'))
