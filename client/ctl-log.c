@@ -187,10 +187,19 @@ static int show(const Ctl *ctl, sd_journal *journal) {
 
         tail_print(&tail, ctl);
         if (n == 0 && !journal_is_readable())
-                fputs("vfio-broker: the journal is not yours to read: be in the group systemd-journal, or root\n",
-                      stderr);
+                return -EACCES;
+        if (n == 0 && !ctl->follow && !ctl->json)
+                say(stderr, "The journal has nothing about that.\n");
 
         return ctl->follow ? follow(ctl, journal) : 0;
+}
+
+static int fail_unreadable(const Ctl *ctl) {
+        _cleanup_(vfb_error_freep) vfb_error *error = NULL;
+
+        (void) vfb_error_new(&error, SD_BUS_ERROR_ACCESS_DENIED,
+                             "The journal is not yours to read; be in the group systemd-journal, or be root");
+        return fail(ctl, -EACCES, error);
 }
 
 int ctl_log(Ctl *ctl, char **args) {
@@ -210,5 +219,7 @@ int ctl_log(Ctl *ctl, char **args) {
         r = journal_open(&journal, device, ctl->lease);
         if (r >= 0)
                 r = show(ctl, journal);
+        if (r == -EACCES)
+                return fail_unreadable(ctl);
         return r < 0 ? fail(ctl, r, NULL) : EXIT_SUCCESS;
 }

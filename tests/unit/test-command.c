@@ -87,6 +87,8 @@ static const struct {
         { "leases", "0s   0000:06:0d.0 0000:06:0d.1", 0 },
         { "log --since never", "--since=never: no time", 2 },
         { "log -n 0", "--lines=0: a number", 2 },
+        { "log --lease l-never", "The journal has nothing about that.\n", 0 },
+        { "log --lease l-never --json | wc -c", "0\n", 0 },
         { "log l-1", "log takes no arguments but: [-d DEVICE]", 2 },
         { "log -d 0000:06:0d.7x", "No device matches", 3 },
         { "log -d a -d b", "log takes one device", 2 },
