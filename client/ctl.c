@@ -30,7 +30,7 @@ static const Command commands[] = {
           0, 0, 0, ctl_tree },
         { "show", "DEVICE",
           "everything about one device\n\n"
-          "--json: the device, as in list.",
+          "--json: the device, as in list, and host_uses (kind, text) and reset_scope.",
           0, 1, -1, ctl_show },
         { "pools", "",
           "devices of which one is as good as another\n\n"
@@ -102,11 +102,13 @@ static const Command commands[] = {
           "take devices from the host's drivers\n\n"
           "Each goes to a VFIO driver with those of its IOMMU group that are on host drivers, all of these or none;\n"
           "what they were is kept for restore. What the host needs itself is refused, but with --on-host-use=steal;\n"
-          "the disk that the machine stands on is refused in any case.",
+          "the disk that the machine stands on is refused in any case.\n\n"
+          "--json: an array of what has changed: device, from and to (drivers, \"\" for none).",
           OPTION_BIND | OPTION_COMPANIONS, 1, -1, ctl_bind },
         { "restore", "DEVICE...",
           "give devices back to the drivers that they had\n\n"
-          "What went along with them goes back along with them.",
+          "What went along with them goes back along with them.\n\n"
+          "--json: as bind.",
           0, 1, -1, ctl_restore },
         { "vfs", "DEVICE COUNT [--driver none|host]",
           "make and remove the virtual functions of a card\n\n"
