@@ -169,8 +169,24 @@ static const char *error_code(const char *name) {
         return dot ? dot + 1 : name;
 }
 
+/* " (The host needs 0000:02:00.0)" of "Refused to uid 0: The host needs 0000:02:00.0; end that use first" */
+static void print_why(const char *message) {
+        const char *why = strstr(message, ": "), *hint = why ? strstr(why, "; ") : NULL;
+
+        if (why)
+                say(stdout, " (%.*s)", hint ? (int) (hint - why - 2) : 512, why + 2);
+}
+
+/* Without the device at its beginning, which has a column of its own. */
+static const char *own_sentence(json_object *event, const char *devices) {
+        const char *text = json_text(event, "text");
+        size_t n = strlen(devices);
+
+        return n > 0 && strncmp(text, devices, n) == 0 && text[n] == ' ' ? text + n + 1 : text;
+}
+
 /* "begins, on vfio-pci", "ends: holder-gone", "reset: flr" */
-static void print_text(json_object *event) {
+static void print_text(json_object *event, const char *devices) {
         const char *id = json_text(event, "message_id"), *text = NULL, *detail = json_text(event, "reason");
         _cleanup_(freep) char *drivers = words_of(json_object_object_get(event, "drivers"));
 
@@ -179,7 +195,7 @@ static void print_text(json_object *event) {
                         text = events[i].text;
 
         if (!text) {
-                say(stdout, "%s\n", json_text(event, "text"));
+                say(stdout, "%s\n", own_sentence(event, devices));
                 return;
         }
 
@@ -190,8 +206,11 @@ static void print_text(json_object *event) {
         else if (strcmp(id, LOG_ID_RELEASED) == 0)
                 detail = ""; /* its end has said it */
 
-        say(stdout, "%s%s%s%s%s\n", text, *detail ? ": " : "", detail, drivers && *drivers ? ", on " : "",
+        say(stdout, "%s%s%s%s%s", text, *detail ? ": " : "", detail, drivers && *drivers ? ", on " : "",
             drivers ?: "");
+        if (strcmp(id, LOG_ID_REFUSED) == 0)
+                print_why(json_text(event, "text"));
+        say(stdout, "\n");
 }
 
 void history_print(const Ctl *ctl, json_object *event) {
@@ -206,5 +225,5 @@ void history_print(const Ctl *ctl, json_object *event) {
         time_format_date(json_object_get_uint64(json_object_object_get(event, "time_usec")), date);
         say(stdout, "%s  %-8s  %-8s  %-12s  ", date, *json_text(event, "lease") ? json_text(event, "lease") : "-",
             user_name(event, uid), devices && *devices ? devices : "-");
-        print_text(event);
+        print_text(event, devices ?: "");
 }
