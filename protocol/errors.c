@@ -23,8 +23,8 @@ static const VfbErrorInfo table[_VFB_ERROR_MAX] = {
         [VFB_ERROR_ACCESS_DENIED] = {
                 DBUS("AccessDenied"), EACCES, 4,
                 "Not allowed by policy",
-                "An administrator can allow it with a polkit rule; "
-                "samples are in the documentation folder of vfio-broker" },
+                "An administrator can allow it with a polkit rule, see org.vfiobroker1(5); "
+                "samples are in /usr/share/doc/vfio-broker/rules" },
         [VFB_ERROR_AUTHORIZATION_REQUIRED] = {
                 DBUS("InteractiveAuthorizationRequired"), EACCES, 4,
                 "An administrator has to agree, and the call did not allow a question",
