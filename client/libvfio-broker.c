@@ -310,7 +310,7 @@ static int wait_for_answer(vfb *connection, sd_bus_message *m, uint64_t timeout_
         r = sd_bus_call_async(connection->bus, &slot, m, connection_on_answer, &answer, timeout_usec);
         while (r >= 0 && !answer) {
                 r = sd_bus_process(connection->bus, NULL);
-                if (r == 0)
+                if (r == 0 && !answer) /* of a call whose time is over it says nothing but by the answer */
                         r = sd_bus_wait(connection->bus, UINT64_MAX);
                 if (r == -EINTR)
                         r = 0;

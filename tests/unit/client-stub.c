@@ -8,6 +8,7 @@
  *         many:40          forty devices, in pages
  *         refuse:Leased    org.vfiobroker1.Error.Leased
  *         slow:500         that device after 500 ms
+ *         late             that device, but not before Explain is called
  *         bad:role|twice|bare|signature|path|endless|page    an answer that breaks the contract
  *         bad:container    likewise, in mode mediated
  *
@@ -180,6 +181,9 @@ static int read_wants(sd_bus_message *m, const char **ret_scenario, const char *
         return sd_bus_message_exit_container(m);
 }
 
+/* What Acquire was asked for "late" */
+static sd_bus_message *late;
+
 static int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *scenario = NULL, *label = "", *mode = "";
         char name[64];
@@ -194,6 +198,10 @@ static int method_acquire(sd_bus_message *m, void *userdata, sd_bus_error *error
         }
         if (strncmp(scenario, "slow:", 5) == 0)
                 usleep((useconds_t) atoi(scenario + 5) * 1000);
+        if (strcmp(scenario, "late") == 0) {
+                late = sd_bus_message_ref(m);
+                return 1;
+        }
         if (strcmp(mode, "legacy-raw") == 0) {
                 set_roles(scenario);
                 add_role("group:%s", "26");
@@ -212,6 +220,10 @@ static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error
 
         if (read_wants(m, &scenario, &label, &mode) < 0)
                 return -EINVAL;
+        if (late) {
+                (void) answer(late, "late", "");
+                late = sd_bus_message_unref(late);
+        }
         if (strncmp(scenario, "refuse:", 7) != 0)
                 return sd_bus_reply_method_return(m, "ba(ssssa{sv})", 1, 1, "Companion", "info", scenario,
                                                   "group 26 holds another", 0);

@@ -462,13 +462,13 @@ START_TEST(a_lease_that_comes_too_late_leaves_nothing_open) {
         int before;
 
         ck_assert_int_eq(vfb_open(&connection, NULL, NULL, NULL), 0);
-        vfb_request_add_device(request, "slow:3000", NULL);
+        vfb_request_add_device(request, "late", NULL);
         before = count_fds();
         vfb_request_set_timeout(request, 100000);
         ck_assert_int_eq(vfb_acquire(connection, request, &lease, &error), -ETIMEDOUT);
         vfb_error_free(error);
 
-        /* The answer to the next call comes after the late one. */
+        /* which has the late answer come before its own */
         ck_assert_int_eq(vfb_explain(connection, request, NULL, NULL, NULL), 1);
         ck_assert_int_eq(count_fds(), before);
 }
