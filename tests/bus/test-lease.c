@@ -450,7 +450,6 @@ int main(void) {
         Suite *suite = suite_create("lease");
         TCase *tcase = suite_add_case(suite, "lease", make_world, end_world);
 
-        tcase_set_timeout(tcase, 120);
         tcase_add_test(tcase, last_close_of_the_lifeline_ends_the_lease);
         tcase_add_test(tcase, states_are_told_as_they_pass);
         tcase_add_test(tcase, end_resets_the_devices_and_says_so);

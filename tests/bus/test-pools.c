@@ -333,6 +333,7 @@ END_TEST
 START_TEST(last_one_goes_to_one_of_two) {
         Grant *taken = must_acquire(root, LAB "," LAB);
         sd_bus *other = world_connect(world, world_is_root() ? OTHER : world_user());
+        unsigned asked = polkit_asked(world); /* not for root, who has taken the others */
         Pending one, two;
 
         ask_silent_polkit(&one, world->bus, LAB, 1);
@@ -342,7 +343,7 @@ START_TEST(last_one_goes_to_one_of_two) {
         ck_assert_msg(!one.refusal[0] != !two.refusal[0], "%s and %s", one.refusal, two.refusal);
         ck_assert_str_eq(one.refusal[0] ? one.refusal : two.refusal, REFUSED("PoolExhausted"));
         ck_assert(has(one.refusal[0] ? two.grant : one.grant, PAIR));
-        ck_assert_uint_eq(polkit_asked(world), 2);
+        ck_assert_uint_eq(polkit_asked(world), asked + 2);
         pending_end(&one);
         pending_end(&two);
         sd_bus_flush_close_unref(other);

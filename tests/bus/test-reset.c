@@ -410,8 +410,8 @@ int main(void) {
         TCase *neighbour = suite_add_case(suite, "neighbour", make_world_with_neighbour, end_world);
         TCase *rules = suite_add_case(suite, "rules", make_world_with_rules, end_world);
 
-        tcase_add_test(ladder, reset_whose_child_is_killed_is_done_again);
         if (world_is_root()) {
+                tcase_add_test(ladder, reset_whose_child_is_killed_is_done_again);
                 add_policy_tests(ladder, rules);
                 tcase_add_test(ladder, bus_is_reset_where_the_device_cannot_be);
                 tcase_add_test(ladder, what_the_bus_has_done_is_forgotten_with_the_driver);

@@ -50,7 +50,7 @@ static void wait_for_name(const char *name) {
 }
 
 void client_world_begin(void) {
-        char path[128], argument[160], address[128];
+        char path[128], argument[160], address[128], told[128];
         FILE *file;
 
         ck_assert_ptr_nonnull(mkdtemp(strcpy(folder, "/tmp/vfio-broker-client-XXXXXX")));
@@ -65,6 +65,8 @@ void client_world_begin(void) {
                 address);
         fclose(file);
         setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
+        snprintf(told, sizeof(told), "%s/told", folder);
+        setenv("TOLD", told, 1);
 
         bus_pid = spawn("dbus-daemon", argument);
         wait_for_name("org.freedesktop.DBus");

@@ -10,6 +10,9 @@
 #include "client-world.h"
 #include "suite.h"
 
+/* A program that ends when somebody has made the file. */
+#define UNTIL_TOLD "sh -c 'until rm $TOLD 2>/dev/null; do sleep 0.1; done'"
+
 static const struct {
         const char *arguments, *output;
         int status;
@@ -60,7 +63,8 @@ static const struct {
         { "run -d 0000:06:0d.0 -- sh -c 'kill -TERM $PPID; exec sleep 60'", "", 143 },
         { "acquire 0000:06:0d.0 --time 2h --label events", "; for longer: vfio-broker renew l-1 TIME", 1 },
         { "acquire 0000:06:0d.0 --label events --json", "{\"event\":\"expiring\",\"lease\":\"l-1\",\"expires_usec\":1700000000000000}", 1 },
-        { "run -d 0000:06:0d.0 --label events --time 1h -- sleep 3", "for longer: vfio-broker renew l-1", 0 },
+        { "run -d 0000:06:0d.0 --label events --time 1h -- " UNTIL_TOLD " 2>&1 | while read -r line; do "
+          "case $line in *\"for longer: vfio-broker renew l-1\"*) touch $TOLD; echo heard;; esac; done", "heard\n", 0 },
         { "acquire 0000:06:0d.0 --label events --lifetime pid:1", "has ended", 1 },
         { "acquire 0000:06:0d.0 --label events --lifetime pid:nobody", "pid:nobody: no number", 2 },
         { "acquire 0000:06:0d.0 --time soon", "--time=soon: no time; try 90s", 2 },
@@ -68,8 +72,8 @@ static const struct {
         { "acquire 0000:06:0d.0 --label revoke", "lease l-1 is to be given back: main?[31mtenance\nlease l-1 was taken back\n", 1 },
         { "acquire 0000:06:0d.0 --label revoke --json", "{\"event\":\"lease-ended\",\"lease\":\"l-1\",\"reason\":\"revoked\"}", 1 },
         { "run -d 0000:06:0d.0 --label revoke -- sleep 60", "lease l-1 is to be given back: main?[31m", 143 },
-        { "run -d 0000:06:0d.0 --label revoke --on-revoke 'echo $VFIO_BROKER_LEASE $VFIO_BROKER_DEADLINE; touch /tmp/vfio-broker-asked-$PPID' -- "
-          "sh -c 'until rm /tmp/vfio-broker-asked-$PPID 2>/dev/null; do sleep 0.1; done'", "l-1 1700000000\n", 0 },
+        { "run -d 0000:06:0d.0 --label revoke --on-revoke 'echo $VFIO_BROKER_LEASE $VFIO_BROKER_DEADLINE; touch $TOLD' -- " UNTIL_TOLD,
+          "l-1 1700000000\n", 0 },
         { "acquire 0000:06:0d.0 --on-revoke true", "acquire does not take", 2 },
         { "revoke l-1 --grace 7", "asked: the holder has 7 s\nsigterm: process 47 (a?b), which has: device\nlease l-1 is over (revoked)\n", 0 },
         { "revoke l-1 --grace 7s --reason x --json", "{\"event\":\"step\",\"lease\":\"l-1\",\"step\":\"asked\",\"text\":\"the holder has 7 s\"}", 0 },
@@ -138,7 +142,7 @@ START_TEST(the_command_says_what_it_did) {
         FILE *pipe;
         int status;
 
-        snprintf(line, sizeof(line), "exec 2>&1 </dev/null; LC_ALL=C.UTF-8 %s %s", COMMAND,
+        snprintf(line, sizeof(line), "exec 2>&1 </dev/null; LC_ALL=C.UTF-8 TZ=UTC '%s' %s", COMMAND,
                  commands[_i].arguments);
         pipe = popen(line, "re");
         ck_assert_ptr_nonnull(pipe);
@@ -154,7 +158,7 @@ START_TEST(without_the_service_the_command_says_how_to_start_it) {
         FILE *pipe;
 
         client_world_lose_stub();
-        pipe = popen(COMMAND " list 2>&1", "re");
+        pipe = popen("'" COMMAND "' list 2>&1", "re");
         ck_assert_uint_gt(fread(output, 1, sizeof(output) - 1, pipe), 0);
         ck_assert_int_eq(WEXITSTATUS(pclose(pipe)), 9);
         ck_assert_str_eq(
