@@ -21,12 +21,12 @@ typedef struct Text {
 } Text;
 
 static Text texts[TEXTS];
+static unsigned next_text;
 static char message[1024];
 
 /* The oldest of the texts, empty */
 static Text *text_next(void) {
-        static unsigned next;
-        Text *text = &texts[next++ % TEXTS];
+        Text *text = &texts[next_text++ % TEXTS];
 
         if (!text->data)
                 text->data = calloc(1, TEXT_MAX);
@@ -131,6 +131,14 @@ static int text_add_rest(Text *text, sd_bus_message *m) {
                         return r;
         }
         return r;
+}
+
+unsigned ask_mark(void) {
+        return next_text;
+}
+
+void ask_forget_since(unsigned mark) {
+        next_text = mark;
 }
 
 const char *ask_dump(sd_bus_message *m) {

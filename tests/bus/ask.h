@@ -67,6 +67,9 @@ const char *ask_at(sd_bus *bus, const char *service, const char *path, const cha
 /* Any message that a test has put together itself */
 const char *ask_message_call(sd_bus *bus, sd_bus_message *m);
 const char *ask_property(sd_bus *bus, const char *path, const char *interface, const char *name);
+/* Who asks the same again and again gives the texts back: they count once, however long it takes. */
+unsigned ask_mark(void);
+void ask_forget_since(unsigned mark);
 /* The sentence that came with the last refusal */
 const char *ask_message(void);
 const char *ask_dump(sd_bus_message *m);

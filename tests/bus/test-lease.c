@@ -196,7 +196,7 @@ START_TEST(copy_of_a_device_keeps_the_lease_lingering) {
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = "0000:06:0d.1" }), REFUSED("Leased"));
         }
         WAIT_FOR(world, daemon_logged(world, "still has") == 1);
-        ck_assert_uint_ge(vfio_called(world, "group-26 unset-container 16"), 2);
+        WAIT_FOR(world, vfio_called(world, "group-26 unset-container 16") >= 2);
         ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
 
         world_kill(holder, SIGKILL);

@@ -117,7 +117,7 @@ END_TEST
 
 START_TEST(lease_that_is_taken_back_ends_with_its_device) {
         Grant *grant = must_acquire(world->bus, NVME);
-        const char *id = strrchr(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id"), 'l');
+        const char *id = ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Id");
 
         ck_assert_str_eq(ask(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id, "maintenance", UINT64_C(250000000), UINT64_C(0)), "");
         WAIT_FOR(world, strcmp(lease_state(world->bus, grant->lease), "revoking") == 0);

@@ -167,6 +167,7 @@ void world_tick(World *world) {
 
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         World *world = userdata;
+        unsigned mark = ask_mark();
         const char *text = ask_dump(m), *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
         size_t size = strlen(path) + strlen(member) + strlen(text) + sizeof("  \n");
         char *larger = realloc(world->signals, world->n_signals + size);
@@ -176,6 +177,7 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         world->signals = larger;
         sprintf(larger + world->n_signals, "%s %s %s\n", path, member, text);
         world->n_signals += size - 1;
+        ask_forget_since(mark);
         return 0;
 }
 
@@ -358,7 +360,7 @@ void world_start_daemon(World *world) {
         ask(world->bus, VFB_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
         ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "Version");
         if (world->n_fds == 0) /* a later one may have leases from the start */
-                world->n_fds = count_fds(world->daemon_pid, "");
+                world->n_fds = settled_fds(world);
         ck_assert_uint_gt(world->n_fds, 3);
 }
 

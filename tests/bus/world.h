@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "ask.h"
 #include "keeper.h"
 #include "tree.h"
 #include "vfio.h"
@@ -70,13 +71,15 @@ uint64_t world_now(void);
 /* How long something may take that does come: far more than it needs, since the machine may be a busy one. */
 #define PATIENCE (60 * UINT64_C(1000000))
 
-/* Waits until @condition holds. */
+/* Waits until @condition holds. What it asks counts once among the texts of ask(). */
 #define WAIT_FOR(world, condition)                                                              \
         do {                                                                                    \
                 uint64_t end_ = world_now() + PATIENCE;                                         \
+                unsigned mark_ = ask_mark();                                                    \
                 while (!(condition)) {                                                          \
                         ck_assert_msg(world_now() < end_, "Waited in vain for: %s", #condition); \
                         world_tick(world);                                                      \
+                        ask_forget_since(mark_);                                                \
                 }                                                                               \
         } while (0)
 
