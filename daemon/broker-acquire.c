@@ -237,9 +237,9 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
         lease->one_time = request->one_time;
         lease->restore = request->restore;
         lease->duration_usec = request->duration_usec;
-        lease->label = strdup(request->label);
+        lease->label = *request->label ? strdup(request->label) : NULL;
         lease->sender = strdup(request->sender);
-        if (!lease->label || !lease->sender)
+        if ((*request->label && !lease->label) || !lease->sender)
                 return -ENOMEM;
 
         r = broker_bond_lease(broker_of(lease), lease, request);

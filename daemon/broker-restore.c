@@ -136,10 +136,10 @@ static int restore_facts(Lease *lease, const LeaseRecord *record) {
         lease->n_hands = record->n_hands;
         lease->announced = true;
         lease->sender = strdup(record->sender ?: "");
-        lease->label = strdup(record->label ?: "");
+        lease->label = record->label && *record->label ? strdup(record->label) : NULL;
         lease->unit = record->unit ? strdup(record->unit) : NULL;
         lease->invocation = record->invocation ? strdup(record->invocation) : NULL;
-        if (!lease->sender || !lease->label || (record->unit && !lease->unit) ||
+        if (!lease->sender || (record->label && *record->label && !lease->label) || (record->unit && !lease->unit) ||
             (record->invocation && !lease->invocation))
                 return -ENOMEM;
 

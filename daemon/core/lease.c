@@ -67,12 +67,14 @@ static uint64_t now_usec(void) {
 }
 
 static int lease_allocate(Lease *lease, unsigned n_devices) {
-        lease->groups = calloc(n_devices, sizeof(*lease->groups));
-        lease->group_fds = calloc(n_devices, sizeof(*lease->group_fds));
-        lease->devices = calloc(n_devices, sizeof(*lease->devices));
-        if (!lease->groups || !lease->group_fds || !lease->devices)
+        /* One piece of memory for all three: of thousands of leases most have one device. */
+        lease->devices = calloc(n_devices,
+                                sizeof(*lease->devices) + sizeof(*lease->groups) + sizeof(*lease->group_fds));
+        if (!lease->devices)
                 return -ENOMEM;
 
+        lease->groups = (Group **) (lease->devices + n_devices);
+        lease->group_fds = (int *) (lease->groups + n_devices);
         for (unsigned i = 0; i < n_devices; i++)
                 lease->group_fds[i] = -EBADF;
         lease->n_devices_max = n_devices;
@@ -136,9 +138,7 @@ Lease *lease_free(Lease *lease) {
                 user_discharge(lease->user);
         if (lease->list)
                 lease_unlink(lease);
-        free(lease->groups);
-        free(lease->group_fds);
-        free(lease->devices);
+        free(lease->devices); /* and what lies behind them */
         free(lease->unit);
         free(lease->invocation);
         free(lease->label);

@@ -87,9 +87,9 @@ typedef enum LeaseCut {
 typedef struct LeaseDevice {
         char id[DEVICE_ID_MAX];
         char token[40];
-        bool token_made; /* by the broker */
         Device *device; /* borrowed; NULL: gone */
         unsigned group; /* index into the lease's groups */
+        bool token_made; /* by the broker */
 } LeaseDevice;
 
 struct Lease {
@@ -100,20 +100,20 @@ struct Lease {
         LeaseMode mode;
         LeaseBond bond;
         LeaseEnd end;
-        char *label;
+        char *label; /* NULL: none */
         User *user; /* charged */
-        pid_t pid;
         char *sender; /* unique bus name */
+        pid_t pid;
+        bool one_time;  /* its holder wants nobody to get the devices afterwards, before an administrator says so */
+        bool announced; /* others have heard of it */
         uint64_t created_usec;
         ResetPolicy reset; /* what its holder has asked for; RESET_POLICY_UNSET: nothing */
         OriginRestore restore; /* what becomes of the drivers that were changed for it */
-        bool one_time;     /* likewise: nobody gets the devices afterwards, before an administrator says so */
 
+        LeaseDevice *devices;
         Group **groups; /* borrowed; each has this lease */
         int *group_fds; /* ours; negative: not open */
-        unsigned n_groups;
-        LeaseDevice *devices;
-        unsigned n_devices, n_devices_max;
+        unsigned n_devices, n_devices_max, n_groups;
 
         unsigned n_handed_out; /* descriptors, from the first */
         unsigned n_hands;      /* how often it has changed hands: each holder has a lifeline of their own */
@@ -134,7 +134,6 @@ struct Lease {
         uint64_t wait_usec;
         unsigned n_gate_deaths; /* of children that were to reset its devices, and said nothing */
         unsigned n_tasks; /* actions of the kernel that are under way for it; it is not freed before */
-        bool announced; /* others have heard of it */
 };
 
 /* With room for @n_devices. @user is charged for it from here on. @id NULL: a new one. -EEXIST: there is one of
