@@ -258,6 +258,7 @@ static void binding_after_job(Binding *binding) {
 
         if (binding->phase != BINDING_LOOK &&
             broker_refresh_functions(binding->broker, id, &binding->cursor, FUNCTIONS_AT_ONCE)) {
+                binding->has_waited = true;
                 if (sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, 0, 1,
                                                binding_on_functions, binding) >= 0)
                         return;

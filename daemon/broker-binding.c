@@ -137,12 +137,22 @@ void binding_tell(Binding *binding) {
                 done(binding->r, findings_first_error(&binding->findings), binding->userdata);
 }
 
+/* While devices move nobody looks at them but for their own step, and no lease is told. So now it is seen what has
+ * become of the others while the last one was on its way back, or of it while functions became devices. */
+static void binding_look_again(Binding *binding) {
+        bool all = binding->has_waited || (binding->phase == BINDING_BACK && binding->n > 1);
+
+        for (unsigned i = 0; i < binding->n; i++) {
+                const Device *device = binding_device(binding, i);
+
+                if (all || (device && broker_device_is_lost(device)))
+                        (void) broker_refresh(binding->broker, binding->devices[i].id); /* may free it */
+        }
+}
+
 void binding_end(Binding *binding) {
         binding_set_moving(binding, false);
-        /* What has become of the others while the last one was on its way back was not looked at. */
-        if (binding->phase == BINDING_BACK && binding->n > 1)
-                for (unsigned i = 0; i < binding->n; i++)
-                        (void) broker_refresh(binding->broker, binding->devices[i].id);
+        binding_look_again(binding);
         binding_tell(binding);
         binding_free(binding);
 }

@@ -46,6 +46,7 @@ struct Binding {
         SriovState sriov;
         BindResult result;     /* of the job that has ended, while virtual functions are looked at */
         FunctionCursor cursor; /* how many were */
+        bool has_waited;       /* for that, so that the device itself may be another by now */
         bool undo; /* what a crash has left half done */
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */

@@ -179,6 +179,10 @@ int broker_scan_kind(Broker *broker, DeviceKind kind);
 /* It has gone, or another one has its id. Waits for nothing, and so does the next. */
 bool broker_device_has_come_anew(Broker *broker, const Device *device);
 bool broker_device_is_let_go(Broker *broker, const Device *device); /* by its driver, which may wait for somebody */
+bool broker_device_is_locked(Broker *broker, const Device *device); /* to read anything of it may take as long */
+
+/* Its lease has it, and it is on no VFIO driver. The lease is not told while it moves, but at the next look. */
+bool broker_device_is_lost(const Device *device);
 
 /* The scan comes to one that must not be read, and which is there still. */
 bool broker_skip_locked(Broker *broker, const char *id, uint64_t instance);
@@ -201,15 +205,11 @@ int broker_find_leaving(const char *about, const Device *device, Findings *findi
 void broker_look_at_iommu(Broker *broker);
 void broker_look_at_group(Broker *broker, Group *group);
 
-/* Why it is in no group; that its group is none that protects anybody, which is an error, or a warning where it is
- * allowed; that a lease cannot be of both kinds. */
+/* Why it is in no group; that its group protects nobody, or a warning where that is allowed; a lease of both kinds. */
 int broker_find_no_group(const Device *device, Findings *findings);
 int broker_find_noiommu(const Device *device, Findings *findings);
 int broker_warn_noiommu(const Device *device, Findings *findings);
 int broker_find_mix(const BrokerRequest *request, Findings *findings);
-
-/* To read anything of it may take as long as its driver waits for somebody. */
-bool broker_device_is_locked(Broker *broker, const Device *device);
 
 /* A selector, with what the configuration and the kernel say of names in it. Good for one look at the devices. */
 typedef struct Matcher {

@@ -119,8 +119,14 @@ static bool facts_leave(const Device *device, const DeviceFacts *facts) {
                strcmp(device->facts.driver, facts->driver) == 0;
 }
 
+bool broker_device_is_lost(const Device *device) {
+        const Lease *lease = device->group ? device->group->lease : NULL;
+
+        return !device->facts.vfio_driver && lease && lease_has_device(lease, device);
+}
+
 int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int group) {
-        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves, leaves;
+        bool changed = !facts_equal(&device->facts, facts) || !device_is_in_group(device, group), moves, leaves, lost;
         bool other_driver = strcmp(device->facts.driver, facts->driver) != 0;
         bool was_vfio = device->facts.vfio_driver, was_blocker = device_is_blocker(device);
         int r;
@@ -142,12 +148,13 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
                 broker_note_device(broker, device);
 
         r = broker_regroup(broker, device, group);
-        if (r < 0 || (!changed && leaves == device->leaving))
+        lost = !moves && !leaves && broker_device_is_lost(device);
+        if (r < 0 || (!changed && !lost && leaves == device->leaving))
                 return r;
 
         broker_let_leave(broker, device, leaves);
         NOTIFY(broker, device_changed, device);
-        if (!facts->vfio_driver && !moves && !leaves)
+        if (lost)
                 broker_lose_device(broker, device, "driver", true);
         if (device->origin && !origin_is_of_functions(device->origin) && !moves && !leaves && facts->driver[0] &&
             !facts->vfio_driver)

@@ -12,6 +12,7 @@
 #include "watch.h"
 
 #define PF    "0000:03:00.0"
+#define EDU   "0000:01:00.0"
 #define VF0   "0000:03:00.1"
 #define VF1   "0000:03:00.2"
 #define TOTAL 8
@@ -145,6 +146,31 @@ START_TEST(pf_goes_back_when_its_lease_ends_meanwhile) {
 }
 END_TEST
 
+/* Its unbind waits for the kernel's lock on it, and comes the moment the functions are there. */
+START_TEST(pf_that_is_taken_from_its_lease_meanwhile_is_lost) {
+        Grant *grant = must_acquire(world->bus, PF);
+        Call call;
+
+        vfio_fail(world, VF1, "function-hangs", "");
+        start(&call, 3);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        world_forget_signals(world);
+        ck_assert_int_ge(tree_set_driver(world->tree, PF, NULL), 0);
+        udev_send(world, "unbind", PF);
+        ck_assert_int_ge(tree_remove(world->tree, EDU), 0);
+        udev_send(world, "remove", EDU);
+        WAIT_FOR(world, world_signals(world, "DeviceRemoved " EDU) == 1); /* so the word of the PF has come, too */
+        ck_assert_uint_eq(world_signals(world, "DeviceGone"), 0);
+        vfio_fail(world, VF1, "function-hangs", NULL);
+        await(&call, "[");
+        WAIT_FOR(world, world_signals(world, "DeviceGone") == 1);
+        ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering"); /* it was the only one */
+        grant_free(grant);
+        WAIT_FOR(world, world_signals(world, "LeaseRemoved") == 1);
+        check_nothing_held(world);
+}
+END_TEST
+
 START_TEST(of_two_who_waited_for_polkit_one_is_first) {
         Call one, two;
 
@@ -273,6 +299,7 @@ int main(void) {
         if (world_is_root()) {
                 tcase_add_test(tcase, function_is_nobodys_before_all_of_them_are_there);
                 tcase_add_test(tcase, what_waits_for_polkit_does_not_land_on_another_pf);
+                tcase_add_test(tcase, pf_that_is_taken_from_its_lease_meanwhile_is_lost);
         }
         return suite_run(suite);
 }
