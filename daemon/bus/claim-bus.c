@@ -3,7 +3,6 @@
 /* Manager on the bus: Claim */
 
 #include <string.h>
-#include <syslog.h>
 
 #include "broker.h"
 #include "bus/acquire-bus.h"
@@ -15,7 +14,6 @@
 #include "bus/refuse.h"
 #include "bus/server.h"
 #include "errors.h"
-#include "log.h"
 
 /* The questions: one or two for each device that comes with the lease. */
 typedef struct Claiming {
@@ -92,14 +90,6 @@ static int claim_start(Server *server, sd_bus_message *m, const Lease *lease, co
         return 1;
 }
 
-static void log_refused(const Sender *sender, const sd_bus_error *error) {
-        log_event(&(LogEvent){ .id = LOG_ID_REFUSED,
-                               .priority = LOG_NOTICE,
-                               .error = error->name,
-                               .uid = &sender->uid },
-                  "Refused to hand over a lease to uid %u: %s", (unsigned) sender->uid, error->message ?: error->name);
-}
-
 static int claim_authorized(Server *server, sd_bus_message *m, const char *token, Sender *sender, sd_bus_error *error) {
         _cleanup_(claiming_done) Claiming claiming = {};
         const Lease *lease;
@@ -147,6 +137,6 @@ int manager_method_claim(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
         r = claim_authorized(server, m, token, &sender, error);
         if (r < 0 && sd_bus_error_is_set(error))
-                log_refused(&sender, error);
+                bus_log_refused(sender.uid, NULL, error);
         return r;
 }

@@ -18,5 +18,6 @@ int bus_refuse(sd_bus_error *error, int r, const char *text);
 /* With the finding's own words, and what to do about it. */
 int bus_refuse_finding(sd_bus_error *error, int r, const Finding *finding);
 
-/* One line for whoever looks after the machine. @uid: -1 if it is not known. @devices may be "". */
+/* One line for whoever looks after the machine, unless there were too many of late. @uid: -1 if it is not known.
+ * @devices may be ""; NULL: it is about a lease that was to be handed over. */
 void bus_log_refused(uid_t uid, const char *devices, const sd_bus_error *error);

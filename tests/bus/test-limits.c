@@ -15,6 +15,9 @@
 #define SHARED     "0000:06:0d.0"
 #define PER_SENDER 8
 #define PER_USER   16
+#define REFUSALS   100 /* lines, in */
+
+#define REFUSALS_USEC (10 * UINT64_C(1000000))
 
 static World *world;
 
@@ -108,6 +111,22 @@ START_TEST(one_user_has_so_many_questions) {
         WAIT_FOR(world, polkit_waiting(world) == 0);
         polkit_set(world, "SetAnswer", "s", "yes");
         grant_free(must_acquire(world->bus, NVME));
+}
+END_TEST
+
+/* journald drops what a service says beyond some thousand lines in half a minute, whatever it is about. */
+START_TEST(refusals_do_not_crowd_out_what_else_is_logged) {
+        uint64_t begin = world_now(), passed;
+
+        polkit_set(world, "SetAnswer", "s", "no");
+        for (int times = 0; times < 3 * REFUSALS; times++)
+                ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), DENIED);
+        passed = (world_now() - begin) / REFUSALS_USEC;
+        ck_assert_uint_ge(daemon_logged(world, "Refused to uid"), REFUSALS);
+        ck_assert_uint_le(daemon_logged(world, "Refused to uid"), REFUSALS * (passed + 1));
+        polkit_set(world, "SetAnswer", "s", "yes");
+        grant_free(must_acquire(world->bus, NVME));
+        WAIT_FOR(world, daemon_logged(world, "is over") == 1);
 }
 END_TEST
 
@@ -269,6 +288,7 @@ int main(void) {
         tcase = suite_add_case(suite, "questions", make_world, end_world);
         tcase_add_test(tcase, one_connection_has_so_many_questions);
         tcase_add_test(tcase, one_user_has_so_many_questions);
+        tcase_add_test(tcase, refusals_do_not_crowd_out_what_else_is_logged);
         tcase_add_test(tcase, client_that_never_reads_harms_nobody);
         tcase_add_test(tcase, reply_that_is_never_read_ends_with_its_connection);
         tcase_add_test(tcase, caller_that_wants_no_reply_leaves_nothing);
