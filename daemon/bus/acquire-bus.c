@@ -20,6 +20,9 @@
 #include "errors.h"
 #include "names.h"
 
+/* Of Acquires that wait for systemd to say what a unit is; each keeps its message. */
+#define QUERIES_PER_USER_MAX 16
+
 static void log_refused(const Wish *wish, const Sender *sender, const sd_bus_error *error) {
         char devices[2048];
         size_t n = 0;
@@ -126,6 +129,7 @@ static void acquire_on_unit(int r, const UnitRun *run, void *userdata) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(operation_freep) Operation *operation = userdata;
 
+        operation->query = unit_query_free(operation->query);
         if (r < 0 && r != -ENOENT)
                 r = option_refuse(&error, "unit", "cannot be watched: systemd does not answer");
         else if (r < 0 || !run->active)
@@ -147,7 +151,32 @@ static void acquire_on_unit(int r, const UnitRun *run, void *userdata) {
         }
 }
 
+static bool asks_too_much(Server *server, uid_t uid) {
+        const Operation *operation;
+        unsigned n = 0;
+
+        LIST_FOREACH(operation, server_operations(server), all)
+                n += operation->query && operation->sender.uid == uid;
+
+        return n >= QUERIES_PER_USER_MAX;
+}
+
 /* Takes the wish if it has to wait. */
+static int acquire_ask_unit(Operation *operation, Wish **wish, sd_bus_error *error) {
+        Server *server = operation->server;
+        int r;
+
+        if (asks_too_much(server, operation->sender.uid))
+                return bus_refuse(error, VFB_ERROR_RATE_LIMITED, NULL);
+
+        r = unit_query_new(&operation->query, lifetimes_units(server_lifetimes(server)), (*wish)->unit,
+                           operation->sender.pid, acquire_on_unit, operation);
+        if (r >= 0)
+                operation->wish = TAKE_PTR(*wish);
+        return r;
+}
+
+/* Likewise. */
 static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const Sender *sender, sd_bus_error *error) {
         _cleanup_(operation_freep) Operation *operation = NULL;
         int r;
@@ -157,14 +186,8 @@ static int acquire_start(Server *server, sd_bus_message *m, Wish **wish, const S
                 return r;
         operation->sender = *sender;
 
-        if ((*wish)->bond == LEASE_BOND_UNIT) {
-                r = unit_query_new(&operation->query, lifetimes_units(server_lifetimes(server)), (*wish)->unit,
-                                   sender->pid, acquire_on_unit, operation);
-                if (r >= 0)
-                        operation->wish = TAKE_PTR(*wish);
-        } else {
-                r = acquire_go_on(operation, *wish, NULL, error);
-        }
+        r = (*wish)->bond == LEASE_BOND_UNIT ? acquire_ask_unit(operation, wish, error)
+                                             : acquire_go_on(operation, *wish, NULL, error);
         if (r < 0)
                 return r;
 

@@ -20,6 +20,8 @@
 #define UNIT "soak.service"
 #define RUN  "0123456789abcdef0123456789abcdef"
 
+#define QUERIES_MAX 16
+
 static World *world;
 
 static void make_world(void) {
@@ -327,12 +329,17 @@ START_TEST(unit_that_does_not_run_is_refused) {
 }
 END_TEST
 
+static unsigned count_queries(void) {
+        return (unsigned) strtoul(ask_at(world->bus, "org.freedesktop.systemd1", "/test", "test.Systemd", "GetQueries", ""),
+                                  NULL, 10);
+}
+
 START_TEST(polkit_comes_before_systemd) {
         polkit_set(world, "SetAnswer", "s", "no");
         systemd_set("SetUnit", "sss", UNIT, "active", RUN);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .lifetime = "unit", .unit = UNIT }), DENIED);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME, .lifetime = "unit", .unit = "none.service" }), DENIED);
-        ck_assert_str_eq(ask_at(world->bus, "org.freedesktop.systemd1", "/test", "test.Systemd", "GetQueries", ""), "0");
+        ck_assert_uint_eq(count_queries(), 0);
         check_nothing_held(world);
 }
 END_TEST
@@ -344,11 +351,37 @@ START_TEST(systemd_that_is_slow_holds_up_nobody) {
         systemd_set("SetUnit", "sss", UNIT, "active", RUN);
         systemd_set("SetSilent", "b", 1);
         pending_start(&slow, other, &(Request) { .wants = NVME, .lifetime = "unit", .unit = UNIT });
-        WAIT_FOR(world, strcmp(ask_at(world->bus, "org.freedesktop.systemd1", "/test", "test.Systemd", "GetQueries", ""), "1") == 0);
+        WAIT_FOR(world, count_queries() == 1);
         grant_free(must_acquire(world->bus, NVME)); /* it has not been taken yet */
         pending_end(&slow);
         sd_bus_flush_close_unref(other);
         check_nothing_held(world);
+}
+END_TEST
+
+/* Each that waits keeps its message. */
+START_TEST(one_user_has_so_many_questions_to_systemd) {
+        sd_bus *bus = world_connect(world, world_user());
+        Request request = { .wants = NVME, .lifetime = "unit", .unit = UNIT };
+        Pending slow[QUERIES_MAX];
+        Grant *grant;
+
+        systemd_set("SetUnit", "sss", UNIT, "active", RUN);
+        systemd_set("SetSilent", "b", 1);
+        for (int i = 0; i < QUERIES_MAX; i++) {
+                pending_start(&slow[i], bus, &request);
+                WAIT_FOR(world, (sd_bus_process(bus, NULL), count_queries() == (unsigned) i + 1));
+        }
+        for (int times = 0; times < 5; times++)
+                ck_assert_str_eq(refusal_of(world->bus, &request), REFUSED("RateLimited"));
+        ck_assert_uint_eq(count_queries(), QUERIES_MAX);
+        for (int i = 0; i < QUERIES_MAX; i++)
+                pending_end(&slow[i]);
+        world_leave(world, bus);
+        systemd_set("SetSilent", "b", 0);
+        grant = acquire_for_unit();
+        systemd_set("SetUnit", "sss", UNIT, "failed", RUN);
+        check_lingers_and_ends(grant);
 }
 END_TEST
 
@@ -449,6 +482,7 @@ int main(void) {
         tcase_add_test(tcase, unit_that_does_not_run_is_refused);
         tcase_add_test(tcase, polkit_comes_before_systemd);
         tcase_add_test(tcase, systemd_that_is_slow_holds_up_nobody);
+        tcase_add_test(tcase, one_user_has_so_many_questions_to_systemd);
         tcase_add_test(tcase, systemd_that_comes_back_is_asked_again);
         tcase_add_test(tcase, device_that_was_replaced_meanwhile_is_not_the_one_that_was_asked_for);
         tcase_add_test(suite_add_case(suite, "restart", make_world_that_is_kept, end_world),
