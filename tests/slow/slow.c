@@ -106,6 +106,14 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const si
         return r;
 }
 
+int poll(struct pollfd *fds, nfds_t n, int timeout) {
+        int r = NEXT(poll)(fds, n, timeout);
+
+        if (r > 0 && timeout != 0)
+                wait_for("turn=");
+        return r;
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
         ssize_t n = NEXT(sendmsg)(fd, message, flags);
 
