@@ -21,8 +21,7 @@
 #include "errors.h"
 #include "log.h"
 
-#define RETRY_USEC  (1000 * 1000)
-#define SEARCH_USEC (3 * 1000 * 1000)
+#define RETRY_USEC (1000 * 1000)
 /* Not for ever: a driver that crashes the kernel at each try kills the child, too. */
 #define DEATHS_MAX 3
 
@@ -232,6 +231,8 @@ static void binding_go_on(Binding *binding) {
         BindResult result = binding->result; /* the binding may end */
 
         switch (binding->phase) {
+        case BINDING_ELSEWHERE:
+                break;
         case BINDING_LOOK:
                 binding_after_look(binding, &result);
                 break;
@@ -323,42 +324,6 @@ static void binding_plan(const Binding *binding, const Device *device, BindPlan 
         }
 }
 
-static void binding_on_holders(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
-        Binding *binding = userdata;
-        char text[400] = "";
-
-        if (!binding->late || !binding->deadline)
-                return; /* too late for that */
-        binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        if (r == 0)
-                broker_name_holders(holders, /* all= */ false, text, sizeof(text));
-        binding_fail_late(binding, text);
-}
-
-/* The search looks at the device, too, and may hang with it. */
-static int binding_on_no_holders(sd_event_source *source, uint64_t usec, void *userdata) {
-        Binding *binding = userdata;
-
-        binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        binding_fail_late(binding, "");
-        return 0;
-}
-
-static void binding_find_holders(Binding *binding) {
-        const Device *device = binding_device(binding, binding->at);
-        int r = -ENODEV;
-
-        binding->deadline = sd_event_source_disable_unref(binding->deadline);
-        if (device && device->group)
-                r = broker_search_group(binding->broker, device->group, &binding->devices[binding->at].nodes,
-                                        binding_on_holders, binding);
-        if (r == 0)
-                r = sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, SEARCH_USEC,
-                                               0, binding_on_no_holders, binding);
-        if (r != 0)
-                binding_fail_late(binding, "");
-}
-
 static int binding_on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Binding *binding = userdata;
 
@@ -370,6 +335,7 @@ static int binding_on_deadline(sd_event_source *source, uint64_t usec, void *use
 
 static JobWork binding_work(const Binding *binding, const Device *device) {
         switch (binding->phase) {
+        case BINDING_ELSEWHERE:
         case BINDING_LOOK:
                 break;
         case BINDING_TO:
@@ -445,6 +411,10 @@ static bool binding_skip_gone(Binding *binding) {
 static void binding_step(Binding *binding) {
         int r;
 
+        if (binding->phase == BINDING_ELSEWHERE) {
+                binding_look_elsewhere(binding);
+                return;
+        }
         if (!binding_skip_gone(binding)) {
                 binding_end(binding);
                 return;
@@ -469,6 +439,18 @@ static void binding_begin_restore(Binding *binding) {
         }
 }
 
+static void binding_begin(Binding *binding) {
+        if (binding->goal == BINDING_GOAL_BIND || binding->goal == BINDING_GOAL_SRIOV)
+                binding->phase = BINDING_LOOK;
+        else
+                binding_begin_restore(binding);
+}
+
+void binding_enter(Binding *binding) {
+        binding_begin(binding);
+        binding_step(binding);
+}
+
 int binding_start(Binding *binding) {
         int r;
 
@@ -477,10 +459,8 @@ int binding_start(Binding *binding) {
         if (r < 0)
                 return r;
 
-        if (binding->goal == BINDING_GOAL_BIND || binding->goal == BINDING_GOAL_SRIOV)
-                binding->phase = BINDING_LOOK;
-        else
-                binding_begin_restore(binding);
+        if (binding->must)
+                binding_begin(binding);
         binding_set_moving(binding, true);
         return 0;
 }

@@ -86,6 +86,7 @@ int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
         binding->uid = spec->uid;
         binding->sriov = spec->sriov;
         binding->undo = spec->undo;
+        binding->must = spec->must;
         binding->steal = spec->steal;
         snprintf(binding->lease, sizeof(binding->lease), "%s", spec->lease ?: "");
         LIST_INSERT_HEAD(&broker->bindings, binding, all);

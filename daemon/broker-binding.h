@@ -13,8 +13,10 @@
 #include "core/origin.h"
 #include "kernel/bind.h"
 #include "kernel/job.h"
+#include "kernel/opened.h"
 
 typedef enum BindingPhase {
+        BINDING_ELSEWHERE, /* whether anybody else has one of them open */
         BINDING_LOOK,
         BINDING_TO,
         BINDING_BACK,
@@ -44,10 +46,12 @@ struct Binding {
         uid_t uid;    /* -1: nobody has asked */
         char lease[ORIGIN_LEASE_MAX];
         SriovState sriov;
+        OpenedResult opened;   /* while it is searched for who has it */
         BindResult result;     /* of the job that has ended, while virtual functions are looked at */
         FunctionCursor cursor; /* how many were */
         bool has_waited;       /* for that, so that the device itself may be another by now */
         bool undo; /* what a crash has left half done */
+        bool must; /* nobody is asked, and it hangs if need be */
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */
         BrokerBound done;  /* NULL: nobody waits (any more) */
@@ -108,3 +112,14 @@ bool binding_has_kept(Binding *binding, unsigned n);
 
 /* The devices whose turn has not come yet have nothing to come back from. */
 void binding_forget_rest(Binding *binding);
+
+/* Before the first write to /sys: refuses, and ends the binding, if somebody has something of it open through VFIO
+ * without a lease, for whom the kernel would wait. Who opens it later is met by the deadline. Else goes on with
+ * binding_enter(). */
+void binding_look_elsewhere(Binding *binding);
+
+/* Nobody is in the way. */
+void binding_enter(Binding *binding);
+
+/* The kernel does not come back: tells who waits, once it is known who has the device open, or not. */
+void binding_find_holders(Binding *binding);

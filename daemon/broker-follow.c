@@ -79,7 +79,8 @@ static void broker_ask_for(Broker *broker, Device *device) {
         if (lease)
                 r = broker_search(broker, lease, /* signal= */ 0, leaving_on_holders, device);
         else if (device->group)
-                r = broker_search_group(broker, device->group, /* nodes= */ NULL, leaving_on_holders, device);
+                r = broker_search_group(broker, device->group, /* nodes= */ NULL, /* at_rest= */ false,
+                                        leaving_on_holders, device);
         if (r != 0)
                 leaving_on_holders(-EAGAIN, lease, NULL, device);
         broker_lose_device(broker, device, "driver", true);

@@ -103,6 +103,7 @@ static void search_on_done(int r, const void *data, int *fds, size_t n_fds, void
 typedef struct Subject {
         const Lease *lease;
         const Group *group;
+        bool at_rest; /* see broker_search_group() */
 } Subject;
 
 static bool subject_has(const Subject *subject, const Device *device) {
@@ -119,8 +120,8 @@ static unsigned list_suspects(const Broker *broker, const Subject *subject, bool
         /* Of one whose driver is being changed nothing can be read without waiting for that: it is left out, and so
          * nothing is concluded from what the others are. Who has its group is found all the same. */
         TAILQ_FOREACH(device, &broker->devices.queue, all)
-                if (device->facts.kind == DEVICE_KIND_PCI && device->facts.vfio_driver && !device->moving &&
-                    subject_has(subject, device) == ours)
+                if (device->facts.kind == DEVICE_KIND_PCI && device->facts.vfio_driver &&
+                    subject_has(subject, device) == ours && (!device->moving || (ours && subject->at_rest)))
                         snprintf(ret[n++], sizeof(*ret), "%.*s", (int) sizeof(*ret) - 1, device_id(device));
         return n;
 }
@@ -197,12 +198,13 @@ int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched
         return broker_search_subject(broker, &(Subject){ .lease = lease }, &plan, done, userdata);
 }
 
-int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, BrokerSearched done, void *userdata) {
+int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, bool at_rest, BrokerSearched done,
+                        void *userdata) {
         HoldersPlan plan = { .container = -EBADF, .n_groups = 1, .groups = { group->number } };
 
         if (nodes)
                 plan.nodes = *nodes;
-        return broker_search_subject(broker, &(Subject){ .group = group }, &plan, done, userdata);
+        return broker_search_subject(broker, &(Subject){ .group = group, .at_rest = at_rest }, &plan, done, userdata);
 }
 
 int broker_list_holders(Broker *broker, const Lease *lease, BrokerSearched done, void *userdata) {

@@ -373,8 +373,10 @@ bool broker_must_cut(const Lease *lease);
  * over. VFB_ERROR_RATE_LIMITED. */
 int broker_search(Broker *broker, const Lease *lease, int signal, BrokerSearched done, void *userdata);
 
-/* The same for a group that need not be leased: who has something of it, or one of @nodes. @lease of @done is NULL. */
-int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, BrokerSearched done, void *userdata);
+/* The same for a group that need not be leased: who has something of it, or one of @nodes. @lease of @done is NULL.
+ * @at_rest: nothing has been done yet to those of it that are to get another driver. */
+int broker_search_group(Broker *broker, const Group *group, const Nodes *nodes, bool at_rest, BrokerSearched done,
+                        void *userdata);
 
 /* @all, or only those that keep a device, as far as there is room; "" if there are none. */
 void broker_name_holders(const BrokerHolders *holders, bool all, char *ret, size_t size);

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "folder.h"
+#include "opened.h"
 #include "suspects.h"
 #include "sysfs.h"
 
@@ -18,11 +19,8 @@
 #define REGION_SHIFT 40
 
 static bool is_open(int sysfs, const char *address) {
-        char path[96], text[32];
-
-        snprintf(path, sizeof(path), "bus/pci/devices/%s/enable", address);
         /* What cannot be read may be open. */
-        return sysfs_read(sysfs, path, text, sizeof(text)) < 0 || strcmp(text, "0") != 0;
+        return opened_in_use(sysfs, address) != 0;
 }
 
 static const Suspect *suspects_find(const Suspects *suspects, const char *address) {
