@@ -367,7 +367,7 @@ void broker_spare(Broker *broker, pid_t pid);
 #define BROKER_MOVES_MAX 128
 
 typedef struct BrokerUse {
-        char kind[16];  /* "block", "network", "display", "console", "input", "sriov", "unknown" */
+        char kind[16];  /* as the kernel's, see hostuse.h, and "unknown" */
         char text[160]; /* printable */
         bool never;     /* nobody may take it, whatever policy says */
 } BrokerUse;

@@ -208,10 +208,8 @@ void disks_done(Disks *disks) {
                 free(disks->items[i].target);
                 free(disks->items[i].file);
         }
-        for (unsigned i = 0; i < disks->n_mounts; i++) {
-                free(disks->mounts[i].where);
-                free(disks->mounts[i].pool);
-        }
+        for (unsigned i = 0; i < disks->n_mounts; i++)
+                mount_done(&disks->mounts[i]);
         free(disks->items);
         free(disks->edges);
         free(disks->mounts);

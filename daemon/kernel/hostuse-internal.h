@@ -57,9 +57,19 @@ typedef struct DiskEdge {
         DiskEdgeKind kind;
 } DiskEdge;
 
+/* How the files of a machine come to another one that runs on it. */
+typedef enum ShareKind {
+        SHARE_NONE,
+        SHARE_9P,
+        SHARE_VIRTIOFS,
+        _SHARE_MAX,
+} ShareKind;
+
 typedef struct Mount {
         char *where;
         char *pool; /* of ZFS, else NULL */
+        char *tag;  /* of a share, else NULL */
+        ShareKind share;
         int disk;   /* -1: none that is known */
         bool critical;
 } Mount;
@@ -123,7 +133,7 @@ struct HostView {
         int error; /* the first, negative: nobody knows */
         Disks disks;
         Network network;
-        HostLinks framebuffers, inputs, ttys, mdevs;
+        HostLinks framebuffers, inputs, ttys, mdevs, virtios;
 };
 
 /* The uses of one device. */
@@ -166,6 +176,8 @@ void disks_find_uses(Uses *uses);
 /* The file systems that are mounted, and swap space; and what of it the machine stands on. */
 void mounts_read(HostView *view);
 
+void mount_done(Mount *mount);
+
 /* A line of mountinfo, which is cut into its words. False: it is none. */
 bool mounts_parse(char *text, MountLine *ret);
 
@@ -190,3 +202,7 @@ void display_find_uses(Uses *uses, const char *address);
 void console_find_uses(Uses *uses); /* after the display's */
 void input_find_uses(Uses *uses);
 void mdev_find_uses(Uses *uses);
+
+/* Of a file system. */
+ShareKind share_of_type(const char *type);
+void shares_find_uses(Uses *uses);

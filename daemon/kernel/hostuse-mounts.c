@@ -169,6 +169,12 @@ static void note_layers(Disks *disks, char *options) {
         }
 }
 
+void mount_done(Mount *mount) {
+        free(mount->where);
+        free(mount->pool);
+        free(mount->tag);
+}
+
 static bool add_mount(HostView *view, const MountLine *line) {
         Disks *disks = &view->disks;
         Mount *mounts, *mount;
@@ -186,10 +192,13 @@ static bool add_mount(HostView *view, const MountLine *line) {
         mount->where = strdup(line->where);
         if (strcmp(line->type, "zfs") == 0)
                 mount->pool = strndup(line->source, strcspn(line->source, "/"));
+        mount->share = share_of_type(line->type);
+        if (mount->share != SHARE_NONE)
+                mount->tag = strdup(line->source);
         disks->n_mounts++;
-        if (!mount->where) {
+        if (!mount->where || (mount->share != SHARE_NONE && !mount->tag)) {
                 disks->n_mounts--;
-                free(mount->pool);
+                mount_done(mount);
                 hostview_fail(view, -ENOMEM);
                 return false;
         }

@@ -131,6 +131,7 @@ int hostview_new(HostView **ret, int sys, int proc) {
         hostview_read_links(view, "class/input", &view->inputs);
         hostview_read_links(view, "class/tty", &view->ttys);
         hostview_read_links(view, "bus/mdev/devices", &view->mdevs);
+        hostview_read_links(view, "bus/virtio/devices", &view->virtios);
         *ret = view;
         return 0;
 }
@@ -145,6 +146,7 @@ HostView *hostview_free(HostView *view) {
         host_links_done(&view->inputs);
         host_links_done(&view->ttys);
         host_links_done(&view->mdevs);
+        host_links_done(&view->virtios);
         free(view);
         return NULL;
 }
@@ -231,6 +233,7 @@ int hostuse_find(HostView *view, const char *bus, const char *name, HostUse ret[
                 console_find_uses(&uses);
                 input_find_uses(&uses);
                 mdev_find_uses(&uses);
+                shares_find_uses(&uses);
         }
         free(uses.parts);
         return view->error < 0 ? view->error : uses.n;

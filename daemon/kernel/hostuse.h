@@ -22,7 +22,7 @@
 #define HOSTUSE_MAX 16 /* of one device; more say nothing new */
 
 typedef struct HostUse {
-        char kind[16];  /* "block", "network", "display", "console", "input", "sriov" */
+        char kind[16];  /* "block", "network", "display", "console", "input", "sriov", "mdev", "share" */
         char text[160]; /* "nvme0n1p2 is mounted on /srv", printable ASCII */
         bool never;     /* the machine, or the broker, stands on it: it is never taken */
 } HostUse;

@@ -142,6 +142,62 @@ START_TEST(mediated_devices_would_end_with_the_driver) {
 }
 END_TEST
 
+/* "virtio3", below that device */
+static void put_virtio(const char *name, const char *address, const char *driver) {
+        char path[128], target[128];
+
+        snprintf(path, sizeof(path), "sys/bus/virtio/devices/%s", name);
+        snprintf(target, sizeof(target), "../../../devices/pci0000:00/%s/%s", address, name);
+        host_put_link(path, target);
+        snprintf(path, sizeof(path), "sys/devices/pci0000:00/%s/%s/driver", address, name);
+        snprintf(target, sizeof(target), "../../../../bus/virtio/drivers/%s", driver);
+        host_put_link(path, target);
+}
+
+static void put_share(const char *type, const char *where) {
+        char text[512];
+
+        snprintf(text, sizeof(text), HOST_MOUNTS "40 1 0:44 / %s rw - %s build rw,trans=virtio\n", where, type);
+        host_put("proc/1/mountinfo", text);
+}
+
+START_TEST(folder_of_the_machine_below_is_in_use_by_its_tag) {
+        put_virtio("virtio3", HOST_EDU, "9pnet_virtio");
+        put_virtio("virtio4", HOST_NIC, "9pnet_virtio");
+        host_put("sys/devices/pci0000:00/" HOST_EDU "/virtio3/mount_tag", "build\n");
+        host_put("sys/devices/pci0000:00/" HOST_NIC "/virtio4/mount_tag", "builds\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        put_share("9p", "/srv/x");
+        ck_assert_str_eq(host_uses(HOST_EDU), "share: build (9p) is mounted on /srv/x");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        put_share("9p", "/");
+        ck_assert_str_eq(host_uses(HOST_EDU), "share: build (9p) is mounted on / (never taken)");
+        put_share("virtiofs", "/srv/x");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+        put_share("ext4", "/srv/x");
+        ck_assert_str_eq(host_uses(HOST_EDU), "");
+}
+END_TEST
+
+START_TEST(virtiofs_whose_tag_the_kernel_does_not_say_may_be_any) {
+        put_virtio("virtio3", HOST_EDU, "virtiofs");
+        put_virtio("virtio4", HOST_NIC, "virtiofs");
+        put_virtio("virtio5", HOST_NVME, "virtio_blk");
+        put_share("virtiofs", "/srv/x");
+        ck_assert_str_eq(host_uses(HOST_EDU), "share: build (virtiofs) is mounted on /srv/x");
+        ck_assert_str_eq(host_uses(HOST_NIC), "share: build (virtiofs) is mounted on /srv/x");
+        ck_assert_str_eq(host_uses(HOST_NVME), "");
+
+        /* since Linux 6.9 */
+        host_put_link("sys/fs/virtiofs/1/device", "../../../devices/pci0000:00/" HOST_EDU "/virtio3");
+        host_put("sys/fs/virtiofs/1/tag", "build\n");
+        host_put_link("sys/fs/virtiofs/2/device", "../../../devices/pci0000:00/" HOST_NIC "/virtio4");
+        host_put("sys/fs/virtiofs/2/tag", "other\n");
+        ck_assert_str_eq(host_uses(HOST_EDU), "share: build (virtiofs) is mounted on /srv/x");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+}
+END_TEST
+
 START_TEST(stick_in_a_usb_port_is_a_use_of_its_controller) {
         host_put_link("sys/class/block/sdb1", "../../devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1");
         host_put("sys/devices/pci0000:00/" HOST_EDU "/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb1/dev", "8:17\n");
@@ -216,6 +272,8 @@ int main(void) {
         tcase_add_test(tcase, serial_console_is_in_use);
         tcase_add_test(tcase, keys_of_an_active_seat_are_in_use);
         tcase_add_test(tcase, mediated_devices_would_end_with_the_driver);
+        tcase_add_test(tcase, folder_of_the_machine_below_is_in_use_by_its_tag);
+        tcase_add_test(tcase, virtiofs_whose_tag_the_kernel_does_not_say_may_be_any);
         tcase_add_test(tcase, stick_in_a_usb_port_is_a_use_of_its_controller);
         tcase_add_test(tcase, device_of_another_bus_is_in_use_likewise);
         tcase_add_test(tcase, what_cannot_be_told_is_an_error);
