@@ -100,6 +100,7 @@ typedef struct Route4 {
 typedef struct Address6 {
         char interface[HOSTUSE_NAME_MAX];
         struct in6_addr address;
+        bool link; /* every interface has one: only who comes to it counts */
 } Address6;
 
 typedef struct Session {

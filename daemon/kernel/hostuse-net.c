@@ -124,6 +124,8 @@ static void read_addresses4(HostView *view) {
         }
 }
 
+#define SCOPE_LINK 0x20
+
 /* "20010db8000000000000000000000001 02 40 00 80     eth0": number, prefix, scope (00: global), flags */
 static void read_addresses6(HostView *view) {
         _cleanup_(filep) FILE *file = hostview_open(view, "self/net/if_inet6");
@@ -136,8 +138,10 @@ static void read_addresses6(HostView *view) {
                 Address6 *addresses, item = {};
                 unsigned i;
 
-                if (sscanf(line, "%32s %*x %*x %x %*x %63s", text, &scope, item.interface) != 3 || scope != 0)
+                if (sscanf(line, "%32s %*x %*x %x %*x %63s", text, &scope, item.interface) != 3 ||
+                    (scope != 0 && scope != SCOPE_LINK))
                         continue;
+                item.link = scope == SCOPE_LINK;
                 for (i = 0; i < 16 && sscanf(text + 2 * i, "%2hhx", &item.address.s6_addr[i]) == 1; i++)
                         ;
                 if (i < 16)
@@ -222,6 +226,8 @@ static void find_addresses(const Interface *interface) {
         for (unsigned i = 0; i < network->n_addresses6; i++)
                 if (strcmp(network->addresses6[i].interface, interface->name) == 0) {
                         find_session(interface, NULL, &network->addresses6[i].address);
+                        if (network->addresses6[i].link)
+                                continue;
                         inet_ntop(AF_INET6, &network->addresses6[i].address, text, sizeof(text));
                         add_use(interface, "%s is the address of", text);
                 }

@@ -140,6 +140,13 @@ START_TEST(ssh_session_by_ipv6_is_named) {
         ck_assert_str_eq(host_uses(HOST_NIC), "network: an ssh session from 2001:db8::9 comes by eth7\n"
                                               "network: 2001:db8::1 is the address of eth7");
 
+        /* to an address that every interface has one of */
+        host_put("proc/self/net/if_inet6", "fe800000000000000000000000000001 02 40 20 80     eth7\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "");
+        host_put("proc/self/net/tcp6", LISTEN(ANY)
+                 "   1: 000080FE000000000000000001000000:0016 000080FE000000000000000009000000:D431 01 0:0 0:0 0 0 0 13 4\n");
+        ck_assert_str_eq(host_uses(HOST_NIC), "network: an ssh session from fe80::9 comes by eth7");
+
         /* and one of IPv4 at a socket of IPv6 */
         host_remove("proc/self/net/if_inet6");
         put_routes(NEAR("eth7"));
