@@ -364,9 +364,13 @@ int broker_bind(Broker *broker, const Device *device, const BrokerBind *bind, Fi
                 binding_on_done(binding, done, userdata);
                 r = binding_start(binding);
         }
-        if (r == 0)
-                TAKE_PTR(binding);
-        return r;
+        if (r != 0)
+                return r;
+
+        TAKE_PTR(binding);
+        if (device->facts.vfio_driver)
+                broker_keep_bound(broker, device->group);
+        return 0;
 }
 
 int broker_start_binding(Broker *broker, const BindingSpec *spec, const Device *const *scope, unsigned n,
@@ -401,6 +405,18 @@ static int find_unchanged(const Device *device, Findings *findings) {
                                        : "there is nothing to bring back");
 }
 
+int broker_find_restore(Broker *broker, const Device *const *devices, unsigned n, Findings *findings) {
+        int r;
+
+        r = broker_find_taken(devices[0], findings);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                r = broker_find_functions(broker, devices[i], /* steal= */ false, findings);
+                if (r >= 0)
+                        r = broker_find_inside(devices[i], findings);
+        }
+        return r;
+}
+
 int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,
                      void *userdata) {
         const Device *scope[BROKER_MOVES_MAX];
@@ -415,12 +431,7 @@ int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *
         if (n == 0)
                 r = find_unchanged(device, findings);
         else
-                r = broker_find_taken(device, findings);
-        for (unsigned i = 0; r >= 0 && i < n; i++) {
-                r = broker_find_functions(broker, scope[i], /* steal= */ false, findings);
-                if (r >= 0)
-                        r = broker_find_inside(scope[i], findings);
-        }
+                r = broker_find_restore(broker, scope, n, findings);
         if (r >= 0)
                 r = findings_refusal(findings);
         if (r != 0)

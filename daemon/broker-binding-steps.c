@@ -459,7 +459,7 @@ int binding_start(Binding *binding) {
         if (r < 0)
                 return r;
 
-        if (binding->must)
+        if (binding->blind)
                 binding_begin(binding);
         binding_set_moving(binding, true);
         return 0;

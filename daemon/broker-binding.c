@@ -86,7 +86,8 @@ int binding_new(Binding **ret, Broker *broker, const BindingSpec *spec) {
         binding->uid = spec->uid;
         binding->sriov = spec->sriov;
         binding->undo = spec->undo;
-        binding->must = spec->must;
+        binding->blind = spec->blind;
+        binding->again = spec->again;
         binding->steal = spec->steal;
         snprintf(binding->lease, sizeof(binding->lease), "%s", spec->lease ?: "");
         LIST_INSERT_HEAD(&broker->bindings, binding, all);
@@ -152,10 +153,24 @@ static void binding_look_again(Binding *binding) {
 }
 
 void binding_end(Binding *binding) {
+        Broker *broker = binding->broker;
+        bool done = binding->r == 0;
+
         binding_set_moving(binding, false);
         binding_look_again(binding);
         binding_tell(binding);
         binding_free(binding);
+        if (done)
+                broker_wake_due(broker);
+}
+
+static void log_failure(const Binding *binding, int r, const char *id, const char *text) {
+        log_event(&(LogEvent){ .id = LOG_ID_NOT_BOUND,
+                               .priority = LOG_WARNING,
+                               .device = id,
+                               .error = r > 0 ? vfb_error_info((VfbError) r)->name : NULL,
+                               .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
+                  "%s", text);
 }
 
 Finding *binding_fail(Binding *binding, int r, const char *id, const char *driver, const char *format, ...) {
@@ -166,12 +181,8 @@ Finding *binding_fail(Binding *binding, int r, const char *id, const char *drive
         va_start(arguments, format);
         vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
-        log_event(&(LogEvent){ .id = LOG_ID_NOT_BOUND,
-                               .priority = LOG_WARNING,
-                               .device = id,
-                               .error = r > 0 ? vfb_error_info((VfbError) r)->name : NULL,
-                               .uid = binding->uid != (uid_t) -1 ? &binding->uid : NULL },
-                  "%s", text);
+        if (!binding->again || r != VFB_ERROR_HELD_ELSEWHERE)
+                log_failure(binding, r, id, text);
         if (binding->r != 0)
                 return NULL;
 
@@ -300,6 +311,7 @@ void binding_keep_origin(const Binding *binding, BindingDevice *item, Origin *or
 void broker_drop_origin(Broker *broker, Device *device) {
         free(device->origin);
         device->origin = NULL;
+        device->due = DEVICE_DUE_NOT;
         broker_note_device(broker, device);
 }
 
@@ -346,6 +358,7 @@ static int binding_write_down_one(Binding *binding, unsigned i) {
         }
 
         strcpy(device->origin->wanted, item->wanted);
+        device->due = DEVICE_DUE_NOT;
         device->origin->step = ORIGIN_BINDING;
         strcpy(device->origin->lease, binding->lease);
         device->origin->restore = ORIGIN_PREVIOUS; /* until the lease begins */
@@ -366,6 +379,7 @@ void binding_forget(Binding *binding, unsigned i) {
         if (binding->goal != BINDING_GOAL_SRIOV && binding->goal != BINDING_GOAL_UNSET) {
                 strcpy(device->origin->wanted, binding->devices[i].wanted_before);
                 device->origin->lease[0] = '\0';
+                device->due = DEVICE_DUE_NOT;
         }
         broker_note_device(binding->broker, device);
 }

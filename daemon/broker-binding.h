@@ -51,7 +51,8 @@ struct Binding {
         FunctionCursor cursor; /* how many were */
         bool has_waited;       /* for that, so that the device itself may be another by now */
         bool undo; /* what a crash has left half done */
-        bool must; /* nobody is asked, and it hangs if need be */
+        bool blind; /* whoever has them open */
+        bool again; /* what keeps them has been told before */
         int r;             /* what there is to tell, 0 for success */
         Findings findings; /* likewise, why */
         BrokerBound done;  /* NULL: nobody waits (any more) */

@@ -18,12 +18,16 @@
 
 #define SEARCH_USEC (3 * 1000 * 1000)
 
+static bool is_way_back(const Binding *binding) {
+        return binding->goal == BINDING_GOAL_RESTORE || binding->goal == BINDING_GOAL_NONE;
+}
+
 /* The virtual functions of a PF go with its driver, and whenever their number changes. */
 static bool goes_with(const Binding *binding, const Device *device, const Device *moved) {
         if (device->is_vf > 0 && strcmp(device->physfn, device_id(moved)) == 0)
                 return true;
-        return (binding->goal == BINDING_GOAL_RESTORE || binding->goal == BINDING_GOAL_NONE) && moved->origin &&
-               !origin_is_of_functions(moved->origin) && moved->facts.vfio_driver && device->group == moved->group;
+        return is_way_back(binding) && moved->origin && !origin_is_of_functions(moved->origin) &&
+               moved->facts.vfio_driver && device->group == moved->group;
 }
 
 /* Of VFIO's devices those that the kernel would wait for, and those of their groups, whose holder has them all. */
@@ -52,11 +56,23 @@ static unsigned list_devices(const Binding *binding, OpenedDevice *ret) {
         return n;
 }
 
+static void binding_make_due(Binding *binding) {
+        Device *device;
+
+        for (unsigned i = 0; i < binding->n; i++) {
+                device = binding_device(binding, i);
+                if (device && device->origin)
+                        device->due = DEVICE_DUE_OPEN;
+        }
+        broker_wait_for_due(binding->broker);
+}
+
 /* @holders: "" if none of them is known for certain. */
 static void binding_refuse(Binding *binding, const char *holders) {
         const OpenedDevice *opened = &binding->opened.device;
         const Device *device = binding_device(binding, 0);
         const char *id = binding->devices[0].id;
+        bool due = binding->lease[0] && is_way_back(binding);
         Finding *finding;
         char what[64];
 
@@ -65,13 +81,16 @@ static void binding_refuse(Binding *binding, const char *holders) {
         else
                 snprintf(what, sizeof(what), "IOMMU group %u", opened->group);
         finding = binding_fail(binding, VFB_ERROR_HELD_ELSEWHERE, id, device ? device->facts.driver : "",
-                               "%s is left as it is: %s is open through VFIO, without a lease, in %s", id, what,
-                               holders[0] ? holders : "a process that cannot be told for certain");
+                               "%s is left as it is: %s is open through VFIO, without a lease, in %s%s", id, what,
+                               holders[0] ? holders : "a process that cannot be told for certain",
+                               due ? "; it goes back by itself after that" : "");
         if (finding && holders[0])
                 (void) finding_set_fix(finding, "end it, or let it close the device, and try again");
         else if (finding)
                 (void) finding_set_fix(finding, "find it with: fuser -v /dev/vfio/%s%u",
                                        opened->noiommu ? "noiommu-" : "", opened->group);
+        if (due)
+                binding_make_due(binding);
         binding_end(binding);
 }
 

@@ -61,6 +61,7 @@ void broker_finish_lease(Broker *broker, Lease *lease) {
                 NOTIFY(broker, group_changed, groups[i]);
                 broker_tidy_group(broker, groups[i]);
         }
+        broker_wake_due(broker);
 }
 
 static int lease_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {

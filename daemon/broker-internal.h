@@ -71,6 +71,8 @@ struct Broker {
         pid_t spared; /* never gets a signal; 0: nobody */
         Uevent *uevent;
         sd_event_source *leave_timer; /* see broker-follow.c */
+        sd_event_source *due_timer;   /* see broker-settle.c; NULL: no device is due */
+        uint64_t due_usec;            /* how long it waits */
         IommuState iommu; /* see broker-iommu.c */
         bool noiommu;     /* VFIO's mode of that name is on */
         bool scanning;
@@ -401,6 +403,8 @@ typedef struct BindingSpec {
         BindingGoal goal;
         bool steal; /* also what the host needs */
         bool must; /* there is no limit for what only goes back */
+        bool blind; /* something is done already, so it goes on whoever has them open */
+        bool again; /* what keeps them has been told before */
         uid_t uid; /* -1: nobody has asked */
         const char *lease; /* NULL: for none */
         SriovState sriov;      /* of BINDING_GOAL_SRIOV; an autoprobe of -1 stays as it is */
@@ -479,8 +483,16 @@ int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, Broker
  * that never begins is undone. */
 void broker_note_restore(Broker *broker, const Lease *lease);
 
-/* The lease is no more: what becomes of the drivers that were changed for it. */
+/* The lease is no more: what becomes of the drivers that were changed for it. What is kept by something else that is
+ * going on (a lease of a virtual function, say) is due, and goes back after that: something has ended, or is tried again
+ * in a while. An administrator who binds it meanwhile wants it to stay. */
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease);
+void broker_wake_due(Broker *broker);
+void broker_wait_for_due(Broker *broker);
+void broker_keep_bound(Broker *broker, Group *group);
+
+/* What stands in the way of a way back of these, which are of one group if they are of any. */
+int broker_find_restore(Broker *broker, const Device *const *devices, unsigned n, Findings *findings);
 
 /* An error for each use that the host has for the device; with @steal only for what is never taken, and else a note. */
 int broker_find_host_uses(Broker *broker, const Device *device, bool steal, const char *about, Findings *findings);

@@ -4,10 +4,15 @@
 
 #include <string.h>
 #include <syslog.h>
+#include <systemd/sd-event.h>
+#include <time.h>
 
 #include "broker-internal.h"
-#include "broker-kind.h"
 #include "log.h"
+
+/* What keeps a device may end without a word, when somebody closes it, say. */
+#define DUE_FIRST_USEC (1000 * 1000)
+#define DUE_LAST_USEC  (32 * 1000 * 1000)
 
 static void log_not_started(int r) {
         if (r != 0)
@@ -34,19 +39,6 @@ static bool group_has_quarantine(const Group *group) {
                 if (device->quarantine)
                         return true;
 
-        return false;
-}
-
-/* A PF's driver takes its VFs with it, and a container's what is in it. */
-static bool have_leased_below(Broker *broker, const Device *const *devices, unsigned n) {
-        for (unsigned i = 0; i < n; i++)
-                if (broker_has_leased_function(broker, devices[i], /* besides= */ NULL) ||
-                    broker_leased_inside(devices[i])) {
-                        log_line(LOG_NOTICE, "%s stays with VFIO, as a virtual function of it, or what is in it, is "
-                                             "leased; vfio-broker restore %s brings it back",
-                                 device_id(devices[i]), device_id(devices[i]));
-                        return true;
-                }
         return false;
 }
 
@@ -106,7 +98,7 @@ static void note_at_rest(Broker *broker, const Device *const *devices, unsigned 
 
 /* What the last daemon had begun. */
 static void resume_under_way(Broker *broker, const Group *group) {
-        BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .uid = (uid_t) -1 };
+        BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .blind = true, .uid = (uid_t) -1 };
         const Origin *back = find_way_back(group);
         const Device *devices[BROKER_MOVES_MAX];
         unsigned n = list_under_way(group, back, devices);
@@ -141,6 +133,27 @@ void broker_note_restore(Broker *broker, const Lease *lease) {
                 }
 }
 
+/* Something that is going on needs them as they are: a PF's driver would take its VFs with it, say. */
+static bool are_kept(Broker *broker, const Device *const *devices, unsigned n) {
+        Findings findings = {};
+        const Finding *why;
+        int r;
+
+        r = broker_find_restore(broker, devices, n, &findings);
+        why = findings_first_error(&findings);
+        if (r >= 0 && why && devices[0]->due != DEVICE_DUE_NEEDED)
+                log_line(LOG_NOTICE, "%s stays with VFIO for now, and goes back by itself after that: %s",
+                         device_id(devices[0]), why->text);
+        findings_done(&findings);
+        return r >= 0 && why;
+}
+
+static void forget_lease(Broker *broker, Device *device) {
+        device->origin->lease[0] = '\0';
+        device->due = DEVICE_DUE_NOT;
+        broker_note_device(broker, device);
+}
+
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
         BindingSpec spec = { .goal = BINDING_GOAL_RESTORE, .must = true, .uid = (uid_t) -1, .lease = lease };
         const Device *devices[BROKER_MOVES_MAX];
@@ -152,35 +165,102 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
                 return;
 
         restore = devices[0]->origin->restore;
-        if (restore == ORIGIN_KEEP || group_has_quarantine(group) || have_leased_below(broker, devices, n)) {
-                for (unsigned i = 0; i < n; i++) {
-                        devices[i]->origin->lease[0] = '\0';
-                        broker_note_device(broker, (Device *) devices[i]);
-                }
+        if (restore == ORIGIN_KEEP || group_has_quarantine(group)) {
+                for (unsigned i = 0; i < n; i++)
+                        forget_lease(broker, (Device *) devices[i]);
+                return;
+        }
+        if (are_kept(broker, devices, n)) {
+                for (unsigned i = 0; i < n; i++)
+                        ((Device *) devices[i])->due = DEVICE_DUE_NEEDED;
+                broker_wait_for_due(broker);
                 return;
         }
 
         if (restore == ORIGIN_NONE)
                 spec.goal = BINDING_GOAL_NONE;
+        spec.again = devices[0]->due == DEVICE_DUE_OPEN;
         log_not_started(broker_start_binding(broker, &spec, devices, n, NULL, NULL));
+}
+
+void broker_keep_bound(Broker *broker, Group *group) {
+        Device *device;
+
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->due)
+                        forget_lease(broker, device);
+}
+
+static int due_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Broker *broker = userdata;
+        bool any = false;
+        Device *device;
+
+        broker->due_timer = sd_event_source_disable_unref(broker->due_timer);
+        TAILQ_FOREACH(device, &broker->devices.queue, all) {
+                char lease[ORIGIN_LEASE_MAX];
+
+                if (!device->due || !device->origin)
+                        continue;
+                any = true;
+                strcpy(lease, device->origin->lease);
+                if (device->group && !device->moving)
+                        broker_settle_drivers(broker, device->group, lease);
+        }
+        if (any)
+                broker_wait_for_due(broker);
+        else
+                broker->due_usec = 0;
+        return 0;
+}
+
+static void due_wait(Broker *broker, uint64_t usec) {
+        int r;
+
+        broker->due_timer = sd_event_source_disable_unref(broker->due_timer);
+        r = sd_event_add_time_relative(broker->event, &broker->due_timer, CLOCK_MONOTONIC, usec, 1, due_on_timer,
+                                       broker);
+        if (r < 0)
+                log_line(LOG_ERR, "Cannot wait to give devices back to their drivers, the next start does it: %s",
+                         strerror(-r));
+}
+
+void broker_wait_for_due(Broker *broker) {
+        if (broker->due_timer)
+                return;
+
+        if (broker->due_usec == 0)
+                broker->due_usec = DUE_FIRST_USEC;
+        due_wait(broker, broker->due_usec);
+        if (broker->due_usec < DUE_LAST_USEC)
+                broker->due_usec *= 2;
+}
+
+void broker_wake_due(Broker *broker) {
+        if (!broker->due_timer)
+                return;
+
+        broker->due_usec = DUE_FIRST_USEC;
+        due_wait(broker, 0);
 }
 
 /* Leases that ended with the last daemon, or never began */
 static void settle_leftovers(Broker *broker, Group *group) {
-        char lease[ORIGIN_LEASE_MAX] = "";
+        char lease[ORIGIN_LEASE_MAX];
         const Device *device;
 
-        TAILQ_FOREACH(device, &group->devices, siblings)
-                if (device->origin && device->origin->lease[0] && device->origin->step == ORIGIN_BOUND &&
-                    !lease_find(&broker->leases, device->origin->lease))
-                        strcpy(lease, device->origin->lease);
-        if (lease[0] && !group->lease)
+        TAILQ_FOREACH(device, &group->devices, siblings) {
+                if (!device->origin || !device->origin->lease[0] || device->origin->step != ORIGIN_BOUND ||
+                    device->moving || device->due || lease_find(&broker->leases, device->origin->lease))
+                        continue;
+                strcpy(lease, device->origin->lease);
                 broker_settle_drivers(broker, group, lease);
+        }
 }
 
 /* Of a PF on its own driver there may be no group. */
 static void resume_functions(Broker *broker) {
-        BindingSpec spec = { .goal = BINDING_GOAL_UNSET, .must = true, .uid = (uid_t) -1 };
+        BindingSpec spec = { .goal = BINDING_GOAL_UNSET, .must = true, .blind = true, .uid = (uid_t) -1 };
         Device *device;
 
         TAILQ_FOREACH(device, &broker->devices.queue, all) {

@@ -88,6 +88,7 @@ Broker *broker_free(Broker *broker) {
         broker->observer = (BrokerObserver){};
         uevent_free(broker->uevent);
         sd_event_source_disable_unref(broker->leave_timer);
+        sd_event_source_disable_unref(broker->due_timer);
         while ((task = LIST_FIRST(&broker->tasks)))
                 task_free(task);
         while ((binding = LIST_FIRST(&broker->bindings)))

@@ -85,6 +85,13 @@ typedef enum DeviceCame {
         DEVICE_CAME_FROM_VFIO, /* nobody was */
 } DeviceCame;
 
+/* Bound for a lease that is over, and kept by something; it goes back by itself after that. */
+typedef enum DeviceDue {
+        DEVICE_DUE_NOT,
+        DEVICE_DUE_NEEDED, /* the broker knows of somebody who needs it as it is */
+        DEVICE_DUE_OPEN,   /* somebody has it open without a lease */
+} DeviceDue;
+
 struct Device {
         TAILQ_ENTRY(Device) all;      /* in the broker's list */
         TAILQ_ENTRY(Device) siblings; /* in its group's */
@@ -107,6 +114,7 @@ struct Device {
         char bus_reset[DEVICE_RESET_MAX]; /* what has made it clean since its last user, if that was its bus's; or "" */
         uid_t last_uid;
         Origin *origin; /* ours; NULL: the broker has not changed its driver */
+        DeviceDue due;  /* see there */
         bool moving;    /* its driver is being changed */
         DeviceCame came; /* see there */
         bool leaving;   /* the kernel takes it from its driver, which waits for whoever has it open */

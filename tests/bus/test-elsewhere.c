@@ -3,15 +3,12 @@
 /* Devices that somebody has open through VFIO without a lease: their drivers are not changed under them. */
 
 #include <check.h>
-#include <fcntl.h>
-#include <linux/vfio.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ask.h"
+#include "by-hand.h"
 #include "call.h"
 #include "suite.h"
 #include "watch.h"
@@ -52,41 +49,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-/* What a program has that goes its own way. */
-typedef struct ByHand {
-        int container, group, device;
-} ByHand;
-
-static int open_node(const char *name) {
-        char path[PATH_MAX];
-        int fd;
-
-        snprintf(path, sizeof(path), "%s/dev/vfio/%s", tree_root(world->tree), name);
-        fd = open(path, O_RDWR | O_CLOEXEC);
-        ck_assert_msg(fd >= 0, "%s: %m", path);
-        return fd;
-}
-
-/* @address NULL: only its group */
-static ByHand take(const char *group, const char *address) {
-        ByHand ret = { -EBADF, open_node(group), -EBADF };
-
-        if (!address)
-                return ret;
-        ret.container = open_node("vfio");
-        ck_assert_int_eq(ioctl(ret.group, VFIO_GROUP_SET_CONTAINER, &ret.container), 0);
-        ck_assert_int_eq(ioctl(ret.container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), 0);
-        ret.device = ioctl(ret.group, VFIO_GROUP_GET_DEVICE_FD, address);
-        ck_assert_int_ge(ret.device, 0);
-        return ret;
-}
-
-static void let_go(ByHand *by_hand) {
-        closep(&by_hand->device);
-        closep(&by_hand->group);
-        closep(&by_hand->container);
-}
-
 static const char *set_functions(unsigned n) {
         return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", n, 1, "autoprobe", "b", 0, UINT64_C(0));
 }
@@ -107,7 +69,7 @@ START_TEST(device_is_not_taken_from_who_has_it_open) {
 
         ck_assert_str_eq(bind_device(world, NIC), "");
         unbound = vfio_called(world, NIC " unbind");
-        by_hand = take("13", NIC);
+        by_hand = by_hand_take(world, 13, NIC);
         for (int times = 0; times < 10; times++) {
                 check_refused(restore_device(world, NIC), NIC, "test-elsewhere");
                 ck_assert_str_eq(driver_state(world, NIC), "vfio-pci vfio-pci");
@@ -118,7 +80,7 @@ START_TEST(device_is_not_taken_from_who_has_it_open) {
         ck_assert_uint_eq(vfio_called(world, NIC " override"), 1);
         world_crash_daemon(world);
         check_refused(restore_device(world, NIC), NIC, "test-elsewhere");
-        let_go(&by_hand);
+        by_hand_let_go(&by_hand);
         ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert_str_eq(driver_state(world, NIC), "e1000e (null)");
 }
@@ -128,13 +90,13 @@ START_TEST(companion_that_is_open_keeps_all_of_the_group) {
         ByHand by_hand;
 
         ck_assert_str_eq(bind_device(world, FIRST), "");
-        by_hand = take("26", SECOND);
+        by_hand = by_hand_take(world, 26, SECOND);
         for (int times = 0; times < 5; times++) {
                 check_refused(restore_device(world, times % 2 ? SECOND : FIRST), SECOND, "test-elsewhere");
                 ck_assert_str_eq(driver_state(world, FIRST), "vfio-pci vfio-pci");
                 ck_assert_str_eq(driver_state(world, SECOND), "vfio-pci vfio-pci");
         }
-        let_go(&by_hand);
+        by_hand_let_go(&by_hand);
         ck_assert_str_eq(restore_device(world, FIRST), "");
         ck_assert_str_eq(driver_state(world, FIRST), "uio (null)");
         ck_assert_str_eq(driver_state(world, SECOND), "e1000 (null)");
@@ -143,15 +105,15 @@ END_TEST
 
 /* Which of two devices a process has the kernel does not say. */
 START_TEST(who_cannot_be_told_for_certain_is_not_named_and_it_is_refused_all_the_same) {
-        ByHand by_hand, other = take("12", EDU);
+        ByHand by_hand, other = by_hand_take(world, 12, EDU);
 
         ck_assert_str_eq(bind_device(world, NIC), "");
-        by_hand = take("13", NIC);
+        by_hand = by_hand_take(world, 13, NIC);
         check_refused(restore_device(world, NIC), NIC, NULL);
         ck_assert_str_eq(driver_state(world, NIC), "vfio-pci vfio-pci");
-        let_go(&other);
+        by_hand_let_go(&other);
         check_refused(restore_device(world, NIC), NIC, "test-elsewhere");
-        let_go(&by_hand);
+        by_hand_let_go(&by_hand);
         ck_assert_str_eq(restore_device(world, NIC), "");
 }
 END_TEST
@@ -161,10 +123,10 @@ START_TEST(group_in_hands_that_are_nobodys_holds_up_nothing) {
         ByHand by_hand;
 
         ck_assert_str_eq(bind_device(world, NIC), "");
-        by_hand = take("13", NULL);
+        by_hand = by_hand_take(world, 13, NULL);
         ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert_str_eq(driver_state(world, NIC), "e1000e (null)");
-        let_go(&by_hand);
+        by_hand_let_go(&by_hand);
 }
 END_TEST
 
@@ -174,7 +136,7 @@ START_TEST(virtual_function_that_is_open_keeps_its_pf) {
 
         ck_assert_str_ne(set_functions(2), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(bind_device(world, VF), "");
-        by_hand = take("3049", VF);
+        by_hand = by_hand_take(world, 3049, VF);
         for (int times = 0; times < 5; times++) {
                 check_refused(set_functions(0), VF, "test-elsewhere");
                 check_refused(set_functions(3), VF, "test-elsewhere");
@@ -185,7 +147,7 @@ START_TEST(virtual_function_that_is_open_keeps_its_pf) {
         ck_assert_str_eq(set_functions(2)[0] == '[' ? "" : "refused", ""); /* as many as there are */
         ck_assert_str_eq(driver_state(world, VF), "vfio-pci vfio-pci");
         ck_assert_str_eq(driver_state(world, PF), "nvme (null)");
-        let_go(&by_hand);
+        by_hand_let_go(&by_hand);
         ck_assert_str_eq(bind_device(world, PF), "");
         ck_assert_str_eq(restore_device(world, PF), "");
         ck_assert_str_eq(set_functions(2)[0] == '[' ? "" : "refused", "");

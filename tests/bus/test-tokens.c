@@ -304,9 +304,10 @@ START_TEST(pf_stays_for_who_has_a_function_of_it) {
         ck_assert_str_eq(driver(), "vfio-pci");
         ck_assert_str_eq(lease_state(world->bus, vf->lease), "active");
         ck_assert_str_eq(restore_device(world, PF), REFUSED("Leased"));
-        release(vf, VF0);
+        grant_free(vf);
+        WAIT_FOR(world, strcmp(driver(), "nvme") == 0);
+        WAIT_FOR(world, device_is(world, PF, "host"));
         ck_assert_str_eq(restore_device(world, PF), "");
-        ck_assert_str_eq(driver(), "nvme");
         ck_assert_str_eq(ask_property(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "Current"), "0");
         check_nothing_held(world);
 }
