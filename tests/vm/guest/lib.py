@@ -37,8 +37,9 @@ BUS_NAME = 'org.vfiobroker1'
 PROGRAMS = '/usr/lib/vfio-broker-tests'
 BASELINE = '/run/baseline'
 # What tests may change and reset() puts back
-CONFIGURATION = ['/etc/polkit-1/rules.d', '/etc/vfio-broker', '/etc/systemd/system', '/etc/systemd/system.control',
-                 '/run/systemd/system', '/etc/udev/rules.d', '/etc/modprobe.d']
+UNITS = ['/etc/systemd/system', '/etc/systemd/system.control', '/run/systemd/system']
+POLKIT_RULES, UDEV_RULES = '/etc/polkit-1/rules.d', '/etc/udev/rules.d'
+CONFIGURATION = [POLKIT_RULES, '/etc/vfio-broker', *UNITS, UDEV_RULES, '/etc/modprobe.d']
 PATIENCE = 60
 
 # Waiting and running
@@ -403,16 +404,19 @@ def restore_host():
         with open(f'/sys/class/net/{nic}/flags', encoding='ascii') as file:
             if int(file.read(), 16) & 1:
                 check(['ip', 'link', 'set', nic, 'down'])
-    # A list, so that none of them is passed over once one has changed
-    if any([put_back(folder) for folder in CONFIGURATION]):  # pylint: disable=use-a-generator
-        check('systemctl daemon-reload; udevadm control --reload')
+    changed = {folder for folder in CONFIGURATION if put_back(folder)}
+    # Takes seconds, and is seldom needed
+    if changed & set(UNITS):
+        check(['systemctl', 'daemon-reload'])
+    if UDEV_RULES in changed:
+        check(['udevadm', 'control', '--reload'])
+    if POLKIT_RULES in changed:
         restart_polkit()
     run('systemctl reset-failed')
 
 
 def reset():
-    """Brings the machine back to its base state, whatever a test has done to it, with a fresh daemon."""
-    stop_service()
+    """Brings the machine back to its base state, whatever a test has done to it, with a fresh daemon: the old one is stopped."""
     end_holders()
     restore_devices()
     restore_host()
