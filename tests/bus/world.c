@@ -292,7 +292,7 @@ void world_end_polkit(World *world) {
 static void start_notify(World *world, char ret_variable[PATH_MAX]) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-        snprintf(address.sun_path, sizeof(address.sun_path), "%.80s/notify", tree_root(world->tree));
+        snprintf(address.sun_path, sizeof(address.sun_path), "%.100s/notify", tree_root(world->tree));
         world->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         ck_assert_int_eq(bind(world->notify_fd, (struct sockaddr *) &address, sizeof(address)), 0);
         snprintf(ret_variable, PATH_MAX, "NOTIFY_SOCKET=%s", address.sun_path);

@@ -436,11 +436,14 @@ const char *tree_root(Tree *tree) {
         return tree->root;
 }
 
+/* dbus-daemon takes 99 characters for its socket, "bus" in the tree. */
+#define FOLDER_MAX 71
+
 /* A tree is some hundred small files, which a disk makes twenty times slower than memory. */
 static const char *temporary_folder(void) {
         const char *folder = getenv("TMPDIR");
 
-        if (folder && strlen(folder) <= 80)
+        if (folder && strlen(folder) <= FOLDER_MAX)
                 return folder;
         return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
 }
@@ -454,7 +457,7 @@ int tree_new(Tree **ret) {
                 return -ENOMEM;
         LIST_INIT(&tree->nodes);
         tree->fd = -EBADF;
-        snprintf(tree->root, sizeof(tree->root), "%.80s/vfio-broker-tree-XXXXXX", temporary_folder());
+        snprintf(tree->root, sizeof(tree->root), "%.71s/vfio-broker-tree-XXXXXX", temporary_folder());
         if (!mkdtemp(tree->root)) {
                 tree->root[0] = '\0';
                 return -errno;
