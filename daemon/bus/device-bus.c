@@ -88,8 +88,8 @@ static int device_method_quarantine(sd_bus_message *m, void *userdata, sd_bus_er
         if (r < 0)
                 return r;
 
-        if (text_length(reason) > REASON_MAX)
-                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters");
+        if (!text_is_line(reason, REASON_MAX))
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters, or has control characters");
 
         return device_quarantine(m, userdata, *reason ? reason : "no reason given", error);
 }

@@ -78,12 +78,15 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
         return dictionary_read(m, option_read, &reading);
 }
 
-size_t text_length(const char *text) {
+bool text_is_line(const char *text, size_t max) {
         size_t n = 0;
 
-        for (; *text; text++)
-                n += ((unsigned char) *text & 0xc0) != 0x80;
-        return n;
+        for (const char *c = text; *c; c++) {
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        return false;
+                n += ((unsigned char) *c & 0xc0) != 0x80;
+        }
+        return n <= max;
 }
 
 int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {

@@ -9,6 +9,7 @@
  * kept; keys that begin with "x-" are for others and are passed over.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -29,8 +30,9 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
 /* InvalidOption: 'Option "@key" @what'. */
 int option_refuse(sd_bus_error *error, const char *key, const char *what);
 
-/* In characters; the bus vouches for UTF-8. */
-size_t text_length(const char *text);
+/* What a person says of something: @max characters at most, of which none would end the line that it is told in. The bus
+ * vouches for UTF-8. */
+bool text_is_line(const char *text, size_t max);
 
 /* Reads a "t" of which only the bits of @known are defined. */
 int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error);

@@ -26,8 +26,8 @@ int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error
         r = flags_read_none(m, error);
         if (r < 0)
                 return r;
-        if (text_length(reason) > REVOCATION_REASON_MAX)
-                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is too long");
+        if (!text_is_line(reason, REVOCATION_REASON_MAX))
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters, or has control characters");
 
         lease = broker_find_lease(server_broker(server), id);
         r = lease_authorize(server, m, VFB_ACTION_REVOKE, id, lease, &sender, error);

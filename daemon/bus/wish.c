@@ -79,15 +79,6 @@ static int wish_read_wants(Wish *wish, sd_bus_message *m, sd_bus_error *error) {
         return sd_bus_message_exit_container(m);
 }
 
-/* What would not show as text is refused. */
-static bool label_is_valid(const char *label) {
-        for (const char *c = label; *c; c++)
-                if ((unsigned char) *c < ' ' || *c == 0x7f)
-                        return false;
-
-        return text_length(label) <= LEASE_LABEL_MAX;
-}
-
 static int wish_check_pidfd(int fd, sd_bus_error *error) {
         switch (pidfd_check(fd)) {
         case 0:
@@ -129,7 +120,7 @@ static int wish_check_options(Wish *wish, sd_bus_error *error) {
         else
                 return option_refuse(error, "mode", "is none of auto, legacy, legacy-raw, mediated");
 
-        if (!label_is_valid(wish->label))
+        if (!text_is_line(wish->label, LEASE_LABEL_MAX))
                 return option_refuse(error, "label", "is longer than 64 characters, or has control characters");
         wish->reset = wish->reset_name ? reset_policy_from_name(wish->reset_name) : RESET_POLICY_UNSET;
         if (wish->reset_name && wish->reset == RESET_POLICY_UNSET)

@@ -299,6 +299,7 @@ START_TEST(quarantine_by_hand_outlasts_the_lease) {
         memset(reason, 'r', sizeof(reason));
         reason[257] = '\0';
         ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", reason, UINT64_C(0)), INVALID_ARGS);
+        ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", "a\nb", UINT64_C(0)), INVALID_ARGS);
         ck_assert_str_eq(ask(world->bus, device_path(NVME), VFB_INTERFACE_DEVICE, "Quarantine", "st", "smells", UINT64_C(0)), "");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         grant_free(grant);
