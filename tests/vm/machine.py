@@ -41,8 +41,9 @@ BOOT_TIMEOUT = 400
 IDLE_TIME = 60
 IDLE_EFFORT = 5
 # oops=panic and no reboot: an early crash ends QEMU at once and need not be waited for.
+# norandmaps: QEMU keeps what it has translated by virtual address, and would translate each library anew for each process.
 KERNEL_ARGUMENTS = ['intel_iommu=on', 'console=ttyS0', 'panic=-1', 'oops=panic', 'loglevel=4', 'mitigations=off', 'audit=0',
-                    'apparmor=0', 'net.ifnames=0', 'no_timer_check', 'random.trust_cpu=on', 'cryptomgr.notests',
+                    'apparmor=0', 'net.ifnames=0', 'no_timer_check', 'random.trust_cpu=on', 'cryptomgr.notests', 'norandmaps',
                     'systemd.show_status=0', 'systemd.getty_auto=0']
 
 
