@@ -237,11 +237,13 @@ static int lease_describe(Lease *lease, const BrokerRequest *request) {
         lease->one_time = request->one_time;
         lease->restore = request->restore;
         lease->duration_usec = request->duration_usec;
-        lease->label = *request->label ? strdup(request->label) : NULL;
         lease->sender = strdup(request->sender);
-        if ((*request->label && !lease->label) || !lease->sender)
+        if (!lease->sender)
                 return -ENOMEM;
 
+        r = lease_set_label(lease, request->label);
+        if (r < 0)
+                return r;
         r = broker_bond_lease(broker_of(lease), lease, request);
         if (r < 0)
                 return r;

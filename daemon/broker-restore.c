@@ -136,14 +136,12 @@ static int restore_facts(Lease *lease, const LeaseRecord *record) {
         lease->n_hands = record->n_hands;
         lease->announced = true;
         lease->sender = strdup(record->sender ?: "");
-        lease->label = record->label && *record->label ? strdup(record->label) : NULL;
         lease->unit = record->unit ? strdup(record->unit) : NULL;
         lease->invocation = record->invocation ? strdup(record->invocation) : NULL;
-        if (!lease->sender || (record->label && *record->label && !lease->label) || (record->unit && !lease->unit) ||
-            (record->invocation && !lease->invocation))
+        if (!lease->sender || (record->unit && !lease->unit) || (record->invocation && !lease->invocation))
                 return -ENOMEM;
 
-        return 0;
+        return lease_set_label(lease, record->label ?: "");
 }
 
 static int restore_lease_new(Restore *restore, LeaseRecord *record, Lease **ret) {

@@ -42,7 +42,7 @@ static int claiming_ask_for(Claiming *claiming, Server *server, const Lease *lea
         if (r >= 0)
                 r = details_of_device(ask, server, device);
         if (r >= 0)
-                r = details_of_request(ask, lease_mode_name(lease->mode), lease->label);
+                r = details_of_request(ask, lease_mode_name(lease->mode), lease_label(lease));
         return r;
 }
 

@@ -210,7 +210,7 @@ static int lease_property(sd_bus *bus, const char *path, const char *interface, 
         if (strcmp(property, "State") == 0)
                 return sd_bus_message_append(m, "s", lease_state_name(lease->state));
         if (strcmp(property, "Label") == 0)
-                return sd_bus_message_append(m, "s", lease->label ?: "");
+                return sd_bus_message_append(m, "s", lease_label(lease));
         if (strcmp(property, "Mode") == 0)
                 return sd_bus_message_append(m, "s", lease_mode_name(lease->mode));
         if (strcmp(property, "BoundTo") == 0)

@@ -146,7 +146,7 @@ static int append_lease_row(sd_bus_message *m, const Lease *lease) {
         char path[PATH_MAX_BYTES];
 
         path_of_lease(lease, path);
-        return sd_bus_message_append(m, "(soussut)", lease->id, path, (uint32_t) lease->user->uid, lease->label ?: "",
+        return sd_bus_message_append(m, "(soussut)", lease->id, path, (uint32_t) lease->user->uid, lease_label(lease),
                                      lease_state_name(lease->state), lease->n_devices,
                                      broker_lease_expires_usec(lease));
 }

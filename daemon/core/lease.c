@@ -151,6 +151,24 @@ Lease *lease_find(const LeaseList *leases, const char *id) {
         return lease_of_id(tfind(id, &leases->by_id, compare_ids));
 }
 
+const char *lease_label(const Lease *lease) {
+        return lease->label ?: "";
+}
+
+int lease_set_label(Lease *lease, const char *label) {
+        _cleanup_(freep) char *copy = NULL;
+
+        if (*label) {
+                copy = strdup(label);
+                if (!copy)
+                        return -ENOMEM;
+        }
+
+        free(lease->label);
+        lease->label = TAKE_PTR(copy);
+        return 0;
+}
+
 static unsigned lease_add_group(Lease *lease, Group *group) {
         for (unsigned i = 0; i < lease->n_groups; i++)
                 if (lease->groups[i] == group)

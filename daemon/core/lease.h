@@ -100,7 +100,7 @@ struct Lease {
         LeaseMode mode;
         LeaseBond bond;
         LeaseEnd end;
-        char *label; /* NULL: none */
+        char *label; /* NULL: none, see lease_label() */
         User *user; /* charged */
         char *sender; /* unique bus name */
         pid_t pid;
@@ -145,6 +145,10 @@ Lease *lease_free(Lease *lease);
 DEFINE_CLEANUP(Lease, lease_free)
 
 Lease *lease_find(const LeaseList *leases, const char *id);
+
+/* What its holder calls it; "": nothing. -ENOMEM */
+const char *lease_label(const Lease *lease);
+int lease_set_label(Lease *lease, const char *label);
 
 /* Adds the device and its group. The caller has made sure that both are free and that there is room. */
 void lease_add_device(Lease *lease, Device *device, const char *token);

@@ -133,7 +133,7 @@ int record_of_lease(const Lease *lease, char **ret) {
             !add_flag(object, "one-time", lease->one_time) ||
             !add_text(object, "end", lease_end_name(lease->end)) || !add_number(object, "uid", lease->user->uid) ||
             !add_number(object, "pid", (uint64_t) lease->pid) || !add_text(object, "sender", lease->sender ?: "") ||
-            !add_text(object, "label", lease->label ?: "") || !add_number(object, "created", lease->created_usec) ||
+            !add_text(object, "label", lease_label(lease)) || !add_number(object, "created", lease->created_usec) ||
             !add_number(object, "model", lease->model) || !add_number(object, "handed-out", lease->n_handed_out) ||
             (lease->n_hands > 0 && !add_number(object, "hands", lease->n_hands)) ||
             !add_term(object, lease) || !add_revocation(object, lease) || !add_devices(object, lease) ||

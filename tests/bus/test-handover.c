@@ -99,6 +99,7 @@ START_TEST(lease_goes_to_whom_it_is_offered) {
         calls = ask_at(world->bus, "org.freedesktop.PolicyKit1", "/test", "test.Polkit", "GetCalls", "");
         snprintf(name, sizeof(name), "(system-bus-name %s " VFB_ACTION_ACQUIRE, ({ const char *s; sd_bus_get_unique_name(other, &s); s; }));
         ck_assert_msg(strstr(calls, name) && strstr(strstr(calls, name), NVME), "%s not in %s", name, calls);
+        ck_assert_ptr_nonnull(strstr(strstr(calls, name), "{lease.label }"));
 
         check_is_of(claimed, OTHER);
         WAIT_FOR(world, world_signals(world, "[{BoundTo lifeline} {Unit } {Uid 1}") == 1);
