@@ -275,6 +275,7 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
                    void *userdata) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         _cleanup_(task_freep) Task *task = NULL;
+        bool binding = false;
         int r;
 
         r = broker_examine(broker, request, findings);
@@ -295,8 +296,9 @@ int broker_acquire(Broker *broker, const BrokerRequest *request, Findings *findi
         if (r < 0)
                 return r;
 
-        r = request->bind ? broker_bind_for_lease(broker, lease, request->steal, acquire_on_bound, task) : 1;
-        if (r == 1)
+        if (request->bind)
+                r = broker_bind_for_lease(broker, lease, request->steal, acquire_on_bound, task, &binding);
+        if (r == 0 && !binding)
                 r = task_plan_acquire(task);
         if (r != 0)
                 return r;

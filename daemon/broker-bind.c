@@ -300,7 +300,8 @@ static int binding_fill_for_lease(Binding *binding, const Lease *lease) {
         return r;
 }
 
-int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata) {
+int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata,
+                          bool *ret_under_way) {
         _cleanup_(binding_freep) Binding *binding = NULL;
         BindingSpec spec = {
                 .goal = BINDING_GOAL_BIND,
@@ -315,8 +316,9 @@ int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, Broker
                 r = binding_fill_for_lease(binding, lease);
         if (r != 0)
                 return r;
-        if (binding_is_empty(binding))
-                return 1;
+        *ret_under_way = !binding_is_empty(binding);
+        if (!*ret_under_way)
+                return 0;
 
         binding_on_done(binding, done, userdata);
         r = binding_start(binding);

@@ -476,16 +476,18 @@ int broker_find_bind(Broker *broker, const Device *device, bool alone, Findings 
 int broker_find_bind_for_lease(Broker *broker, const Device *device, bool alone, const BrokerRequest *request,
                                Findings *findings);
 
-/* Takes what is not on VFIO yet of the lease's groups from host drivers. 0: under way. 1: there is nothing to do. */
-int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata);
+/* Takes what is not on VFIO yet of the lease's groups from host drivers. @done is called only if something of that is
+ * @ret_under_way. */
+int broker_bind_for_lease(Broker *broker, const Lease *lease, bool steal, BrokerBound done, void *userdata,
+                          bool *ret_under_way);
 
 /* The lease has begun: from now on what its holder wants to become of the drivers counts, and that is written down. One
  * that never begins is undone. */
 void broker_note_restore(Broker *broker, const Lease *lease);
 
 /* The lease is no more: what becomes of the drivers that were changed for it. What is kept by something else that is
- * going on (a lease of a virtual function, say) is due, and goes back after that: something has ended, or is tried again
- * in a while. An administrator who binds it meanwhile wants it to stay. */
+ * going on (a lease of a virtual function, say) is due, and goes back after that: something has ended, or is tried
+ * again in a while. An administrator who binds it meanwhile wants it to stay. */
 void broker_settle_drivers(Broker *broker, Group *group, const char *lease);
 void broker_wake_due(Broker *broker);
 void broker_wait_for_due(Broker *broker);
