@@ -20,8 +20,6 @@
 #include "errors.h"
 #include "names.h"
 
-#define REASON_MAX 256
-
 static int device_find_object(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                               sd_bus_error *error) {
         return path_found(device_of_path(server_broker(userdata), path), userdata, ret_found);
@@ -81,15 +79,12 @@ static int device_method_quarantine(sd_bus_message *m, void *userdata, sd_bus_er
         const char *reason;
         int r;
 
-        r = sd_bus_message_read(m, "s", &reason);
+        r = reason_read(m, &reason, error);
         if (r < 0)
                 return r;
         r = flags_read_none(m, error);
         if (r < 0)
                 return r;
-
-        if (!text_is_line(reason, REASON_MAX))
-                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters, or has control characters");
 
         return device_quarantine(m, userdata, *reason ? reason : "no reason given", error);
 }

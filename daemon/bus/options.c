@@ -89,6 +89,21 @@ bool text_is_line(const char *text, size_t max) {
         return n <= max;
 }
 
+int reason_read(sd_bus_message *m, const char **ret, sd_bus_error *error) {
+        const char *reason;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &reason);
+        if (r < 0)
+                return r;
+        if (!text_is_line(reason, REASON_MAX))
+                return bus_refuse(error, VFB_ERROR_INVALID_ARGS,
+                                  "the reason is longer than 256 characters, or has control characters");
+
+        *ret = reason;
+        return 0;
+}
+
 int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
         uint64_t flags;
         int r;

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#define REASON_MAX 256 /* characters */
+
 /* One of the pointers says of which type it is, and gets the value; untouched if the key is missing. */
 typedef struct Option {
         const char *key;
@@ -30,9 +32,12 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
 /* InvalidOption: 'Option "@key" @what'. */
 int option_refuse(sd_bus_error *error, const char *key, const char *what);
 
-/* What a person says of something: @max characters at most, of which none would end the line that it is told in. The bus
- * vouches for UTF-8. */
+/* What a person says of something: @max characters at most, of which none would end the line that it is told in. The
+ * bus vouches for UTF-8. */
 bool text_is_line(const char *text, size_t max);
+
+/* Reads an "s" that says why: such a line. InvalidArgs. */
+int reason_read(sd_bus_message *m, const char **ret, sd_bus_error *error);
 
 /* Reads a "t" of which only the bits of @known are defined. */
 int flags_read(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error);

@@ -12,6 +12,8 @@
 #include "errors.h"
 #include "names.h"
 
+_Static_assert(REASON_MAX <= REVOCATION_REASON_MAX, "one of them has grown");
+
 int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *id, *reason;
         Server *server = userdata;
@@ -20,14 +22,15 @@ int manager_method_revoke(sd_bus_message *m, void *userdata, sd_bus_error *error
         Sender sender;
         int r;
 
-        r = sd_bus_message_read(m, "sst", &id, &reason, &grace_usec);
+        r = sd_bus_message_read(m, "s", &id);
+        if (r >= 0)
+                r = reason_read(m, &reason, error);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "t", &grace_usec);
+        if (r >= 0)
+                r = flags_read_none(m, error);
         if (r < 0)
                 return r;
-        r = flags_read_none(m, error);
-        if (r < 0)
-                return r;
-        if (!text_is_line(reason, REVOCATION_REASON_MAX))
-                return bus_refuse(error, VFB_ERROR_INVALID_ARGS, "the reason is longer than 256 characters, or has control characters");
 
         lease = broker_find_lease(server_broker(server), id);
         r = lease_authorize(server, m, VFB_ACTION_REVOKE, id, lease, &sender, error);
