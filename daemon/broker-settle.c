@@ -183,6 +183,14 @@ void broker_settle_drivers(Broker *broker, Group *group, const char *lease) {
         log_not_started(broker_start_binding(broker, &spec, devices, n, NULL, NULL));
 }
 
+/* The same, of what the device was changed for; it forgets that in here. */
+static void settle_for(Broker *broker, const Device *device) {
+        char lease[ORIGIN_LEASE_MAX];
+
+        strcpy(lease, device->origin->lease);
+        broker_settle_drivers(broker, device->group, lease);
+}
+
 void broker_keep_bound(Broker *broker, Group *group) {
         Device *device;
 
@@ -198,14 +206,11 @@ static int due_on_timer(sd_event_source *source, uint64_t usec, void *userdata) 
 
         broker->due_timer = sd_event_source_disable_unref(broker->due_timer);
         TAILQ_FOREACH(device, &broker->devices.queue, all) {
-                char lease[ORIGIN_LEASE_MAX];
-
                 if (!device->due || !device->origin)
                         continue;
                 any = true;
-                strcpy(lease, device->origin->lease);
                 if (device->group && !device->moving)
-                        broker_settle_drivers(broker, device->group, lease);
+                        settle_for(broker, device);
         }
         if (any)
                 broker_wait_for_due(broker);
@@ -246,16 +251,12 @@ void broker_wake_due(Broker *broker) {
 
 /* Leases that ended with the last daemon, or never began */
 static void settle_leftovers(Broker *broker, Group *group) {
-        char lease[ORIGIN_LEASE_MAX];
         const Device *device;
 
-        TAILQ_FOREACH(device, &group->devices, siblings) {
-                if (!device->origin || !device->origin->lease[0] || device->origin->step != ORIGIN_BOUND ||
-                    device->moving || device->due || lease_find(&broker->leases, device->origin->lease))
-                        continue;
-                strcpy(lease, device->origin->lease);
-                broker_settle_drivers(broker, group, lease);
-        }
+        TAILQ_FOREACH(device, &group->devices, siblings)
+                if (device->origin && device->origin->lease[0] && device->origin->step == ORIGIN_BOUND &&
+                    !device->moving && !device->due && !lease_find(&broker->leases, device->origin->lease))
+                        settle_for(broker, device);
 }
 
 /* Of a PF on its own driver there may be no group. */
