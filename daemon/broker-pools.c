@@ -265,8 +265,9 @@ static int findings_take(Findings *findings, const Findings *notes) {
 /* Whoever waits for somebody to let go of one waits in vain if nobody has any. */
 static int fix_none_free(Finding *finding, const char *selector, unsigned n, const Reasons *reasons) {
         if (n == 0)
-                return finding_set_fix(finding, "which belong to it: vfio-broker pools; virtual functions, which a start of "
-                                                "the machine forgets: vfio-broker vfs");
+                return finding_set_fix(finding,
+                                       "which belong to it: vfio-broker pools; virtual functions, which a start of the "
+                                       "machine forgets: vfio-broker vfs");
         if (reasons->unbound && !reasons->others)
                 return finding_set_fix(finding,
                                        "bind them: vfio-broker bind %s and so on, or OnAcquire=yes in "

@@ -3,9 +3,9 @@
 /*
  * Host use: folders of the machine below this one
  *
- * What a virtual machine mounts of its host's files comes by a device of virtio, each with a tag that the mount names as
- * its source. Of virtiofs the kernel says which device has which only since Linux 6.9; before, any of these mounts may
- * be any such device's.
+ * What a virtual machine mounts of its host's files comes by a device of virtio, each with a tag that the mount names
+ * as its source. Of virtiofs the kernel says which device has which only since Linux 6.9; before, any of these mounts
+ * may be any such device's.
  */
 
 #include <string.h>
