@@ -2,6 +2,7 @@
 """Death of the service, or of one of its children, at a certain system call."""
 
 import collections
+import contextlib
 import subprocess
 
 import lib
@@ -35,6 +36,15 @@ class Killer:
         with open(TRACE, encoding='utf-8', errors='replace') as file:
             pids = [line.split()[0] for line in file if f' {self.call}(' in line]
         return any(count >= self.number for count in collections.Counter(pids).values())
+
+
+def stopped_child():
+    """A child of the service that an effect of "signal=SIGSTOP" has stopped; 0: there is none."""
+    for pid in lib.run(['pgrep', '--parent', str(lib.daemon_pid())]).stdout.split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f'/proc/{pid}/stat', encoding='ascii') as file:
+            if file.read().rsplit(')', 1)[1].split()[0] in 'tT':
+                return int(pid)
+    return 0
 
 
 def every_step(one, calls):
