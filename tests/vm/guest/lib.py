@@ -382,12 +382,13 @@ def end_holders():
 
 
 def restore_devices():
-    if os.path.exists(f'{PCI}/devices/{topology.HOTPLUG_ADDRESS}'):
-        unplug()
-        wait_for_unplug()
+    # First, because a driver that is taken away with its device leaves them to nobody
     for path in glob.glob(f'{PCI}/devices/*/sriov_numvfs'):
         write(path, '0')
         write(path.replace('numvfs', 'drivers_autoprobe'), '1')
+    if os.path.exists(f'{PCI}/devices/{topology.HOTPLUG_ADDRESS}'):
+        unplug()
+        wait_for_unplug()
     for device in topology.DEVICES:
         restore(device.address)
     check(['udevadm', 'settle'])
