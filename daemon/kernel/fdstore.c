@@ -9,8 +9,8 @@
 
 #include "fdstore.h"
 
-/* systemd answers in a moment, or has worse problems than ours. */
-#define BARRIER_USEC (5 * 1000 * 1000)
+/* systemd answers in a moment, or has worse problems than ours, or the machine has: what it has not got is lost. */
+#define BARRIER_USEC (60 * 1000 * 1000)
 
 void fdstore_name_container(char ret[FDSTORE_NAME_MAX], const char *lease) {
         snprintf(ret, FDSTORE_NAME_MAX, "container-%s", lease);
