@@ -119,6 +119,13 @@ static int binding_on_not_found(sd_event_source *source, uint64_t usec, void *us
         return 0;
 }
 
+/* Neither the look nor the search takes longer than a driver may: who is not found in time loses the device's group. */
+static int binding_limit(Binding *binding, sd_event_time_handler_t handler) {
+        return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC,
+                                          binding->broker->config.driver_timeout_sec * UINT64_C(1000000), 0, handler,
+                                          binding);
+}
+
 static void binding_search(Binding *binding) {
         Broker *broker = binding->broker;
         const Group *group = group_find(&broker->groups, binding->opened.device.group);
@@ -127,8 +134,7 @@ static void binding_search(Binding *binding) {
         if (group)
                 r = broker_search_group(broker, group, NULL, /* at_rest= */ true, binding_on_found, binding);
         if (r == 0)
-                r = sd_event_add_time_relative(broker->event, &binding->deadline, CLOCK_MONOTONIC, SEARCH_USEC, 0,
-                                               binding_on_not_found, binding);
+                r = binding_limit(binding, binding_on_not_found);
         if (r != 0)
                 binding_judge(binding, "");
 }
@@ -160,9 +166,7 @@ static int binding_start_look(Binding *binding, const OpenedDevice *devices, uns
         Broker *broker = binding->broker;
         int r;
 
-        r = sd_event_add_time_relative(broker->event, &binding->deadline, CLOCK_MONOTONIC,
-                                       broker->config.driver_timeout_sec * UINT64_C(1000000), 0, binding_on_no_answer,
-                                       binding);
+        r = binding_limit(binding, binding_on_no_answer);
         if (r < 0)
                 return r;
         return job_start(&binding->job, broker->event, &(JobSpec){
