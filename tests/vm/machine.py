@@ -27,6 +27,7 @@ import time
 import tty
 
 import topology
+from brake import Brake
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHARES = '/run/shares'
@@ -36,10 +37,12 @@ PATH = f'{PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 BOOTS = 3
 # Seconds of QEMU's processor time, of which a boot takes about 30 however busy the host is; and on the clock.
 BOOT_EFFORT = 150
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 1200
 # A guest that boots is at work all the time. One that was not for so long has lost an interrupt, and waits for good.
 IDLE_TIME = 60
 IDLE_EFFORT = 5
+# Of a command in the guest: it ends what never ends
+PATIENCE = 600
 # oops=panic and no reboot: an early crash ends QEMU at once and need not be waited for.
 # norandmaps: QEMU keeps what it has translated by virtual address, and would translate each library anew for each process.
 KERNEL_ARGUMENTS = ['intel_iommu=on', 'console=ttyS0', 'panic=-1', 'oops=panic', 'loglevel=4', 'mitigations=off', 'audit=0',
@@ -107,7 +110,7 @@ class Lines:
         # The agent marks the answer to guest-sync-delimited this way
         return json.loads(line.lstrip(b'\xff'))
 
-    def ask(self, command, arguments=None, timeout=60):
+    def ask(self, command, arguments=None, timeout=180):
         request = {'execute': command}
         if arguments:
             request['arguments'] = arguments
@@ -121,14 +124,15 @@ class Lines:
 
 
 class Machine:
-    def __init__(self, suite, shares=None, say=lambda text: None, kernel='', devices=()):
+    def __init__(self, suite, shares=None, say=lambda text: None, kernel='', devices=(), brake=None):
         """
         @shares: name to folder on the host; the guest sees it, read-only, as SHARES/name. @kernel: more arguments for it.
-        @devices: names of topology.EXTRAS.
+        @devices: names of topology.EXTRAS. @brake: what makes it slow.
         """
         self.suite = suite
         self.kernel = kernel
         self.devices = devices
+        self.brake = brake or Brake()
         self.shares = {'tests': HERE, **(shares or {})}
         self.say = say
         self.process = None
@@ -177,6 +181,7 @@ class Machine:
             pass_fds=[end.fileno() for end in theirs.values()])
         for end in theirs.values():
             end.close()
+        self.brake.begin(self.process.pid)
         self.serial = bytearray()
         self.serial_socket = ours['serial']
         self.monitor = Lines(ours['qmp'])
@@ -245,16 +250,16 @@ class Machine:
         return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
 
     def prepare(self):
-        status, state = self.run('systemctl is-system-running --wait', timeout=300)
+        status, state = self.run('systemctl is-system-running --wait')
         if status:
             raise MachineError(f'the guest is {state.strip()}: {self.run("systemctl --failed --no-legend")[1]}')
         # Before udev has bound the transport there is nothing of that name to mount
-        self.check('udevadm settle; modprobe -a 9pnet_virtio 9p', timeout=120)
+        self.check('udevadm settle; modprobe -a 9pnet_virtio 9p')
         for name in self.shares:
             self.check(f'mkdir -p {SHARES}/{name} && mount -t 9p -o '
                        f'ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap {name} {SHARES}/{name}')
         # The agent's clock is the emulator's; udev may still be at work on what the mounts loaded.
-        self.check('udevadm settle', timeout=120)
+        self.check('udevadm settle')
         status, output = self.run(f'python3 {SHARES}/tests/topology.py')
         if status:
             raise MachineError('the topology is not as declared:\n' + output.rstrip())
@@ -262,6 +267,7 @@ class Machine:
     def stop(self):
         if not self.process:
             return
+        self.brake.end()
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -285,7 +291,7 @@ class Machine:
             kind = MachineStalled if isinstance(error, TimeoutError) else MachineError
             raise kind(f'the guest does not answer ({error!r}), its last words:\n{self.last_words()}') from error
 
-    def run(self, command, user=None, timeout=120):
+    def run(self, command, user=None, timeout=PATIENCE):
         """Runs @command (a shell line, or a list) and returns its status and its output, errors included."""
         arguments = command_list(command)
         if user:
