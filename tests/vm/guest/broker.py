@@ -184,7 +184,7 @@ def try_acquire(*selectors, options=None, device_options=None, flags=0):
     import dbus  # pylint: disable=import-outside-toplevel
     try:
         lib.manager().Acquire(wants(*selectors, options=device_options), dbus.Dictionary(options or {}, signature='sv'),
-                              dbus.UInt64(flags), timeout=60)
+                              dbus.UInt64(flags), timeout=lib.PATIENCE)
         return ''
     except dbus.DBusException as error:
         return error.get_dbus_name()

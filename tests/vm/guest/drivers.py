@@ -72,7 +72,7 @@ def back_as_before(before, what):
         left[:] = changes(before, facts()) + [f'an origin of {address}' for address in with_origin()]
         return not left
     try:
-        lib.wait_for(same, 'all to be as before', 30)
+        lib.wait_for(same, 'all to be as before')
     except AssertionError as error:
         raise AssertionError(f'not as before after {what}: {left}') from error
 
@@ -114,7 +114,7 @@ class Service:
 
     def ask(self, method, signature, *arguments, path=broker.ROOT, interface=broker.MANAGER):
         """What the method returns; it must succeed."""
-        return self.bus.call_blocking(broker.NAME, path, interface, method, signature, arguments, timeout=60)
+        return self.bus.call_blocking(broker.NAME, path, interface, method, signature, arguments, timeout=lib.PATIENCE)
 
     def tell(self, address, method, signature, *arguments):
         try:

@@ -28,7 +28,7 @@ class Killer:
     def end(self):
         """Whether it has killed anything."""
         self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=lib.PATIENCE)
         return self.has_killed()
 
     def has_killed(self):

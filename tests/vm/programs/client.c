@@ -28,9 +28,9 @@
 #include "nvme.h"
 
 #define WORDS_MAX   16
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 300000
 /* Ten a second */
-#define CUT_TRIES_MAX 300
+#define CUT_TRIES_MAX 3000
 
 typedef struct Client {
         vfb *connection;

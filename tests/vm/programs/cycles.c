@@ -14,7 +14,7 @@
 
 #include <vfio-broker.h>
 
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 300000
 
 static void on_ended(vfb_lease *lease, const char *reason, void *userdata) {
         bool *ended = userdata;

@@ -33,7 +33,7 @@
 /* The device reaches the lowest 256 MiB only. */
 #define DMA_IOVA 0x1000000U
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 300000
 
 struct Edu {
         int device;
