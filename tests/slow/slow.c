@@ -14,22 +14,28 @@
  *   parent=MS    who has just forked it
  *   exit=MS      a child before it is gone
  *   chance=PERCENT   that often, and then some time up to that
+ *   stop=MS      it stands still now and then, up to so long, wherever it is
+ *   stop-all=MS  the test, and with it all of its world, as on a machine that has other things to do
  */
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PRELOAD "LD_PRELOAD="
 #define ENVIRONMENT_MAX 128
+#define RUNS_MS 100 /* between two stops, at most */
 
 /* The first that @program_invocation_short_name begins with */
 static const struct {
@@ -132,6 +138,64 @@ void _exit(int status) {
         wait_for("exit=");
         NEXT(_exit)(status);
         __builtin_unreachable();
+}
+
+/* In a process that is nobody's child and in no group of theirs, and has nothing of theirs; until that of @pidfd has ended. */
+static _Noreturn void stop_now_and_then(int pidfd, pid_t target, long ms) {
+        struct pollfd gone = { .fd = pidfd, .events = POLLIN };
+        unsigned seed = (unsigned) getpid() ^ (unsigned) time(NULL);
+
+        /* most tests are short; so are most stops, or none would come to its end */
+        while (NEXT(poll)(&gone, 1, (int) (rand_r(&seed) % RUNS_MS)) == 0) {
+                kill(target, SIGSTOP);
+                (void) NEXT(poll)(&gone, 1, (int) (rand_r(&seed) % (rand_r(&seed) % 4 == 0 ? ms : ms / 16 + 1)));
+                kill(target, SIGCONT);
+        }
+        NEXT(_exit)(0);
+        __builtin_unreachable();
+}
+
+/* @target: itself, or its group, as for kill(2) */
+static void have_stopped(const char *name, pid_t target) {
+        pid_t self = getpid(), pid;
+        long ms = setting(name);
+        int pidfd;
+
+        if (ms <= 0)
+                return;
+        pid = NEXT(fork)();
+        if (pid != 0) {
+                (void) waitpid(pid, NULL, 0);
+                return;
+        }
+        if (setsid() >= 0 && NEXT(fork)() == 0) {
+                close_range(0, ~0U, 0);
+                pidfd = (int) syscall(SYS_pidfd_open, self, 0);
+                if (pidfd >= 0)
+                        stop_now_and_then(pidfd, target, ms);
+        }
+        NEXT(_exit)(0);
+}
+
+/* A test program itself only waits for the processes that Check makes of it, one for each test. */
+static bool is_test_program(void) {
+        return strncmp(program_invocation_short_name, slow[0].program, strlen(slow[0].program)) == 0;
+}
+
+__attribute__((constructor)) static void begin(void) {
+        if (!is_test_program())
+                have_stopped("stop=", getpid());
+}
+
+/* What such a process begins with: all of its world is of its group. */
+int setpgid(pid_t pid, pid_t group) {
+        int r = NEXT(setpgid)(pid, group);
+
+        if (r == 0 && pid == 0 && group == 0 && is_test_program()) {
+                have_stopped("stop=", getpid());
+                have_stopped("stop-all=", -getpid());
+        }
+        return r;
 }
 
 static bool is_passed_on(const char *entry) {
