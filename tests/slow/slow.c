@@ -140,7 +140,7 @@ void _exit(int status) {
         __builtin_unreachable();
 }
 
-/* In a process that is nobody's child and in no group of theirs, and has nothing of theirs; until that of @pidfd has ended. */
+/* In a process that is nobody's child, in no group of theirs and has nothing of theirs; until that of @pidfd has ended. */
 static _Noreturn void stop_now_and_then(int pidfd, pid_t target, long ms) {
         struct pollfd gone = { .fd = pidfd, .events = POLLIN };
         unsigned seed = (unsigned) getpid() ^ (unsigned) time(NULL);
