@@ -47,6 +47,10 @@ static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true });
 }
 
+static void make_world_of_much_patience(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=600\n" });
+}
+
 static void make_world_of_little_patience(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=3\n" });
 }
@@ -226,12 +230,10 @@ START_TEST(driver_that_is_not_loaded_is_named) {
 }
 END_TEST
 
-START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
-        uint64_t begin, end;
+START_TEST(unbind_that_hangs_holds_up_nobody) {
         Call call;
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        begin = world_now();
         call_change_driver(&call, world->bus, FIRST, true);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert(device_is(world, FIRST, "held") && device_is(world, SECOND, "held"));
@@ -240,36 +242,57 @@ START_TEST(unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns) {
         for (int i = 0; i < 50; i++) {
                 ck_assert(device_is(world, NIC, "host"));
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = FIRST }), REFUSED("HeldElsewhere"));
-                /* as it would be, had they waited for the limit */
-                ck_assert(i > 0 || !call.answered || world_now() - begin >= LIMIT_USEC);
         }
         grant_free(must_acquire(world->bus, NVME));
         ck_assert_str_eq(bind_device(world, NIC), "");
         ck_assert_str_eq(restore_device(world, NIC), "");
         ck_assert_str_eq(bind_device(world, FIRST), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(restore_device(world, FIRST), REFUSED("HeldElsewhere"));
-
-        WAIT_FOR(world, call.answered);
-        end = world_now();
-        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
-        ck_assert_msg(strstr(call.text, SECOND) && strstr(call.text, "e1000"), "%s", call.text);
-        ck_assert_uint_ge(end - begin, LIMIT_USEC);
-        ck_assert(device_is(world, FIRST, "held"));
+        ck_assert(!call.answered);
 
         vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, device_is(world, FIRST, "host"));
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, "");
+        ck_assert_str_eq(restore_device(world, FIRST), "");
         check_all_as_before();
-        ck_assert_uint_eq(daemon_logged(world, "has come back after all"), 1);
         WAIT_FOR(world, device_is(world, NVME, "available"));
         check_nothing_held(world);
         call_end(&call);
 }
 END_TEST
 
-START_TEST(restore_that_hangs_is_finished_when_it_returns) {
+START_TEST(unbind_that_hangs_is_answered_and_undone_when_it_returns) {
+        uint64_t begin;
         Call call;
 
-        ck_assert_str_eq(bind_device(world, FIRST), "");
+        vfio_fail(world, SECOND, "unbind-hangs", "");
+        do {
+                begin = world_now();
+                call_change_driver(&call, world->bus, FIRST, true);
+        } while (!vfio_hangs(world, &call.answered, FIRST));
+        WAIT_FOR(world, call.answered);
+        ck_assert_uint_ge(world_now() - begin, LIMIT_USEC);
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
+        ck_assert_msg(strstr(call.text, SECOND) && strstr(call.text, "e1000"), "%s", call.text);
+        ck_assert(device_is(world, FIRST, "held"));
+
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
+        check_all_as_before();
+        ck_assert_uint_ge(daemon_logged(world, "has come back after all"), 1);
+        check_nothing_held(world);
+        call_end(&call);
+}
+END_TEST
+
+/* The bind has the same short limit: on a slow machine it may be late without a hang, and is undone then. */
+START_TEST(restore_that_hangs_is_finished_when_it_returns) {
+        const char *answer;
+        Call call;
+
+        while (strcmp(answer = bind_device(world, FIRST), REFUSED("DriverUnbindTimeout")) == 0)
+                WAIT_FOR(world, device_is(world, FIRST, "host"));
+        ck_assert_str_eq(answer, "");
         vfio_fail(world, SECOND, "unbind-hangs", "");
         call_change_driver(&call, world->bus, FIRST, false);
         WAIT_FOR(world, call.answered);
@@ -444,9 +467,11 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("bind");
         TCase *tcase = suite_add_case(suite, "bind", make_world, end_world);
+        TCase *patient = suite_add_case(suite, "patient", make_world_of_much_patience, end_world);
         TCase *limit = suite_add_case(suite, "limit", make_world_of_little_patience, end_world);
 
-        tcase_add_test(limit, unbind_that_hangs_holds_up_nobody_and_is_undone_when_it_returns);
+        tcase_add_test(patient, unbind_that_hangs_holds_up_nobody);
+        tcase_add_test(limit, unbind_that_hangs_is_answered_and_undone_when_it_returns);
         tcase_add_test(limit, restore_that_hangs_is_finished_when_it_returns);
         tcase_add_test(tcase, device_goes_to_vfio_and_comes_back_as_it_was);
         tcase_add_test(tcase, group_goes_and_comes_back_as_one);

@@ -213,7 +213,9 @@ START_TEST(hang_is_answered_and_undone) {
         Pending pending = {};
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        pending_start(&pending, world->bus, &(Request) { .wants = FIRST });
+        do
+                pending_start(&pending, world->bus, &(Request) { .wants = FIRST });
+        while (!vfio_hangs(world, &pending.answered, FIRST));
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, REFUSED("DriverUnbindTimeout"));
         ck_assert(device_is(world, FIRST, "held"));

@@ -40,7 +40,7 @@ static void make_world(void) {
 }
 
 static void make_world_of_little_patience(void) {
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=3\n" });
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nDriverTimeoutSec=10\n" });
 }
 
 static void end_world(void) {

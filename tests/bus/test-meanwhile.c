@@ -125,27 +125,36 @@ START_TEST(override_that_somebody_else_has_set_stays) {
 }
 END_TEST
 
-/* Also by a node that its host driver has made, and that is in /sys no more when the question comes up. */
-START_TEST(whoever_has_it_open_when_the_driver_does_not_let_go_is_named) {
-        int node = open("/dev/full", O_RDWR | O_CLOEXEC);
-        pid_t holder = world_spawn_holder(node), other = world_spawn_holder(-1);
-        char path[PATH_MAX], text[64], wrong[64];
-        Call call;
+/* The second driver does not let go, and has made a node that is in /sys no more when it is asked who has that open. */
+static void bind_in_vain(Call *call) {
+        char path[PATH_MAX];
 
         ck_assert_int_ge(tree_write(world->tree, "sys/dev/char/.folder", ""), 0);
         snprintf(path, sizeof(path), "%s/sys/dev/char/1:7", tree_root(world->tree));
         ck_assert_int_eq(symlink("../../devices/pci0000:00/0000:00:1e.0/" SECOND "/nvme/nvme0", path), 0);
         vfio_fail(world, SECOND, "unbind-hangs", "");
-        call_change_driver(&call, world->bus, FIRST, true);
-        WAIT_FOR(world, vfio_delayed(world) > 0);
+        do
+                call_change_driver(call, world->bus, FIRST, true);
+        while (!vfio_hangs(world, &call->answered, FIRST));
         ck_assert_int_eq(unlink(path), 0);
-        WAIT_FOR(world, call.answered);
-        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
+        WAIT_FOR(world, call->answered);
+        ck_assert_str_eq(call->answer, REFUSED("DriverUnbindTimeout"));
+        vfio_fail(world, SECOND, "unbind-hangs", NULL);
+        WAIT_FOR(world, device_is(world, FIRST, "host"));
+}
+
+START_TEST(whoever_has_it_open_when_the_driver_does_not_let_go_is_named) {
+        int node = open("/dev/full", O_RDWR | O_CLOEXEC);
+        pid_t holder = world_spawn_holder(node), other = world_spawn_holder(-1);
+        char text[64], wrong[64];
+        Call call;
+
+        /* the search has a limit, too: on a slow machine once more */
+        for (int times = 0; times == 0 || (times < 10 && !strstr(call.text, "open in")); times++)
+                bind_in_vain(&call);
         snprintf(text, sizeof(text), "process %d (sleep)", (int) holder);
         snprintf(wrong, sizeof(wrong), "process %d (sleep)", (int) other);
         ck_assert_msg(strstr(call.text, text) && !strstr(call.text, wrong), "%s", call.text);
-        vfio_fail(world, SECOND, "unbind-hangs", NULL);
-        WAIT_FOR(world, device_is(world, FIRST, "host"));
         ck_assert_str_eq(driver_state(world, SECOND), "nvme (null)");
         world_kill(holder, SIGKILL);
         world_kill(other, SIGKILL);

@@ -36,6 +36,10 @@ static void make_world(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
 }
 
+static void make_world_of_much_patience(void) {
+        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\nDriverTimeoutSec=600\n" });
+}
+
 static void make_world_of_little_patience(void) {
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\nDriverTimeoutSec=3\n" });
 }
@@ -277,13 +281,10 @@ static void start(Call *call, unsigned count) {
 }
 
 START_TEST(kernel_that_hangs_holds_up_nobody) {
-        char name[PATH_MAX];
-        uint64_t begin;
         Call call;
 
         set_idle(2);
         vfio_fail(world, PF, "numvfs-hangs", "");
-        begin = world_now();
         start(&call, 3);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         for (int i = 0; i < 50; i++) {
@@ -292,18 +293,40 @@ START_TEST(kernel_that_hangs_holds_up_nobody) {
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = vf(0) }), REFUSED("HeldElsewhere"));
                 ck_assert_str_eq(set(PF, 1), REFUSED("HeldElsewhere"));
                 ck_assert_str_eq(bind_device(world, vf(1)), REFUSED("HeldElsewhere"));
-                /* as it would be, had they waited for the limit */
-                ck_assert(i > 0 || !call.answered || world_now() - begin >= LIMIT_USEC);
         }
+        ck_assert(!call.answered);
+        vfio_fail(world, PF, "numvfs-hangs", NULL);
         WAIT_FOR(world, call.answered);
-        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
-        snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
-        ck_assert_int_eq(unlink(name), 0);
-        WAIT_FOR(world, !device_is(world, PF, "held"));
-        check_functions(2);
+        ck_assert_int_eq(call.answer[0], '[');
+        check_functions(3);
         call_end(&call);
         ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
+        check_nothing_held(world);
+}
+END_TEST
+
+/* What comes before has the same short limit: on a slow machine it may be late without a hang, and is undone then. */
+START_TEST(kernel_that_hangs_is_answered_for_and_what_it_did_is_undone) {
+        uint64_t begin;
+        Call call;
+
+        while (strcmp(set_idle(2), REFUSED("DriverUnbindTimeout")) == 0)
+                WAIT_FOR(world, device_is(world, PF, "host"));
+        check_functions(2);
+        vfio_fail(world, PF, "numvfs-hangs", "");
+        do {
+                begin = world_now();
+                start(&call, 3);
+        } while (!vfio_hangs(world, &call.answered, PF));
+        WAIT_FOR(world, call.answered);
+        ck_assert_uint_ge(world_now() - begin, LIMIT_USEC);
+        ck_assert_str_eq(call.answer, REFUSED("DriverUnbindTimeout"));
+        ck_assert(device_is(world, PF, "held"));
+        vfio_fail(world, PF, "numvfs-hangs", NULL);
+        WAIT_FOR(world, !device_is(world, PF, "held"));
+        check_functions(2);
+        call_end(&call);
         check_nothing_held(world);
 }
 END_TEST
@@ -451,6 +474,7 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("sriov");
         TCase *tcase = suite_add_case(suite, "sriov", make_world, end_world);
+        TCase *patient = suite_add_case(suite, "patient", make_world_of_much_patience, end_world);
         TCase *limit = suite_add_case(suite, "limit", make_world_of_little_patience, end_world);
 
         tcase_add_test(tcase, functions_are_made_named_and_handed_out);
@@ -460,7 +484,8 @@ int main(void) {
         tcase_add_test(tcase, function_in_use_by_the_host_stays);
         tcase_add_loop_test(tcase, failure_leaves_as_many_as_there_were, 0, sizeof(failures) / sizeof(*failures));
         tcase_add_test(tcase, pf_without_a_driver_or_on_vfio_makes_none);
-        tcase_add_test(limit, kernel_that_hangs_holds_up_nobody);
+        tcase_add_test(patient, kernel_that_hangs_holds_up_nobody);
+        tcase_add_test(limit, kernel_that_hangs_is_answered_for_and_what_it_did_is_undone);
         tcase_add_loop_test(tcase, death_in_the_middle_brings_back_what_there_was, 0, 3);
         tcase_add_test(tcase, number_outlives_the_daemon);
         tcase_add_test(tcase, pf_that_goes_to_vfio_comes_back_with_its_functions);

@@ -229,6 +229,15 @@ static pid_t delayed_child(World *world, DIR *dir, const char *name) {
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? pid : 0;
 }
 
+bool vfio_hangs(World *world, const bool *answered, const char *address) {
+        WAIT_FOR(world, *answered || vfio_delayed(world) > 0);
+        if (vfio_delayed(world) > 0)
+                return true;
+        ck_assert_uint_gt(daemon_logged(world, "The kernel does not come back with"), 0);
+        WAIT_FOR(world, device_is(world, address, "host"));
+        return false;
+}
+
 pid_t vfio_delayed_beside(World *world, pid_t pid) {
         char path[PATH_MAX];
         struct dirent *entry;

@@ -53,6 +53,9 @@ unsigned vfio_resets(World *world, const char *address);
 void vfio_fail(World *world, const char *object, const char *fault, const char *value);
 /* A child of the daemon in a call with a "-delay-ms" or "-hangs", which it has seen; 0 if there is none. */
 pid_t vfio_delayed(World *world);
+/* Waits until what was asked for hangs there. If not, it has been answered: on so slow a machine a step before that was too
+ * late for the limit, which is for the test to try again when @address is back. */
+bool vfio_hangs(World *world, const bool *answered, const char *address);
 /* One that is not @pid */
 pid_t vfio_delayed_beside(World *world, pid_t pid);
 /* For it the call hangs no longer, while it does for others. */
