@@ -305,6 +305,16 @@ int request_append_options(sd_bus_message *m, const Request *request) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+const char *request_explain(sd_bus *bus, const Request *request) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
+        ck_assert_int_ge(request_append_wants(m, request), 0);
+        ck_assert_int_ge(request_append_options(m, request), 0);
+        ck_assert_int_ge(sd_bus_message_set_allow_interactive_authorization(m, request->interactive), 0);
+        return ask_message_call(bus, m);
+}
+
 sd_bus_message *request_new(sd_bus *bus, const Request *request) {
         sd_bus_message *m = NULL;
 

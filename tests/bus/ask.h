@@ -91,7 +91,9 @@ void grant_close_lifeline(Grant *grant);
 Grant *grant_free(Grant *grant);
 DEFINE_CLEANUP(Grant, grant_free)
 
-/* Its first two arguments, for Explain too */
+/* Explain's answer: "yes [(code severity device text data) ...]" */
+const char *request_explain(sd_bus *bus, const Request *request);
+/* The first two arguments of both */
 int request_append_wants(sd_bus_message *m, const Request *request);
 int request_append_options(sd_bus_message *m, const Request *request);
 sd_bus_message *request_new(sd_bus *bus, const Request *request);

@@ -51,3 +51,8 @@ void call_change_driver(Call *ret, sd_bus *bus, const char *address, bool bind) 
         else
                 call_start(ret, bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
 }
+
+void call_set_idle_functions(Call *ret, sd_bus *bus, const char *address, unsigned count) {
+        call_start(ret, bus, device_path(address), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1, "autoprobe", "b",
+                   0, UINT64_C(0));
+}

@@ -21,6 +21,8 @@ typedef struct Call {
 void call_start(Call *ret, sd_bus *bus, const char *path, const char *interface, const char *method, const char *types, ...);
 /* Bind, or Restore */
 void call_change_driver(Call *ret, sd_bus *bus, const char *address, bool bind);
+/* SetVirtualFunctions; they are not offered to the host's drivers. */
+void call_set_idle_functions(Call *ret, sd_bus *bus, const char *address, unsigned count);
 /* A message that the test has put together itself */
 void call_send(Call *ret, sd_bus *bus, sd_bus_message *m);
 /* Forgets the answer if it has not come. */

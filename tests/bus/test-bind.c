@@ -31,11 +31,7 @@ static World *world;
 static int build(Tree *tree) {
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, FIRST, "uio");
-        if (r >= 0)
-                r = tree_set_driver(tree, SECOND, "e1000");
+        r = tree_add_document_on_the_host(tree);
         if (r >= 0)
                 r = tree_write(tree, "sys/devices/pci0000:00/0000:00:1e.0/" SECOND "/driver_override", "e1000\n");
         if (r >= 0)

@@ -19,27 +19,16 @@
 
 static World *world;
 
-static int build(Tree *tree) {
-        int r;
-
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, FIRST, "uio");
-        if (r >= 0)
-                r = tree_set_driver(tree, SECOND, "e1000");
-        return r;
-}
-
 static void make_world(void) {
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
+        world_start(&world, &(WorldSpec) { .build = tree_add_document_on_the_host, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
 }
 
 static void make_world_of_little_patience(void) {
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\nDriverTimeoutSec=3\n" });
+        world_start(&world, &(WorldSpec) { .build = tree_add_document_on_the_host, .keep = true, .config = "[Binding]\nOnAcquire=yes\nDriverTimeoutSec=3\n" });
 }
 
 static void make_world_without(void) {
-        world_start(&world, &(WorldSpec) { .build = build, .keep = true });
+        world_start(&world, &(WorldSpec) { .build = tree_add_document_on_the_host, .keep = true });
 }
 
 static void end_world(void) {
@@ -210,7 +199,7 @@ START_TEST(device_that_went_back_while_polkit_thought_is_asked_about_again) {
 END_TEST
 
 START_TEST(hang_is_answered_and_undone) {
-        Pending pending = {};
+        Pending pending;
 
         vfio_fail(world, SECOND, "unbind-hangs", "");
         do

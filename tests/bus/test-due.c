@@ -40,10 +40,6 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-static const char *set_functions(unsigned n) {
-        return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", n, 0, UINT64_C(0));
-}
-
 static bool is_back(void) {
         return strcmp(driver_state(world, PF), "nvme (null)") == 0 && device_is(world, PF, "host");
 }
@@ -55,7 +51,7 @@ static bool is_kept(void) {
 /* Taken from the host for a lease, with functions made under that */
 static Grant *acquire_pf(void) {
         Grant *grant = must_acquire(world->bus, PF);
-        const char *answer = set_functions(2);
+        const char *answer = set_functions(world, PF, 2);
 
         ck_assert_msg(answer[0] == '[', "%s: %s", answer, ask_message());
         ck_assert(is_kept());
@@ -65,6 +61,15 @@ static Grant *acquire_pf(void) {
 static void release(Grant *grant, const char *address) {
         grant_free(grant);
         WAIT_FOR(world, !device_is(world, address, "leased"));
+}
+
+/* The lease of the PF is over, and it would go back but for one of its functions. */
+static Grant *keep_pf_by_a_function(void) {
+        Grant *vf, *pf = acquire_pf();
+
+        vf = must_acquire(world->bus, VF0);
+        release(pf, PF);
+        return vf;
 }
 
 START_TEST(pf_goes_back_after_the_last_lease_of_its_functions) {
@@ -88,10 +93,8 @@ END_TEST
 
 /* 0: while it waits. 1: and what it waits for ends while there is no daemon. */
 START_TEST(pf_goes_back_over_a_death_of_the_daemon) {
-        Grant *vf, *pf = acquire_pf();
+        Grant *vf = keep_pf_by_a_function();
 
-        vf = must_acquire(world->bus, VF0);
-        release(pf, PF);
         if (_i == 0) {
                 world_crash_daemon(world);
                 ck_assert(is_kept());
@@ -107,11 +110,8 @@ START_TEST(pf_goes_back_over_a_death_of_the_daemon) {
 END_TEST
 
 START_TEST(who_has_leased_it_meanwhile_keeps_it_as_long_as_that) {
-        Grant *vf, *pf = acquire_pf();
+        Grant *vf = keep_pf_by_a_function(), *pf = must_acquire(world->bus, PF);
 
-        vf = must_acquire(world->bus, VF0);
-        release(pf, PF);
-        pf = must_acquire(world->bus, PF);
         release(vf, VF0);
         ck_assert(is_kept());
         ck_assert_str_eq(lease_state(world->bus, pf->lease), "active");
@@ -121,10 +121,8 @@ START_TEST(who_has_leased_it_meanwhile_keeps_it_as_long_as_that) {
 END_TEST
 
 START_TEST(who_binds_it_meanwhile_wants_it_to_stay) {
-        Grant *vf, *pf = acquire_pf();
+        Grant *vf = keep_pf_by_a_function();
 
-        vf = must_acquire(world->bus, VF0);
-        release(pf, PF);
         ck_assert_str_eq(bind_device(world, PF), "");
         release(vf, VF0);
         if (_i == 1)

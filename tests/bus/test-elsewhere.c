@@ -25,11 +25,7 @@ static World *world;
 static int build(Tree *tree) {
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, FIRST, "uio");
-        if (r >= 0)
-                r = tree_set_driver(tree, SECOND, "e1000");
+        r = tree_add_document_on_the_host(tree);
         if (r >= 0)
                 r = tree_add_pci(tree, &(TreePci) { .address = PF, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = 30, .driver = "nvme" });
         return r < 0 ? r : tree_add_sriov(tree, PF, 4);
@@ -47,10 +43,6 @@ static void end_world(void) {
         check_nothing_held(world);
         ck_assert_uint_eq(count_origins(world), 0);
         world = world_stop(world);
-}
-
-static const char *set_functions(unsigned n) {
-        return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", n, 1, "autoprobe", "b", 0, UINT64_C(0));
 }
 
 /* The answer says what it is, and who; @who NULL: that is not known. */
@@ -134,23 +126,23 @@ END_TEST
 START_TEST(virtual_function_that_is_open_keeps_its_pf) {
         ByHand by_hand;
 
-        ck_assert_str_ne(set_functions(2), REFUSED("HeldElsewhere"));
+        ck_assert_str_ne(set_idle_functions(world, PF, 2), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(bind_device(world, VF), "");
         by_hand = by_hand_take(world, 3049, VF);
         for (int times = 0; times < 5; times++) {
-                check_refused(set_functions(0), VF, "test-elsewhere");
-                check_refused(set_functions(3), VF, "test-elsewhere");
+                check_refused(set_idle_functions(world, PF, 0), VF, "test-elsewhere");
+                check_refused(set_idle_functions(world, PF, 3), VF, "test-elsewhere");
                 check_refused(restore_device(world, PF), VF, "test-elsewhere");
                 check_refused(bind_device(world, PF), VF, "test-elsewhere");
                 check_refused(restore_device(world, VF), VF, "test-elsewhere");
         }
-        ck_assert_str_eq(set_functions(2)[0] == '[' ? "" : "refused", ""); /* as many as there are */
+        ck_assert_str_eq(set_idle_functions(world, PF, 2)[0] == '[' ? "" : "refused", ""); /* as many as there are */
         ck_assert_str_eq(driver_state(world, VF), "vfio-pci vfio-pci");
         ck_assert_str_eq(driver_state(world, PF), "nvme (null)");
         by_hand_let_go(&by_hand);
         ck_assert_str_eq(bind_device(world, PF), "");
         ck_assert_str_eq(restore_device(world, PF), "");
-        ck_assert_str_eq(set_functions(2)[0] == '[' ? "" : "refused", "");
+        ck_assert_str_eq(set_idle_functions(world, PF, 2)[0] == '[' ? "" : "refused", "");
         ck_assert_str_eq(restore_device(world, PF), "");
 }
 END_TEST

@@ -26,15 +26,8 @@ static void end_world(void) {
         world = world_stop(world);
 }
 
-/* "yes [(code severity device text data) ...]" */
 static const char *explain(const Request *request) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
-        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
-        ck_assert_int_ge(request_append_wants(m, request), 0);
-        ck_assert_int_ge(request_append_options(m, request), 0);
-        ck_assert_int_ge(sd_bus_message_set_allow_interactive_authorization(m, request->interactive), 0);
-        return ask_message_call(world->bus, m);
+        return request_explain(world->bus, request);
 }
 
 /* The code of the first error is the last word of Acquire's refusal, and both say yes to the same. */

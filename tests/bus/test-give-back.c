@@ -24,11 +24,7 @@ static World *world;
 static int build(Tree *tree) {
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, FIRST, "uio");
-        if (r >= 0)
-                r = tree_set_driver(tree, SECOND, "e1000");
+        r = tree_add_document_on_the_host(tree);
         if (r >= 0)
                 r = tree_add_pci(tree, &(TreePci) { .address = LONELY, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = -1, .driver = "nvme" });
         return r < 0 ? r : tree_add_sriov(tree, LONELY, 4);
@@ -221,7 +217,7 @@ START_TEST(one_way_back_is_under_way_at_a_time_without_a_group_either) {
         _cleanup_(freep) char *text = NULL;
         Call call;
 
-        ck_assert_str_ne(ask(world->bus, device_path(LONELY), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, UINT64_C(0)), "");
+        ck_assert_str_ne(set_functions(world, LONELY, 2), "");
         ck_assert_uint_eq(count_origins(world), 1);
         vfio_fail(world, LONELY, "numvfs-hangs", "");
         call_change_driver(&call, world->bus, LONELY, false);

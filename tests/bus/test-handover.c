@@ -416,12 +416,10 @@ END_TEST
 
 START_TEST(time_goes_on_as_it_was) {
         Grant *grant = NULL, *claimed = NULL;
-        unsigned n;
 
         /* once more with more time where the machine stands still for as long as that */
         for (uint64_t duration = 3000 * MSEC; !claimed; duration *= 2) {
                 ck_assert_uint_lt(duration, PATIENCE);
-                n = daemon_logged(world, "reason=expired");
                 ck_assert_str_eq(grant_acquire(&grant, world->bus, &(Request) { .wants = NVME, .duration_usec = duration }), "");
                 (void) grant_claim(&claimed, other, offer_to(grant, world->bus, OTHER, PATIENCE));
                 if (claimed)
@@ -430,7 +428,7 @@ START_TEST(time_goes_on_as_it_was) {
                         await_end(grant);
         }
         WAIT_FOR(world, strcmp(lease_state(world->bus, claimed->lease), "lingering") == 0);
-        ck_assert_uint_eq(daemon_logged(world, "reason=expired"), n + 1);
+        ck_assert_uint_ge(daemon_logged(world, "reason=expired"), 1);
         await_end(claimed);
 }
 END_TEST

@@ -44,11 +44,7 @@ static int build(Tree *tree) {
         };
         int r;
 
-        r = tree_add_document(tree);
-        if (r >= 0)
-                r = tree_set_driver(tree, FIRST, "uio");
-        if (r >= 0)
-                r = tree_set_driver(tree, SECOND, "e1000");
+        r = tree_add_document_on_the_host(tree);
         if (r >= 0)
                 r = tree_set_driver(tree, DISK, "nvme");
         for (size_t i = 0; r >= 0 && i < sizeof(files) / sizeof(*files); i++)

@@ -55,12 +55,7 @@ static void end_world(void) {
 }
 
 static const char *explain(const Request *request) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
-        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
-        ck_assert_int_ge(request_append_wants(m, request), 0);
-        ck_assert_int_ge(request_append_options(m, request), 0);
-        return ask_message_call(world->bus, m);
+        return request_explain(world->bus, request);
 }
 
 START_TEST(a_device_without_a_group_is_told_the_kernels_option) {

@@ -17,18 +17,6 @@
 #define SHARED   "0000:06:0d.0"
 #define NO_RESET "0000:00:10.0"
 
-/* A sanitizer has its own ways with memory, and tells of leaks by itself. */
-#if defined(__SANITIZE_ADDRESS__)
-#define GROWTH_KB 4096
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GROWTH_KB 4096
-#endif
-#endif
-#ifndef GROWTH_KB
-#define GROWTH_KB 256
-#endif
-
 static World *world;
 
 static void make_world(void) {
@@ -37,17 +25,6 @@ static void make_world(void) {
 
 static void end_world(void) {
         world = world_stop(world);
-}
-
-/* Exactly one LeaseRemoved, with that reason */
-static void await_removal(const char *lease, const char *reason) {
-        char line[256];
-
-        snprintf(line, sizeof(line), " %s %s", lease, reason);
-        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
-        ck_assert_msg(world_signals(world, line) == 1, "Not \"%s\" in:\n%s", line, world->signals);
-        ck_assert_uint_eq(world_signals(world, VFB_PATH " LeaseRemoved "), 1);
-        world_forget_signals(world);
 }
 
 /* PropertiesChanged of the lease's state, in which order whatever they are told */
@@ -64,7 +41,7 @@ START_TEST(last_close_of_the_lifeline_ends_the_lease) {
 
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         grant_free(grant);
-        await_removal(lease, "holder-gone");
+        await_removal(world, lease, "holder-gone");
         check_nothing_held(world);
         ck_assert(is_free(world, NVME));
         ck_assert_str_eq(device_property(world, NVME, "Lease"), "/");
@@ -116,7 +93,7 @@ START_TEST(release_begins_the_end_and_the_last_close_is_it) {
         ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), REFUSED("NoSuchLease"));
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         grant_close_fds(grant);
-        await_removal(grant->lease, "released");
+        await_removal(world, grant->lease, "released");
         check_nothing_held(world);
         ck_assert_ptr_nonnull(strstr(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "!"));
         grant_free(grant);
@@ -132,7 +109,7 @@ START_TEST(container_and_lifeline_left_behind_hold_nothing) {
         ck_assert_str_eq(grant->fds[0].role, "container");
         ck_assert_str_eq(ask(world->bus, lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
         grant_close_fds(grant);
-        await_removal(lease, "released");
+        await_removal(world, lease, "released");
         check_nothing_held(world);
         grant_free(grant);
         world_kill(holder, SIGKILL);
@@ -155,13 +132,13 @@ START_TEST(others_need_polkit_to_revoke) {
         /* another process of the holder's does not */
         ck_assert_str_eq(ask(same, second->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
         grant_close_fds(second);
-        await_removal(second->lease, "released");
+        await_removal(world, second->lease, "released");
 
         polkit_set(world, "SetAnswer", "s", "yes");
         ck_assert_str_eq(ask(other, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
         grant_close_fds(grant);
-        await_removal(grant->lease, "released");
+        await_removal(world, grant->lease, "released");
         grant_free(grant);
         grant_free(second);
         sd_bus_flush_close_unref(other);
@@ -177,7 +154,7 @@ START_TEST(killed_client_leaves_nothing) {
                 ck_assert_msg(lease[0] == '/', "%s", lease);
                 ck_assert_str_eq(lease_state(world->bus, lease), "active");
                 world_kill(pid, SIGKILL);
-                await_removal(lease, "holder-gone");
+                await_removal(world, lease, "holder-gone");
                 check_nothing_held(world);
         }
 }
@@ -200,7 +177,7 @@ START_TEST(copy_of_a_device_keeps_the_lease_lingering) {
         ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
 
         world_kill(holder, SIGKILL);
-        await_removal(lease, "holder-gone");
+        await_removal(world, lease, "holder-gone");
         check_nothing_held(world);
         grant_free(must_acquire(world->bus, SHARED));
 }
@@ -219,7 +196,7 @@ START_TEST(copy_of_a_raw_group_keeps_the_lease_lingering) {
         ck_assert_str_eq(lease_state(world->bus, lease), "lingering");
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         world_kill(holder, SIGKILL);
-        await_removal(lease, "holder-gone");
+        await_removal(world, lease, "holder-gone");
         check_nothing_held(world);
         grant_free(must_acquire(world->bus, NVME));
 }
@@ -236,7 +213,7 @@ START_TEST(lifeline_passed_on_holds_the_lease) {
                 ck_assert_str_eq(lease_state(world->bus, lease), "active");
         ck_assert_uint_eq(vfio_called(world, "unset-container"), 0);
         world_kill(holder, SIGKILL);
-        await_removal(lease, "holder-gone");
+        await_removal(world, lease, "holder-gone");
         check_nothing_held(world);
 }
 END_TEST
@@ -261,7 +238,7 @@ static void check_quarantine(const char *fault, const char *value) {
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         vfio_fail(world, NVME, fault, value);
         grant_free(grant);
-        await_removal(lease, "failed");
+        await_removal(world, lease, "failed");
         check_nothing_held(world);
         ck_assert_str_eq(device_property(world, NVME, "Availability"), "quarantined");
         ck_assert_uint_ge(daemon_logged(world, "quarantined"), 1);

@@ -53,15 +53,6 @@ static void systemd_set(const char *method, const char *types, ...) {
         ck_assert_int_ge(r, 0);
 }
 
-static void await_removal(const char *lease, const char *reason) {
-        char line[256];
-
-        snprintf(line, sizeof(line), " %s %s", lease, reason);
-        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
-        ck_assert_msg(world_signals(world, line) == 1, "Not \"%s\" in:\n%s", line, world->signals);
-        world_forget_signals(world);
-}
-
 static Grant *acquire(sd_bus *bus, const Request *request) {
         Grant *grant = NULL;
         const char *refusal = grant_acquire(&grant, bus, request);
@@ -86,7 +77,7 @@ static void check_lingers_and_ends(Grant *grant) {
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
         grant_close_fds(grant);
-        await_removal(grant->lease, "holder-gone");
+        await_removal(world, grant->lease, "holder-gone");
         check_nothing_held(world);
         grant_free(grant);
         grant_free(must_acquire(world->bus, NVME));
@@ -123,7 +114,7 @@ START_TEST(released_it_ends_as_any_other) {
 
         grant_close_fds(grant);
         ck_assert_str_eq(ask(world->bus, grant->lease, VFB_INTERFACE_LEASE, "Release", "t", UINT64_C(0)), "");
-        await_removal(grant->lease, "released");
+        await_removal(world, grant->lease, "released");
         check_nothing_held(world);
         grant_free(grant);
 }

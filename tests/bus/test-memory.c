@@ -16,18 +16,6 @@
 
 #define SMALL "[Limits]\nMappingsPerLeaseMax=3\nMappingsPerUserMax=4\nMediatedBytesPerLeaseMax=32K\nMediatedBytesPerUserMax=40960\n"
 
-/* A sanitizer has its own ways with memory, and tells of leaks by itself. */
-#if defined(__SANITIZE_ADDRESS__)
-#define GROWTH_KB 4096
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GROWTH_KB 4096
-#endif
-#endif
-#ifndef GROWTH_KB
-#define GROWTH_KB 256
-#endif
-
 static World *world;
 
 static void make_world(void) {

@@ -71,15 +71,11 @@ static unsigned count(const char *text, const char *what) {
 
 /* "yes [(code severity device text data) ...]", of so many of the group from the @first on */
 static const char *explain(unsigned first, unsigned n) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         char wants[WANTED * 16] = "";
 
         for (unsigned i = 0; i < n; i++)
                 sprintf(wants + strlen(wants), "%s%s", i > 0 ? "," : "", address(first + i));
-        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
-        ck_assert_int_ge(request_append_wants(m, &(Request) { .wants = wants }), 0);
-        ck_assert_int_ge(request_append_options(m, &(Request) {}), 0);
-        return ask_message_call(world->bus, m);
+        return request_explain(world->bus, &(Request) { .wants = wants });
 }
 
 /* One of four times as many is four times as long, but for what a number is longer, and that is not much. */

@@ -31,11 +31,6 @@ static const char *refusal(const char *wants) {
         return refusal_of(world->bus, &(Request) { .wants = wants });
 }
 
-static void check_nothing_done(void) {
-        check_nothing_held(world);
-        ck_assert_uint_eq(vfio_called(world, " open "), 0);
-}
-
 /* A call of @bus that polkit is silent about */
 static void ask_silent_polkit(Pending *pending, sd_bus *bus, const char *wants) {
         polkit_set(world, "SetAnswer", "s", "silent");
@@ -48,7 +43,7 @@ START_TEST(polkit_that_says_no_is_obeyed) {
         for (int times = 0; times < TWENTY; times++)
                 ck_assert_str_eq(refusal(NVME), DENIED);
         ck_assert_uint_eq(polkit_asked(world), TWENTY);
-        check_nothing_done();
+        check_nothing_opened(world);
 }
 END_TEST
 
@@ -56,7 +51,7 @@ START_TEST(one_no_is_enough) {
         polkit_set(world, "SetAnswerFor", "sss", "device.id", EDU, "no");
         ck_assert_str_eq(refusal(NVME "," EDU), DENIED);
         ck_assert_str_eq(refusal(EDU "," NVME), DENIED);
-        check_nothing_done();
+        check_nothing_opened(world);
         grant_free(must_acquire(world->bus, NVME));
 }
 END_TEST
@@ -68,7 +63,7 @@ START_TEST(polkit_that_makes_no_sense_is_no) {
                 polkit_set(world, "SetAnswer", "s", answers[i]);
                 for (int times = 0; times < TWENTY; times++)
                         ck_assert_str_eq(refusal(NVME), REFUSED("AuthorityUnavailable"));
-                check_nothing_done();
+                check_nothing_opened(world);
         }
 }
 END_TEST
@@ -76,7 +71,7 @@ END_TEST
 START_TEST(polkit_that_dies_is_no) {
         polkit_set(world, "SetAnswer", "s", "crash");
         ck_assert_str_eq(refusal(NVME), REFUSED("AuthorityUnavailable"));
-        check_nothing_done();
+        check_nothing_opened(world);
         world_end_polkit(world);
         ck_assert_str_eq(refusal(NVME), REFUSED("AuthorityUnavailable"));
         world_start_polkit(world);
@@ -144,7 +139,7 @@ START_TEST(caller_that_leaves_takes_the_question_back) {
                 WAIT_FOR(world, polkit_cancelled(world) == times);
                 ck_assert_uint_eq(polkit_waiting(world), 0);
         }
-        check_nothing_done();
+        check_nothing_opened(world);
         polkit_set(world, "SetAnswer", "s", "yes");
         grant_free(must_acquire(world->bus, NVME));
 }
@@ -160,7 +155,7 @@ START_TEST(caller_that_leaves_between_two_questions_gets_nothing) {
         pending_end(&pending);
         sd_bus_flush_close_unref(other);
         WAIT_FOR(world, polkit_cancelled(world) == 1);
-        check_nothing_done();
+        check_nothing_opened(world);
 }
 END_TEST
 
@@ -174,7 +169,7 @@ START_TEST(device_that_leaves_while_polkit_thinks_is_gone) {
         ck_assert_msg(strcmp(pending.refusal, REFUSED("DeviceGone")) == 0 || strcmp(pending.refusal, REFUSED("NoSuchDevice")) == 0,
                       "%s", pending.refusal);
         pending_end(&pending);
-        check_nothing_done();
+        check_nothing_opened(world);
 }
 END_TEST
 
@@ -199,7 +194,7 @@ START_TEST(device_that_took_the_place_of_another_was_not_asked_for) {
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, REFUSED("DeviceGone"));
         pending_end(&pending);
-        check_nothing_done();
+        check_nothing_opened(world);
 }
 END_TEST
 
@@ -222,12 +217,12 @@ START_TEST(late_no_changes_nothing) {
         Pending pending;
 
         ask_silent_polkit(&pending, world->bus, NVME);
-        check_nothing_done();
+        check_nothing_opened(world);
         polkit_set(world, "AnswerWaiting", "s", "no");
         WAIT_FOR(world, pending.answered);
         ck_assert_str_eq(pending.refusal, DENIED);
         pending_end(&pending);
-        check_nothing_done();
+        check_nothing_opened(world);
 }
 END_TEST
 

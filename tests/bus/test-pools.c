@@ -67,13 +67,7 @@ static const char *refusal(const char *wants) {
 }
 
 static const char *explain(const char *wants) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        Request request = { .wants = wants };
-
-        ck_assert_int_ge(sd_bus_message_new_method_call(world->bus, &m, VFB_BUS_NAME, VFB_PATH, VFB_INTERFACE_MANAGER, "Explain"), 0);
-        ck_assert_int_ge(request_append_wants(m, &request), 0);
-        ck_assert_int_ge(request_append_options(m, &request), 0);
-        return ask_message_call(world->bus, m);
+        return request_explain(world->bus, &(Request) { .wants = wants });
 }
 
 static const char *calls(void) {

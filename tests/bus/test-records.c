@@ -23,8 +23,7 @@ static void make_world(void) {
 
 /* Whatever happened in between, in the end nothing is kept of it. */
 static void end_world(void) {
-        WAIT_FOR(world, count_kept(world, "l") == 0); /* leases and lifelines */
-        WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
+        await_nothing_kept(world);
         world = world_stop(world);
 }
 

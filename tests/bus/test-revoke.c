@@ -61,16 +61,6 @@ static bool has_step(const char *lease, const char *step) {
         return false;
 }
 
-/* Exactly one LeaseRemoved, with that reason */
-static void await_removal(const char *lease, const char *reason) {
-        char line[256];
-
-        snprintf(line, sizeof(line), " %s %s", lease, reason);
-        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
-        ck_assert_msg(world_signals(world, line) == 1, "Not \"%s\" in:\n%s", line, world->signals);
-        ck_assert_uint_eq(world_signals(world, VFB_PATH " LeaseRemoved "), 1);
-}
-
 START_TEST(holder_is_told_and_its_answer_ends_it) {
         Grant *grant = must_acquire(world->bus, NVME);
         char lease[128];
@@ -88,7 +78,7 @@ START_TEST(holder_is_told_and_its_answer_ends_it) {
 
         grant_close_fds(grant);
         ck_assert_str_eq(complete(world->bus, lease), "");
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         WAIT_FOR(world, has_step(lease, "let-go: the holder says so"));
         ck_assert(!has_step(lease, "deadline"));
         ck_assert_uint_eq(daemon_logged(world, "is revoked: its holder let go when asked"), 1);
@@ -123,7 +113,7 @@ START_TEST(holder_may_let_go_in_any_way) {
         snprintf(lease, sizeof(lease), "%s", grant->lease);
         ck_assert_str_eq(take_back(world->bus, lease, LONG), "");
         grant_free(grant);
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         WAIT_FOR(world, has_step(lease, "let-go: holder-gone"));
         check_nothing_held(world);
 }
@@ -177,7 +167,7 @@ START_TEST(who_keeps_a_device_is_ended_at_the_deadline) {
         ck_assert_str_eq(take_back(world->bus, lease, 0), "");
         snprintf(step, sizeof(step), "sigterm: process %d (sleep), which has: device", (int) holder);
         WAIT_FOR(world, has_step(lease, step));
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         WAIT_FOR(world, has_step(lease, "deadline: "));
         WAIT_FOR(world, has_step(lease, "dma-unmapped: until"));
         ck_assert_uint_eq(vfio_called(world, "container unmap-dma 0"), 1);
@@ -212,7 +202,7 @@ START_TEST(who_ignores_sigterm_is_killed) {
         WAIT_FOR(world, has_step(lease, "over: it has ended (holder-gone)"));
         snprintf(step, sizeof(step), "sigkill: process %d (sleep)", (int) holder);
         WAIT_FOR(world, has_step(lease, step));
-        await_removal(lease, "holder-gone");
+        see_removal(world, lease, "holder-gone");
         ck_assert_int_eq(waitpid(holder, &status, 0), holder);
         ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         ck_assert_uint_eq(daemon_logged(world, "is revoked: it came after SIGKILL"), 1);
@@ -239,7 +229,7 @@ START_TEST(who_cannot_be_told_for_certain_is_not_ended) {
         WAIT_FOR(world, daemon_logged(world, "cannot be taken back") >= 1);
 
         world_kill(holder, SIGKILL);
-        await_removal(lease, "holder-gone");
+        see_removal(world, lease, "holder-gone");
         ck_assert_str_eq(lease_state(world->bus, second->lease), "active");
         grant_free(second);
 }
@@ -259,7 +249,7 @@ START_TEST(deadline_is_bounded_and_only_comes_nearer) {
         grant_close_fds(grant);
         WAIT_FOR(world, has_step(lease, "deadline: "));
         ck_assert_uint_ge(world_now() - start, 5 * SECOND - 100000);
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         world_forget_signals(world);
         grant_free(grant);
 
@@ -268,7 +258,7 @@ START_TEST(deadline_is_bounded_and_only_comes_nearer) {
         ck_assert_str_eq(take_back(world->bus, lease, LONG), "");
         grant_close_fds(grant);
         ck_assert_str_eq(take_back(world->bus, lease, 0), "");
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         grant_free(grant);
 }
 END_TEST
@@ -290,7 +280,7 @@ START_TEST(deadline_holds_over_deaths_of_the_daemon) {
 
         grant_close_fds(grant);
         WAIT_FOR(world, has_step(lease, "deadline: "));
-        await_removal(lease, "revoked");
+        see_removal(world, lease, "revoked");
         check_nothing_held(world);
         grant_free(grant);
 }
@@ -307,7 +297,7 @@ START_TEST(force_goes_on_after_a_death_of_the_daemon) {
         WAIT_FOR(world, strcmp(lease_state(world->bus, lease), "lingering") == 0);
         ck_assert_str_eq(take_back(world->bus, lease, SECOND), "");
         world_crash_daemon(world);
-        await_removal(lease, "holder-gone");
+        see_removal(world, lease, "holder-gone");
         ck_assert_int_eq(waitpid(holder, &status, 0), holder);
         ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
         check_nothing_held(world);

@@ -17,8 +17,6 @@
 #define VF1   "0000:03:00.2"
 #define TOTAL 8
 
-#define NOTHING UINT64_C(0)
-
 static World *world;
 
 static int build(Tree *tree) {
@@ -41,13 +39,7 @@ static unsigned current(void) {
 }
 
 static const char *set(unsigned count) {
-        return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
-}
-
-/* Not offered to the host's drivers */
-static void start(Call *call, unsigned count) {
-        call_start(call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1,
-                   "autoprobe", "b", 0, NOTHING);
+        return set_functions(world, PF, count);
 }
 
 /* A refusal, or "[" for a list of functions. */
@@ -62,7 +54,7 @@ START_TEST(function_is_nobodys_before_all_of_them_are_there) {
         Call call;
 
         vfio_fail(world, VF1, "function-hangs", "");
-        start(&call, 3);
+        call_set_idle_functions(&call, world->bus, PF, 3);
         WAIT_FOR(world, current() == 1 && vfio_delayed(world) > 0);
         udev_send(world, "add", VF0);
         WAIT_FOR(world, device_property(world, VF0, "Id")[0] != '!');
@@ -125,7 +117,7 @@ START_TEST(pf_goes_back_when_its_lease_ends_meanwhile) {
                 grant = must_acquire(world->bus, PF);
                 ck_assert_str_eq(device_property(world, PF, "Driver"), "vfio-pci");
                 vfio_fail(world, VF1, "function-hangs", "");
-                start(&call, 4);
+                call_set_idle_functions(&call, world->bus, PF, 4);
                 WAIT_FOR(world, vfio_delayed(world) > 0);
                 vfio_forget(world);
                 grant_close_lifeline(grant);
@@ -152,7 +144,7 @@ START_TEST(pf_that_is_taken_from_its_lease_meanwhile_is_lost) {
         Call call;
 
         vfio_fail(world, VF1, "function-hangs", "");
-        start(&call, 3);
+        call_set_idle_functions(&call, world->bus, PF, 3);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_forget_signals(world);
         ck_assert_int_ge(tree_set_driver(world->tree, PF, NULL), 0);
@@ -175,8 +167,8 @@ START_TEST(of_two_who_waited_for_polkit_one_is_first) {
         Call one, two;
 
         polkit_set(world, "SetAnswer", "s", "silent");
-        start(&one, 2);
-        start(&two, 3);
+        call_set_idle_functions(&one, world->bus, PF, 2);
+        call_set_idle_functions(&two, world->bus, PF, 3);
         WAIT_FOR(world, polkit_waiting(world) == 2);
         vfio_fail(world, PF, "numvfs-hangs", "");
         polkit_set(world, "AnswerWaiting", "s", "yes");
@@ -201,7 +193,7 @@ START_TEST(what_waits_for_polkit_does_not_land_on_another_pf) {
 
         for (int told = 0; told < 2; told++) {
                 polkit_set(world, "SetAnswer", "s", "silent");
-                start(&call, 2);
+                call_set_idle_functions(&call, world->bus, PF, 2);
                 WAIT_FOR(world, polkit_waiting(world) == 1);
                 ck_assert_int_ge(tree_remove(world->tree, PF), 0);
                 ck_assert_int_ge(tree_add_pci(world->tree, &twin), 0);
@@ -226,7 +218,7 @@ START_TEST(nobody_gets_a_pf_whose_functions_are_being_made) {
         Call call;
 
         vfio_fail(world, VF1, "function-hangs", "");
-        start(&call, 5);
+        call_set_idle_functions(&call, world->bus, PF, 5);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF }), REFUSED("HeldElsewhere"));
         ck_assert_str_eq(bind_device(world, PF), REFUSED("HeldElsewhere"));
@@ -248,7 +240,7 @@ START_TEST(child_that_dies_leaves_as_many_as_there_were) {
         if (before > 0)
                 ck_assert_int_eq(set(before)[0], '[');
         vfio_fail(world, "0000:03:00.4", "function-hangs", "");
-        start(&call, 6);
+        call_set_idle_functions(&call, world->bus, PF, 6);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         vfio_kill_delayed(world);
         vfio_fail(world, "0000:03:00.4", "function-hangs", NULL);

@@ -62,14 +62,6 @@ static const char *set_with(const char *address, unsigned count, const char *key
         return ask(world->bus, device_path(address), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1, key, type, value, NOTHING);
 }
 
-static const char *set(const char *address, unsigned count) {
-        return ask(world->bus, device_path(address), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
-}
-
-static const char *set_idle(unsigned count) {
-        return set_with(PF, count, "autoprobe", "b", 0);
-}
-
 static const char *property(const char *address, const char *interface, const char *name) {
         return ask_property(world->bus, device_path(address), interface, name);
 }
@@ -101,7 +93,7 @@ static bool has_record(const char *address) {
 }
 
 START_TEST(functions_are_made_named_and_handed_out) {
-        const char *answer = set_idle(4);
+        const char *answer = set_idle_functions(world, PF, 4);
 
         for (unsigned i = 0; i < 4; i++) {
                 char text[128];
@@ -136,10 +128,10 @@ START_TEST(functions_are_made_named_and_handed_out) {
 END_TEST
 
 START_TEST(only_a_device_that_may_have_functions_has_the_facet) {
-        ck_assert_str_eq(set(NO_PF, 1), "!org.freedesktop.DBus.Error.UnknownMethod");
-        ck_assert_str_eq(set_idle(1)[0] == '[' ? "made" : "", "made");
-        ck_assert_str_eq(set(vf(0), 1), "!org.freedesktop.DBus.Error.UnknownMethod");
-        ck_assert_str_eq(set(PF, 0), "[]");
+        ck_assert_str_eq(set_functions(world, NO_PF, 1), "!org.freedesktop.DBus.Error.UnknownMethod");
+        ck_assert_str_eq(set_idle_functions(world, PF, 1)[0] == '[' ? "made" : "", "made");
+        ck_assert_str_eq(set_functions(world, vf(0), 1), "!org.freedesktop.DBus.Error.UnknownMethod");
+        ck_assert_str_eq(set_functions(world, PF, 0), "[]");
 }
 END_TEST
 
@@ -147,9 +139,9 @@ START_TEST(what_makes_no_sense_is_refused_and_changes_nothing) {
         static const char *const hostile[] = { "", "-1\n", "x\n", "99999999999999999999\n", "65536\n" };
 
         for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(set(PF, TOTAL + 1), INVALID_ARGS);
+                ck_assert_str_eq(set_functions(world, PF, TOTAL + 1), INVALID_ARGS);
                 ck_assert_msg(strstr(ask_message(), "64") && strstr(ask_message(), PF), "%s", ask_message());
-                ck_assert_str_eq(set(PF, UINT32_MAX), INVALID_ARGS);
+                ck_assert_str_eq(set_functions(world, PF, UINT32_MAX), INVALID_ARGS);
                 ck_assert_str_eq(set_with(PF, 1, "autoprobe", "u", 1), REFUSED("InvalidOption"));
                 ck_assert_str_eq(set_with(PF, 1, "per-vf", "b", 1), REFUSED("InvalidOption"));
                 ck_assert_str_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 1, 2, "autoprobe", "b",
@@ -161,13 +153,13 @@ START_TEST(what_makes_no_sense_is_refused_and_changes_nothing) {
         for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++) {
                 ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" PF "/sriov_totalvfs", hostile[i]), 0);
                 ck_assert_str_eq(property(PF, VFB_INTERFACE_SRIOV, "Total"), "0");
-                ck_assert_str_eq(set(PF, 1), REFUSED("VfCount"));
+                ck_assert_str_eq(set_functions(world, PF, 1), REFUSED("VfCount"));
         }
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" PF "/sriov_totalvfs", "64\n"), 0);
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
         ck_assert_uint_eq(vfio_called(world, "numvfs"), 0);
-        ck_assert_str_eq(set(PF, 0), "[]"); /* as it is */
+        ck_assert_str_eq(set_functions(world, PF, 0), "[]"); /* as it is */
         ck_assert_uint_eq(vfio_called(world, "numvfs"), 0);
         ck_assert(!has_record(PF));
         check_nothing_held(world);
@@ -177,8 +169,8 @@ END_TEST
 START_TEST(polkit_has_its_own_word_about_it) {
         polkit_set(world, "SetAnswer", "s", "no");
         for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(set(PF, 2), DENIED);
-                ck_assert_str_eq(set(PF, TOTAL + 1), DENIED);
+                ck_assert_str_eq(set_functions(world, PF, 2), DENIED);
+                ck_assert_str_eq(set_functions(world, PF, TOTAL + 1), DENIED);
         }
         polkit_set(world, "SetAnswer", "s", "yes");
         check_functions(0);
@@ -189,12 +181,12 @@ END_TEST
 START_TEST(function_that_is_leased_stays) {
         Grant *grant;
 
-        set_idle(4);
+        set_idle_functions(world, PF, 4);
         grant = must_acquire(world->bus, vf(1));
         for (int times = 0; times < 5; times++) {
                 static const unsigned counts[] = { 0, 1, 3, 5, TOTAL };
 
-                ck_assert_str_eq(set(PF, counts[times]), REFUSED("Leased"));
+                ck_assert_str_eq(set_functions(world, PF, counts[times]), REFUSED("Leased"));
                 ck_assert_msg(strstr(ask_message(), vf(1)) && strstr(ask_message(), "virtual function 1 of " PF) && strstr(ask_message(), "l-"),
                               "%s", ask_message());
                 ck_assert_str_eq(bind_device(world, PF), REFUSED("Leased"));
@@ -205,7 +197,7 @@ START_TEST(function_that_is_leased_stays) {
         check_functions(4);
         ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
-        ck_assert_str_ne(set(PF, 4), REFUSED("Leased")); /* nothing changes */
+        ck_assert_str_ne(set_functions(world, PF, 4), REFUSED("Leased")); /* nothing changes */
         grant_free(grant);
         WAIT_FOR(world, device_is(world, vf(1), "host"));
         ck_assert_str_eq(restore_device(world, PF), "");
@@ -216,20 +208,20 @@ START_TEST(function_that_is_leased_stays) {
 END_TEST
 
 START_TEST(function_in_use_by_the_host_stays) {
-        ck_assert_str_eq(set(PF, 2)[0] == '[' ? "made" : "", "made"); /* offered to nvme */
+        ck_assert_str_eq(set_functions(world, PF, 2)[0] == '[' ? "made" : "", "made"); /* offered to nvme */
         ck_assert_str_eq(property(vf(1), VFB_INTERFACE_DEVICE, "Driver"), "nvme");
         ck_assert_msg(strstr(property(PF, VFB_INTERFACE_DEVICE, "HostUses"), vf(1)) != NULL, "%s", property(PF, VFB_INTERFACE_DEVICE, "HostUses"));
         ck_assert_str_eq(bind_device(world, PF), REFUSED("InUseByHost"));
 
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:03:00.2/boot_vga", "1\n"), 0);
         for (int times = 0; times < 5; times++) {
-                ck_assert_str_eq(set(PF, 0), REFUSED("InUseByHost"));
+                ck_assert_str_eq(set_functions(world, PF, 0), REFUSED("InUseByHost"));
                 ck_assert_msg(strstr(ask_message(), vf(1)) != NULL, "%s", ask_message());
                 ck_assert_str_eq(restore_device(world, PF), REFUSED("InUseByHost"));
         }
         check_functions(2);
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/0000:03:00.2/boot_vga", "0\n"), 0);
-        ck_assert_str_eq(set(PF, 0), "[]");
+        ck_assert_str_eq(set_functions(world, PF, 0), "[]");
 }
 END_TEST
 
@@ -244,20 +236,20 @@ START_TEST(failure_leaves_as_many_as_there_were) {
         char name[PATH_MAX];
 
         vfio_fail(world, PF, failures[_i].fault, failures[_i].value);
-        ck_assert_str_eq(set_idle(3), REFUSED("VfCount"));
+        ck_assert_str_eq(set_idle_functions(world, PF, 3), REFUSED("VfCount"));
         check_functions(0);
         ck_assert_str_eq(autoprobe(), "1");
         ck_assert(!has_record(PF));
 
         snprintf(name, sizeof(name), "%s/fail/" PF "/%s", tree_root(world->tree), failures[_i].fault);
         (void) unlink(name);
-        ck_assert_int_eq(set_idle(2)[0], '[');
+        ck_assert_int_eq(set_idle_functions(world, PF, 2)[0], '[');
         vfio_fail(world, PF, failures[_i].fault, failures[_i].value);
-        ck_assert_str_eq(set(PF, 5), REFUSED("VfCount"));
+        ck_assert_str_eq(set_functions(world, PF, 5), REFUSED("VfCount"));
         check_functions(2);
         ck_assert_str_eq(autoprobe(), "0");
         (void) unlink(name);
-        ck_assert_int_eq(set(PF, 5)[0], '[');
+        ck_assert_int_eq(set_functions(world, PF, 5)[0], '[');
         check_functions(5);
         ck_assert_str_eq(restore_device(world, PF), "");
         check_functions(0);
@@ -267,31 +259,26 @@ END_TEST
 
 START_TEST(pf_without_a_driver_or_on_vfio_makes_none) {
         ck_assert_int_ge(tree_set_driver(world->tree, PF, NULL), 0);
-        ck_assert_str_eq(set(PF, 1), REFUSED("VfCount"));
+        ck_assert_str_eq(set_functions(world, PF, 1), REFUSED("VfCount"));
         ck_assert_msg(strstr(ask_message(), "driver") != NULL, "%s", ask_message());
-        ck_assert_str_eq(set(OTHER_PF, 1), REFUSED("VfCount"));
+        ck_assert_str_eq(set_functions(world, OTHER_PF, 1), REFUSED("VfCount"));
         check_functions(0);
         ck_assert_uint_eq(count_kept(world, "device-" PF) + count_kept(world, "device-" OTHER_PF), 0);
 }
 END_TEST
 
-static void start(Call *call, unsigned count) {
-        call_start(call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1,
-                   "autoprobe", "b", 0, NOTHING);
-}
-
 START_TEST(kernel_that_hangs_holds_up_nobody) {
         Call call;
 
-        set_idle(2);
+        set_idle_functions(world, PF, 2);
         vfio_fail(world, PF, "numvfs-hangs", "");
-        start(&call, 3);
+        call_set_idle_functions(&call, world->bus, PF, 3);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         for (int i = 0; i < 50; i++) {
                 ck_assert(device_is(world, NO_PF, "host"));
                 ck_assert_uint_eq(current(), 2);
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = vf(0) }), REFUSED("HeldElsewhere"));
-                ck_assert_str_eq(set(PF, 1), REFUSED("HeldElsewhere"));
+                ck_assert_str_eq(set_functions(world, PF, 1), REFUSED("HeldElsewhere"));
                 ck_assert_str_eq(bind_device(world, vf(1)), REFUSED("HeldElsewhere"));
         }
         ck_assert(!call.answered);
@@ -311,13 +298,13 @@ START_TEST(kernel_that_hangs_is_answered_for_and_what_it_did_is_undone) {
         uint64_t begin;
         Call call;
 
-        while (strcmp(set_idle(2), REFUSED("DriverUnbindTimeout")) == 0)
+        while (strcmp(set_idle_functions(world, PF, 2), REFUSED("DriverUnbindTimeout")) == 0)
                 WAIT_FOR(world, device_is(world, PF, "host"));
         check_functions(2);
         vfio_fail(world, PF, "numvfs-hangs", "");
         do {
                 begin = world_now();
-                start(&call, 3);
+                call_set_idle_functions(&call, world->bus, PF, 3);
         } while (!vfio_hangs(world, &call.answered, PF));
         WAIT_FOR(world, call.answered);
         ck_assert_uint_ge(world_now() - begin, LIMIT_USEC);
@@ -335,9 +322,9 @@ START_TEST(death_in_the_middle_brings_back_what_there_was) {
         unsigned before = (unsigned) _i;
         Call call;
         if (before > 0)
-                set_idle(before);
+                set_idle_functions(world, PF, before);
         vfio_fail(world, vf(4), "function-hangs", "");
-        start(&call, 6);
+        call_set_idle_functions(&call, world->bus, PF, 6);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         world_crash_daemon(world);
         vfio_fail(world, vf(4), "function-hangs", NULL);
@@ -354,7 +341,7 @@ START_TEST(death_in_the_middle_brings_back_what_there_was) {
 END_TEST
 
 START_TEST(number_outlives_the_daemon) {
-        set_idle(3);
+        set_idle_functions(world, PF, 3);
         world_end_daemon(world);
         world_start_daemon(world);
         check_functions(3);
@@ -369,7 +356,7 @@ START_TEST(pf_that_goes_to_vfio_comes_back_with_its_functions) {
         for (int times = 0; times < 5; times++) {
                 /* somebody else has made them */
                 ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" PF "/sriov_drivers_autoprobe", "0\n"), 0);
-                ck_assert_int_eq(set(PF, 3)[0], '[');
+                ck_assert_int_eq(set_functions(world, PF, 3)[0], '[');
                 ck_assert_int_eq(bind_device(world, vf(0))[0], '\0');
                 ck_assert_str_eq(bind_device(world, PF), "");
                 ck_assert_str_eq(property(PF, VFB_INTERFACE_DEVICE, "Driver"), "vfio-pci");
@@ -388,7 +375,7 @@ static void make_by_hand(unsigned count) {
         _cleanup_(freep) char *name = NULL;
 
         ck_assert_int_ge(tree_write(world->tree, "sys/devices/pci0000:00/" PF "/sriov_drivers_autoprobe", "0\n"), 0);
-        ck_assert_int_eq(set(PF, count)[0], '[');
+        ck_assert_int_eq(set_functions(world, PF, count)[0], '[');
         world_end_daemon(world);
         ck_assert_int_gt(asprintf(&name, "%s/run/device-" PF, tree_root(world->tree)), 0);
         ck_assert_int_eq(unlink(name), 0);
@@ -405,13 +392,13 @@ START_TEST(functions_of_others_are_made_again) {
                 ck_assert_str_eq(restore_device(world, PF), "");
                 check_functions(5);
                 ck_assert_str_eq(autoprobe(), "0");
-                ck_assert_int_eq(set(PF, 2)[0], '[');
+                ck_assert_int_eq(set_functions(world, PF, 2)[0], '[');
                 ck_assert_str_eq(restore_device(world, PF), "");
                 check_functions(5);
         }
 
         /* for a lease, and the daemon dies meanwhile; what was set before the lease is what there is after it */
-        ck_assert_int_eq(set(PF, 2)[0], '[');
+        ck_assert_int_eq(set_functions(world, PF, 2)[0], '[');
         grant_free(must_acquire(world->bus, PF));
         WAIT_FOR(world, device_is(world, PF, "host") && current() == 2);
         check_functions(2);
@@ -448,7 +435,7 @@ START_TEST(storm_of_functions_is_followed) {
                 world_forget_signals(world);
                 begin = world_now();
                 slowest = 0;
-                start(&call, TOTAL);
+                call_set_idle_functions(&call, world->bus, PF, TOTAL);
                 while (!call.answered) {
                         uint64_t before = world_now();
 
@@ -460,7 +447,7 @@ START_TEST(storm_of_functions_is_followed) {
                 call_end(&call);
                 check_functions(TOTAL);
                 WAIT_FOR(world, world_signals(world, "DeviceNew") == TOTAL);
-                ck_assert_str_eq(set(PF, 0), "[]");
+                ck_assert_str_eq(set_functions(world, PF, 0), "[]");
                 WAIT_FOR(world, world_signals(world, "DeviceRemoved") == TOTAL);
                 check_functions(0);
                 printf("# %d functions came and went in %u ms, the slowest other call took %u ms\n", TOTAL,

@@ -84,8 +84,7 @@ static void check_linear(unsigned few, unsigned many) {
 static unsigned set(unsigned count, const char *member, unsigned n) {
         uint64_t before = begin();
 
-        ck_assert_int_eq(ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1, "autoprobe", "b", 0,
-                             UINT64_C(0))[0], '[');
+        ck_assert_int_eq(set_idle_functions(world, PF, count)[0], '[');
         return end(before, member, n);
 }
 

@@ -38,7 +38,7 @@ static void make_world(void) {
         const char *answer;
 
         world_start(&world, &(WorldSpec) { .build = build, .keep = true, .config = "[Binding]\nOnAcquire=yes\n" });
-        answer = ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 2, 0, NOTHING);
+        answer = set_functions(world, PF, 2);
         ck_assert_msg(answer[0] == '[', "%s: %s", answer, ask_message());
         ck_assert_str_eq(device_property(world, VF1, "Availability"), "available");
 }
@@ -281,10 +281,6 @@ START_TEST(token_that_somebody_was_told_is_no_agreement) {
 }
 END_TEST
 
-static const char *set_functions(unsigned count) {
-        return ask(world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, NOTHING);
-}
-
 static const char *driver(void) {
         return device_property(world, PF, "Driver");
 }
@@ -292,12 +288,12 @@ static const char *driver(void) {
 START_TEST(pf_stays_for_who_has_a_function_of_it) {
         Grant *pf, *vf;
 
-        ck_assert_str_eq(set_functions(0), "[]");
+        ck_assert_str_eq(set_functions(world, PF, 0), "[]");
         ck_assert_int_ge(tree_set_driver(world->tree, PF, "nvme"), 0);
         ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = PF }), REFUSED("HeldElsewhere")); /* polkit was not asked yet */
         pf = must_acquire(world->bus, PF);
         ck_assert_str_eq(driver(), "vfio-pci");
-        ck_assert_int_eq(set_functions(2)[0], '['); /* under the lease */
+        ck_assert_int_eq(set_functions(world, PF, 2)[0], '['); /* under the lease */
         ck_assert_str_eq(lease_state(world->bus, pf->lease), "active");
         vf = must_acquire(world->bus, VF0);
         release(pf, PF);
@@ -314,15 +310,13 @@ START_TEST(pf_stays_for_who_has_a_function_of_it) {
 END_TEST
 
 START_TEST(pf_that_goes_while_its_functions_change_is_gone) {
-        char name[PATH_MAX];
         Call call;
 
         vfio_fail(world, PF, "numvfs-hangs", "");
         call_start(&call, world->bus, device_path(PF), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", 3, 0, NOTHING);
         WAIT_FOR(world, vfio_delayed(world) > 0);
         ck_assert_int_ge(tree_remove(world->tree, PF), 0);
-        snprintf(name, sizeof(name), "%s/fail/" PF "/numvfs-hangs", tree_root(world->tree));
-        ck_assert_int_eq(unlink(name), 0);
+        vfio_fail(world, PF, "numvfs-hangs", NULL);
         WAIT_FOR(world, call.answered);
         ck_assert_str_eq(call.answer, REFUSED("DeviceGone"));
         ck_assert_int_eq(device_property(world, PF, "Id")[0], '!');

@@ -32,12 +32,39 @@ bool is_free(World *world, const char *address) {
         return device_is(world, address, "available");
 }
 
+uint64_t lease_expires(World *world, const Grant *grant) {
+        return strtoull(ask_property(world->bus, grant->lease, VFB_INTERFACE_LEASE, "ExpiresUSec"), NULL, 10);
+}
+
 const char *bind_device(World *world, const char *address) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Bind", "sa{sv}t", "", 0, UINT64_C(0));
 }
 
 const char *restore_device(World *world, const char *address) {
         return ask(world->bus, device_path(address), VFB_INTERFACE_DEVICE, "Restore", "t", UINT64_C(0));
+}
+
+const char *set_functions(World *world, const char *address, unsigned count) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 0, UINT64_C(0));
+}
+
+const char *set_idle_functions(World *world, const char *address, unsigned count) {
+        return ask(world->bus, device_path(address), VFB_INTERFACE_SRIOV, "SetVirtualFunctions", "ua{sv}t", count, 1, "autoprobe",
+                   "b", 0, UINT64_C(0));
+}
+
+void see_removal(World *world, const char *lease, const char *reason) {
+        char line[256];
+
+        snprintf(line, sizeof(line), " %s %s", lease, reason);
+        WAIT_FOR(world, world_signals(world, VFB_PATH " LeaseRemoved ") > 0);
+        ck_assert_msg(world_signals(world, line) == 1, "Not \"%s\" in:\n%s", line, world->signals);
+        ck_assert_uint_eq(world_signals(world, VFB_PATH " LeaseRemoved "), 1);
+}
+
+void await_removal(World *world, const char *lease, const char *reason) {
+        see_removal(world, lease, reason);
+        world_forget_signals(world);
 }
 
 void polkit_set(World *world, const char *method, const char *types, ...) {
@@ -159,7 +186,8 @@ size_t settled_fds(World *world) {
         return count_fds(world->daemon_pid, "");
 }
 
-unsigned count_kept(World *world, const char *prefix) {
+/* Of the files of the runtime directory, and hold @what */
+static unsigned count_files(World *world, const char *prefix, const char *what) {
         _cleanup_(freep) char *path = NULL;
         struct dirent *entry;
         unsigned n = 0;
@@ -168,10 +196,26 @@ unsigned count_kept(World *world, const char *prefix) {
         ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
         dir = opendir(path);
         ck_assert_ptr_nonnull(dir);
-        while ((entry = readdir(dir)))
-                n += entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+        while ((entry = readdir(dir))) {
+                _cleanup_(freep) char *name = NULL, *text = NULL;
+
+                if (entry->d_name[0] == '.' || strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+                        continue;
+                ck_assert_int_gt(asprintf(&name, "run/%s", entry->d_name), 0);
+                text = what[0] ? world_read(world, name) : NULL;
+                n += !text || strstr(text, what) != NULL;
+        }
         closedir(dir);
         return n;
+}
+
+unsigned count_kept(World *world, const char *prefix) {
+        return count_files(world, prefix, "");
+}
+
+void await_nothing_kept(World *world) {
+        WAIT_FOR(world, count_kept(world, "l") == 0); /* leases and lifelines */
+        WAIT_FOR(world, keeper_count(world->keeper, "") == 0);
 }
 
 unsigned daemon_logged(World *world, const char *what) {
@@ -188,6 +232,11 @@ void check_nothing_held(World *world) {
         WAIT_FOR(world, count_fds(world->daemon_pid, "") == world->n_fds);
         ck_assert_uint_eq(count_fds(world->daemon_pid, "/fake/"), 0);
         ck_assert_str_eq(ask_property(world->bus, VFB_PATH, VFB_INTERFACE_MANAGER, "NLeases"), "0");
+}
+
+void check_nothing_opened(World *world) {
+        check_nothing_held(world);
+        ck_assert_uint_eq(vfio_called(world, " open "), 0);
 }
 
 /* Lines that begin with the daemon's name, without it */
@@ -419,21 +468,5 @@ const char *driver_state(World *world, const char *id) {
 }
 
 unsigned count_origins(World *world) {
-        _cleanup_(freep) char *path = NULL;
-        struct dirent *entry;
-        unsigned n = 0;
-        DIR *dir;
-
-        ck_assert_int_gt(asprintf(&path, "%s/run", tree_root(world->tree)), 0);
-        dir = opendir(path);
-        ck_assert_ptr_nonnull(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_(freep) char *name = NULL, *text = NULL;
-
-                ck_assert_int_gt(asprintf(&name, "run/%s", entry->d_name), 0);
-                text = entry->d_name[0] == '.' ? NULL : world_read(world, name);
-                n += text && strncmp(entry->d_name, "device-", 7) == 0 && strstr(text, "\"origin\"");
-        }
-        closedir(dir);
-        return n;
+        return count_files(world, "device-", "\"origin\"");
 }

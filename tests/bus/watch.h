@@ -14,10 +14,18 @@
 const char *device_property(World *world, const char *address, const char *name);
 bool device_is(World *world, const char *address, const char *availability);
 bool is_free(World *world, const char *address);
+/* As the calendar has it; 0: it has no time. */
+uint64_t lease_expires(World *world, const Grant *grant);
 /* Bind, and Restore, as they are mostly asked for; as ask() returns it. */
 const char *bind_device(World *world, const char *address);
 const char *restore_device(World *world, const char *address);
+/* SetVirtualFunctions, likewise; idle ones are not offered to the host's drivers. */
+const char *set_functions(World *world, const char *address, unsigned count);
+const char *set_idle_functions(World *world, const char *address, unsigned count);
 
+/* Waits for the one LeaseRemoved, and that has that reason; the second forgets the signals afterwards. */
+void see_removal(World *world, const char *lease, const char *reason);
+void await_removal(World *world, const char *lease, const char *reason);
 /* One of the methods of the fake polkit */
 void polkit_set(World *world, const char *method, const char *types, ...);
 unsigned polkit_waiting(World *world);
@@ -32,14 +40,29 @@ size_t count_inheritable_fds(pid_t pid);
 /* Its children: blocking work that goes on, and what has ended and is still on its way out. */
 size_t count_children(pid_t pid);
 size_t memory_kb(pid_t pid);
+/* How much of that may have come where nothing may. A sanitizer has its own ways with memory, and tells of leaks by itself. */
+#if defined(__SANITIZE_ADDRESS__)
+#define GROWTH_KB 4096
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GROWTH_KB 4096
+#endif
+#endif
+#ifndef GROWTH_KB
+#define GROWTH_KB 256
+#endif
 /* The daemon's descriptors once no work of its goes on: what a job needs it has for the time of the job. */
 size_t settled_fds(World *world);
 /* How many files of the runtime directory have names that begin with @prefix. */
 unsigned count_kept(World *world, const char *prefix);
+/* Nothing of any lease is, after some time. */
+void await_nothing_kept(World *world);
 /* How many lines of the daemon's stderr hold @what. */
 unsigned daemon_logged(World *world, const char *what);
 /* No group is open, there is no lease, and no descriptor is more than there was. */
 void check_nothing_held(World *world);
+/* The same, and none was ever opened. */
+void check_nothing_opened(World *world);
 
 /* The fake kernel. How many of the daemon's calls so far, as "OBJECT CALL RESULT", hold @what. */
 unsigned vfio_called(World *world, const char *what);

@@ -47,3 +47,12 @@ int tree_add_document_with_functions(Tree *tree, unsigned total) {
                 r = tree_set_driver(tree, "0000:03:00.0", "nvme");
         return r < 0 ? r : tree_add_sriov(tree, "0000:03:00.0", total);
 }
+
+int tree_add_document_on_the_host(Tree *tree) {
+        int r;
+
+        r = tree_add_document(tree);
+        if (r >= 0)
+                r = tree_set_driver(tree, "0000:06:0d.0", "uio");
+        return r < 0 ? r : tree_set_driver(tree, "0000:06:0d.1", "e1000");
+}

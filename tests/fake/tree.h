@@ -87,3 +87,6 @@ int tree_add_document(Tree *tree);
 
 /* The same, and its NVMe is on its driver and may have @total virtual functions. */
 int tree_add_document_with_functions(Tree *tree, unsigned total);
+
+/* The same, and group 26 is on drivers of the host: its first device on uio, the other one on e1000. */
+int tree_add_document_on_the_host(Tree *tree);
