@@ -407,16 +407,22 @@ static int find_unchanged(const Device *device, Findings *findings) {
                                        : "there is nothing to bring back");
 }
 
-int broker_find_restore(Broker *broker, const Device *const *devices, unsigned n, Findings *findings) {
-        int r;
+int broker_find_going(Broker *broker, const Device *const *devices, unsigned n, Findings *findings) {
+        int r = 0;
 
-        r = broker_find_taken(devices[0], findings);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 r = broker_find_functions(broker, devices[i], /* steal= */ false, findings);
                 if (r >= 0)
                         r = broker_find_inside(devices[i], findings);
         }
         return r;
+}
+
+int broker_find_restore(Broker *broker, const Device *const *devices, unsigned n, Findings *findings) {
+        int r;
+
+        r = broker_find_taken(devices[0], findings);
+        return r < 0 ? r : broker_find_going(broker, devices, n, findings);
 }
 
 int broker_give_back(Broker *broker, const Device *device, uid_t uid, Findings *findings, BrokerBound done,

@@ -56,13 +56,18 @@ static unsigned list_devices(const Binding *binding, OpenedDevice *ret) {
         return n;
 }
 
-static void binding_make_due(Binding *binding) {
+/* Nobody waits for it: it was bound for a lease that is over. */
+static bool binding_is_due(const Binding *binding) {
+        return binding->lease[0] && is_way_back(binding);
+}
+
+static void binding_make_due(Binding *binding, DeviceDue due) {
         Device *device;
 
         for (unsigned i = 0; i < binding->n; i++) {
                 device = binding_device(binding, i);
                 if (device && device->origin)
-                        device->due = DEVICE_DUE_OPEN;
+                        device->due = due;
         }
         broker_wait_for_due(binding->broker);
 }
@@ -72,7 +77,7 @@ static void binding_refuse(Binding *binding, const char *holders) {
         const OpenedDevice *opened = &binding->opened.device;
         const Device *device = binding_device(binding, 0);
         const char *id = binding->devices[0].id;
-        bool due = binding->lease[0] && is_way_back(binding);
+        bool due = binding_is_due(binding);
         Finding *finding;
         char what[64];
 
@@ -90,8 +95,48 @@ static void binding_refuse(Binding *binding, const char *holders) {
                 (void) finding_set_fix(finding, "find it with: fuser -v /dev/vfio/%s%u",
                                        opened->noiommu ? "noiommu-" : "", opened->group);
         if (due)
-                binding_make_due(binding);
+                binding_make_due(binding, DEVICE_DUE_OPEN);
         binding_end(binding);
+}
+
+static int find_news(const Binding *binding, Findings *findings) {
+        const Device *device;
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < binding->n; i++) {
+                device = binding_device(binding, i);
+                if (device)
+                        r = broker_find_going(binding->broker, &device, 1, findings);
+        }
+        return r;
+}
+
+static void binding_refuse_news(Binding *binding, const Finding *why) {
+        const Device *device = binding_device(binding, 0);
+        Finding *finding;
+
+        finding = binding_fail(binding, (int) why->error, binding->devices[0].id, device ? device->facts.driver : "",
+                               "%s", why->text);
+        if (finding && why->fix)
+                (void) finding_set_fix(finding, "%s", why->fix);
+        if (binding_is_due(binding))
+                binding_make_due(binding, DEVICE_DUE_NEEDED);
+        binding_end(binding);
+}
+
+/* The look took a while, in which the host may have begun to use a function of what goes back. What goes to VFIO is
+ * looked at once more right before that, see binding_check_host(). */
+static void binding_after_look_elsewhere(Binding *binding) {
+        Findings findings = {};
+        const Finding *why = NULL;
+
+        if (is_way_back(binding) && find_news(binding, &findings) >= 0)
+                why = findings_first_error(&findings);
+        if (why)
+                binding_refuse_news(binding, why);
+        else
+                binding_enter(binding);
+        findings_done(&findings);
 }
 
 /* Who cannot be found may be systemd, or a child of ours that ends. */
@@ -100,7 +145,7 @@ static void binding_judge(Binding *binding, const char *holders) {
         if (holders[0] || binding->opened.in_use)
                 binding_refuse(binding, holders);
         else
-                binding_enter(binding);
+                binding_after_look_elsewhere(binding);
 }
 
 static void binding_on_found(int r, const Lease *lease, const BrokerHolders *holders, void *userdata) {
@@ -149,7 +194,7 @@ static void binding_on_opened(int r, const void *data, int *fds, size_t n_fds, v
         if (binding->opened.busy)
                 binding_search(binding);
         else
-                binding_enter(binding);
+                binding_after_look_elsewhere(binding);
 }
 
 /* Somebody is about to open it, or to close it: the kernel will say. */
@@ -158,7 +203,7 @@ static int binding_on_no_answer(sd_event_source *source, uint64_t usec, void *us
 
         binding->deadline = sd_event_source_disable_unref(binding->deadline);
         binding->job = job_free(binding->job);
-        binding_enter(binding);
+        binding_after_look_elsewhere(binding);
         return 0;
 }
 

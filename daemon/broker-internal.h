@@ -493,8 +493,10 @@ void broker_wake_due(Broker *broker);
 void broker_wait_for_due(Broker *broker);
 void broker_keep_bound(Broker *broker, Group *group);
 
-/* What stands in the way of a way back of these, which are of one group if they are of any. */
+/* What stands in the way of a way back of these, which are of one group if they are of any; and of that only what there
+ * is about others that would go with them. */
 int broker_find_restore(Broker *broker, const Device *const *devices, unsigned n, Findings *findings);
+int broker_find_going(Broker *broker, const Device *const *devices, unsigned n, Findings *findings);
 
 /* An error for each use that the host has for the device; with @steal only for what is never taken, and else a note. */
 int broker_find_host_uses(Broker *broker, const Device *device, bool steal, const char *about, Findings *findings);

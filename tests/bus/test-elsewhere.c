@@ -11,6 +11,7 @@
 #include "by-hand.h"
 #include "call.h"
 #include "suite.h"
+#include "tree-files.h"
 #include "watch.h"
 
 #define NIC    "0000:02:00.0" /* on e1000e, alone in group 13 */
@@ -19,6 +20,7 @@
 #define SECOND "0000:06:0d.1" /* on e1000 */
 #define PF     "0000:08:00.0" /* on nvme, alone in group 30 */
 #define VF     "0000:08:00.1" /* in group 3049, when it is there */
+#define OTHER_VF "0000:08:00.2"
 
 static World *world;
 
@@ -28,6 +30,8 @@ static int build(Tree *tree) {
         r = tree_add_document_on_the_host(tree);
         if (r >= 0)
                 r = tree_add_pci(tree, &(TreePci) { .address = PF, .vendor = 0x1b36, .device = 0x10, .class = 0x10802, .group = 30, .driver = "nvme" });
+        if (r >= 0)
+                r = tree_write(tree, "proc/1/mountinfo", "23 1 254:1 / / rw - ext4 /dev/vda1 rw\n");
         return r < 0 ? r : tree_add_sriov(tree, PF, 4);
 }
 
@@ -199,6 +203,40 @@ START_TEST(device_that_goes_during_the_look_is_gone) {
 }
 END_TEST
 
+/* The default route goes by a network card that is there by then. */
+static void let_host_need(const char *address) {
+        char path[128], target[128];
+
+        snprintf(path, sizeof(path), "sys/devices/pci0000:00/%s/net/eth9/flags", address);
+        snprintf(target, sizeof(target), "../../devices/pci0000:00/%s/net/eth9", address);
+        ck_assert_int_ge(tree_write(world->tree, path, "0x1003\n"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "sys/class/net/.folder", ""), 0);
+        ck_assert_int_ge(tree_link(world->tree, target, "sys/class/net/eth9"), 0);
+        ck_assert_int_ge(tree_write(world->tree, "proc/self/net/route", "eth9\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"), 0);
+}
+
+START_TEST(what_the_host_begins_to_need_during_the_look_stays) {
+        Call call;
+
+        ck_assert_int_eq(set_idle_functions(world, PF, 2)[0], '[');
+        ck_assert_str_eq(bind_device(world, VF), "");
+        vfio_fail(world, "group-3049", "open-hangs", "");
+        call_change_driver(&call, world->bus, PF, false);
+        WAIT_FOR(world, vfio_delayed(world) > 0);
+        let_host_need(OTHER_VF);
+        vfio_fail(world, "group-3049", "open-hangs", NULL);
+        WAIT_FOR(world, call.answered);
+        ck_assert_str_eq(call.answer, REFUSED("InUseByHost"));
+        ck_assert_msg(strstr(call.text, "the default route goes by eth9"), "%s", call.text);
+        ck_assert_str_eq(driver_state(world, VF), "vfio-pci vfio-pci");
+        call_end(&call);
+
+        ck_assert_int_ge(tree_remove_all(world->tree, "sys/class/net/eth9"), 0);
+        ck_assert_str_eq(restore_device(world, PF), "");
+        ck_assert_str_eq(driver_state(world, PF), "nvme (null)");
+}
+END_TEST
+
 START_TEST(death_during_the_look_has_changed_nothing) {
         Call call;
 
@@ -226,6 +264,7 @@ int main(void) {
         tcase_add_test(tcase, look_that_hangs_holds_up_nobody);
         tcase_add_test(hasty, look_that_takes_too_long_is_not_waited_for);
         tcase_add_test(tcase, device_that_goes_during_the_look_is_gone);
+        tcase_add_test(tcase, what_the_host_begins_to_need_during_the_look_stays);
         tcase_add_test(tcase, death_during_the_look_has_changed_nothing);
         return suite_run(suite);
 }
