@@ -130,17 +130,6 @@ static bool parse_address(Selector *selector, const char *text) {
         return true;
 }
 
-/* "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" */
-static bool parse_other_bus(Selector *selector, const char *text) {
-        const char *name;
-
-        if (device_id_split(text, &name) == DEVICE_KIND_PCI || !*name || strlen(text) >= sizeof(selector->address))
-                return false;
-
-        strcpy(selector->address, text);
-        return true;
-}
-
 static bool parse_flag(const char *text, int *ret) {
         if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
                 return false;
@@ -155,6 +144,18 @@ static bool is_word(const char *text, const char *forbidden) {
                 if (*p <= ' ' || *p > '~' || strchr(forbidden, *p))
                         return false;
         return *text;
+}
+
+/* "mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" */
+static bool parse_other_bus(Selector *selector, const char *text) {
+        const char *name;
+
+        if (device_id_split(text, &name) == DEVICE_KIND_PCI || !is_word(name, "") ||
+            strlen(text) >= sizeof(selector->address))
+                return false;
+
+        strcpy(selector->address, text);
+        return true;
 }
 
 static bool parse_driver(Selector *selector, const char *text) {

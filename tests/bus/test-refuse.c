@@ -131,6 +131,7 @@ START_TEST(malformed_selectors_are_refused) {
                 " ", "eth0", "0000:03:00", "0000:03:00.8", "03:00.0.0", "group:", "group:x", "group:-1", "group:99999999999",
                 "class=", "class=0xzz", "vendor=zzzz", "vendor=18086", "device=", "driver=", "is-vf=maybe", "colour=red", "=",
                 "class", "0000:03:00.0 nonsense", "../../etc/passwd", "0000:03:00.0/",
+                "mdev:x\nvfio-brokerd:quarantined",
         };
         char word[3000];
 

@@ -175,6 +175,7 @@ static const char *const bad[] = {
         "class=-1", "class= 01", "class=0x0x01", "class=0X01",
         "vendor", "vendor=", "vendor=0x", "vendor=10000", "vendor=0x08086", "vendor=08086", "vendor=-1", "vendor=80 86", "vendor=8086h", "vendor=%x",
         "vendor=ffffffffffff8086", "device=", "device=g", "device=10d3:", "device=0x10d30",
+        "mdev:", "mdev:a\nb", "platform:\x1b[2J", "fsl-mc:dpni.1\x7f", "ap:\xc2\x9bm", "ccw:0.0.0001\t",
         "driver", "driver=", "driver=a\nb", "driver=\x1b[2J", "driver=\x7f", "driver=\xff\xfe", "driver=\xc3\xa4", "driver=../nvme", "is-vf", "is-vf=", "is-vf=1", "is-vf=YES", "is-vf=yesyes", "is-vf=true", "is-vf=ye",
         "%s", "%n", "%s%s%s%s%n", "%", "*", "all", "../..", "0000:06:0d.0/../x", "\x01", "\xff\xfe", "\xc3\xa4", "\x80:\x80\x80.0",
         "colour=red", "=", "==", "=yes", "vendor==8086", "VENDOR=8086", "class=nvme,vendor=8086",
