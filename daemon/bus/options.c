@@ -78,13 +78,19 @@ int options_read(sd_bus_message *m, const Option *options, size_t n, sd_bus_erro
         return dictionary_read(m, option_read, &reading);
 }
 
+/* C0, DEL, and C1, which UTF-8 spells 0xc2 0x80 to 0xc2 0x9f and in which there are an end of a line, too, and the
+ * beginning of what a terminal does. */
+static bool is_control(const unsigned char *c) {
+        return *c < ' ' || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
+}
+
 bool text_is_line(const char *text, size_t max) {
         size_t n = 0;
 
-        for (const char *c = text; *c; c++) {
-                if ((unsigned char) *c < ' ' || *c == 0x7f)
+        for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
+                if (is_control(c))
                         return false;
-                n += ((unsigned char) *c & 0xc0) != 0x80;
+                n += (*c & 0xc0) != 0x80;
         }
         return n <= max;
 }

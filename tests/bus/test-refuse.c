@@ -154,6 +154,8 @@ START_TEST(unknown_options_are_refused) {
                 { .wants = NVME, .mode = "" },
                 { .wants = NVME, .lifetime = "forever" },
                 { .wants = NVME, .label = long_label },
+                { .wants = NVME, .label = "a\x1b[2J" },
+                { .wants = NVME, .label = "a\xc2\x9b" "2J" },
                 { .wants = NVME, .token = "not-a-uuid" },
                 { .wants = NVME, .duration_usec = UINT64_MAX },
                 { .wants = NVME, .duration_usec = UINT64_C(101) * 366 * 24 * 3600 * 1000000 },

@@ -325,6 +325,7 @@ START_TEST(others_need_polkit_and_learn_nothing) {
         ck_assert_str_eq(ask(other, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id_of(grant->lease), "", UINT64_C(0), UINT64_C(1)), REFUSED("InvalidOption"));
         ck_assert_str_eq(ask(other, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id_of(grant->lease), reason, UINT64_C(0), UINT64_C(0)), INVALID_ARGS);
         ck_assert_str_eq(ask(other, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id_of(grant->lease), "a\nb", UINT64_C(0), UINT64_C(0)), INVALID_ARGS);
+        ck_assert_str_eq(ask(other, VFB_PATH, VFB_INTERFACE_MANAGER, "Revoke", "sstt", id_of(grant->lease), "a\xc2\x85" "b", UINT64_C(0), UINT64_C(0)), INVALID_ARGS);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
         ck_assert_str_eq(take_back(other, grant->lease, LONG), "");
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "revoking");
