@@ -15,6 +15,10 @@ int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation)
         return asprintf(&ret->subject, "%s %" PRIu64, id, generation) < 0 ? -ENOMEM : 0;
 }
 
+bool ask_is_same(const Ask *ask, const Ask *other) {
+        return strcmp(ask->action, other->action) == 0 && strcmp(ask->subject ?: "", other->subject ?: "") == 0;
+}
+
 int ask_add(Ask *ask, const char *key, const char *format, ...) {
         char *copy, *value;
         va_list ap;

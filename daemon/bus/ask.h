@@ -26,6 +26,9 @@ typedef struct Ask {
 /* Begins an ask: to do @action with what has this id and this generation. */
 int ask_about(Ask *ret, const char *action, const char *id, uint64_t generation);
 
+/* To do the same with the same, whatever else is known of it. */
+bool ask_is_same(const Ask *ask, const Ask *other);
+
 /* Goes on with it. -E2BIG: more than AUTHORIZER_DETAILS_MAX. */
 int ask_add(Ask *ask, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void ask_done(Ask *ask);

@@ -356,8 +356,7 @@ static bool question_is_about(const Question *question, const Ask *asks, unsigne
                 return false;
 
         for (unsigned i = 0; i < n; i++)
-                if (strcmp(question->asks[i].action, asks[i].action) != 0 ||
-                    strcmp(question->asks[i].subject, asks[i].subject ?: "") != 0)
+                if (!ask_is_same(&question->asks[i], &asks[i]))
                         return false;
 
         return true;

@@ -29,6 +29,7 @@ Wish *wish_free(Wish *wish) {
         free(wish);
         return NULL;
 }
+
 static bool token_is_valid(const char *token) {
         sd_id128_t id;
 
@@ -279,8 +280,7 @@ static bool wish_was_asked(const Device *device, void *userdata) {
         if (ask_about(&ask, VFB_ACTION_ACQUIRE, device_id(device), device->generation) < 0)
                 return false;
         for (unsigned i = 0; i < wish->n_before; i++)
-                was |= strcmp(wish->before[i].action, ask.action) == 0 &&
-                       strcmp(wish->before[i].subject, ask.subject) == 0;
+                was |= ask_is_same(&wish->before[i], &ask);
         ask_done(&ask);
         return was;
 }
@@ -350,8 +350,7 @@ static bool asks_include(const Ask *asks, unsigned n, const Ask *others, unsigne
 
         for (unsigned i = 0; i < n_others; i++)
                 for (unsigned j = 0; j < n && n_found == i; j++)
-                        n_found += strcmp(asks[j].action, others[i].action) == 0 &&
-                                   strcmp(asks[j].subject, others[i].subject) == 0;
+                        n_found += ask_is_same(&asks[j], &others[i]);
         return n_found == n_others;
 }
 
@@ -406,7 +405,7 @@ int wish_resolve_again(Wish *wish, Server *server, sd_bus_error *error) {
 
         same = wish->n_asks == n;
         for (unsigned i = 0; i < n; i++) {
-                same = same && strcmp(asks[i].subject, wish->asks[i].subject) == 0;
+                same = same && ask_is_same(&asks[i], &wish->asks[i]);
                 ask_done(&asks[i]);
         }
         if (r < 0)
