@@ -166,6 +166,9 @@ static int acquire_ask_unit(Operation *operation, Wish **wish, sd_bus_error *err
         Server *server = operation->server;
         int r;
 
+        /* The bus does not know a process of another PID namespace, and to systemd 0 is whoever asks: the service. */
+        if (!*(*wish)->unit && operation->sender.pid <= 0)
+                return option_refuse(error, "unit", "must be there: the bus does not say which process is asking");
         if (asks_too_much(server, operation->sender.uid))
                 return bus_refuse(error, VFB_ERROR_RATE_LIMITED, NULL);
 
