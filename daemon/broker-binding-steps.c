@@ -3,11 +3,12 @@
 /*
  * Binding: its steps
  *
- * A binding is one transaction over some devices, one after the other, each step of it a job: look at all of them,
- * write down what they were, change them; and if one does not let itself be changed, bring all of them back. A
- * restore has only the latter half. No step is waited for: after a while whoever asked is told that it takes
- * too long, and who has the device open; the binding stays until the kernel has let go, and brings things in
- * order then. Until its end nobody gets the devices. If the daemon dies, what is written down tells the next one.
+ * A binding is one transaction over some devices, one after the other, each step of it a job: see whether somebody has
+ * them open (broker-elsewhere.c), look at all of them, write down what they were, change them; and if one does not let
+ * itself be changed, bring all of them back. A restore has only the first and the last of that. No step is waited for:
+ * after a while whoever asked is told that it takes too long, and who has the device open; the binding stays until the
+ * kernel has let go, and brings things in order then. Until its end nobody gets the devices. If the daemon dies, what
+ * is written down tells the next one.
  */
 
 #include <limits.h>
@@ -460,7 +461,7 @@ int binding_start(Binding *binding) {
                 return r;
 
         if (binding->blind)
-                binding_begin(binding);
+                binding_begin(binding); /* else it begins as it was made, with BINDING_ELSEWHERE */
         binding_set_moving(binding, true);
         return 0;
 }

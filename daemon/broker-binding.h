@@ -6,10 +6,10 @@
  *
  * One transaction over the drivers of some devices: from host drivers to VFIO, or back. Owned by the broker's list;
  * ends by itself. It knows its devices by name and generation, since any of them may be unplugged meanwhile. What
- * broker-binding-steps.c and the object itself share; others use broker-internal.h.
+ * broker-binding-steps.c, broker-elsewhere.c and the object itself share; others use broker-drivers.h.
  */
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "core/origin.h"
 #include "kernel/bind.h"
 #include "kernel/job.h"

@@ -15,7 +15,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "log.h"
 
 #define WAIT_FIRST_USEC 1000

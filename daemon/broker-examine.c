@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "broker-kind.h"
 #include "errors.h"
 

@@ -13,7 +13,7 @@
 #include <syslog.h>
 #include <systemd/sd-event.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "errors.h"
 #include "kernel/hostuse.h"
 #include "log.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "kernel/hwdb.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "core/journal.h"
 #include "core/record.h"
 #include "kernel/fdstore.h"

@@ -7,7 +7,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "log.h"
 
 /* What keeps a device may end without a word, when somebody closes it, say. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "core/word.h"
 #include "errors.h"
 #include "kernel/scan.h"

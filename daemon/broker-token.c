@@ -16,7 +16,7 @@
 #include <strings.h>
 #include <systemd/sd-id128.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "errors.h"
 
 static bool is_leased(const Device *device) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "broker-internal.h"
+#include "broker-drivers.h"
 #include "kernel/hwdb.h"
 #include "kernel/job.h"
 #include "kernel/uevent.h"
