@@ -15,7 +15,7 @@
 #include <syslog.h>
 
 #include "broker-internal.h"
-#include "kernel/sysfs.h"
+#include "kernel/opened.h"
 #include "log.h"
 
 void broker_log_revocation(const Lease *lease, const char *id, int priority, const char *text, const char *reason) {
@@ -66,14 +66,6 @@ static void request_on_done(int r, const void *data, int *fds, size_t n_fds, voi
                 broker_continue_end(broker, lease);
 }
 
-/* Only a device that is open: to open another one would reset it. */
-static bool is_open(const Broker *broker, const char *address) {
-        char path[96], text[32];
-
-        snprintf(path, sizeof(path), "bus/pci/devices/%s/enable", address);
-        return sysfs_read(broker->sys_fd, path, text, sizeof(text)) >= 0 && strcmp(text, "0") != 0;
-}
-
 static int broker_request(Broker *broker, Lease *lease) {
         _cleanup_(task_freep) Task *task = NULL;
         VfioPlan *plan;
@@ -86,8 +78,9 @@ static int broker_request(Broker *broker, Lease *lease) {
 
         plan = &task->plan;
         task_plan_devices(task);
+        /* Only those that are open: to open another one would reset it. */
         for (unsigned i = 0; i < plan->n_devices; i++)
-                if (is_open(broker, plan->devices[i].address))
+                if (opened_in_use(broker->sys_fd, plan->devices[i].address) > 0)
                         plan->devices[n++] = plan->devices[i];
         plan->n_devices = n;
         memcpy(plan->group_fds, lease->group_fds, lease->n_groups * sizeof(int));
