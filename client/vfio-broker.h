@@ -361,9 +361,10 @@ int vfb_lease_take_fd(vfb_lease *lease, const char *role);
  *   -EBADF      the container was taken or closed, or @fd is none
  *   -ENOENT     NoSuchLease: the lease is over
  *   -EAGAIN     RateLimited: too many calls are waiting
+ *   -EBUSY      HeldElsewhere: the service has lost the container with an earlier run of its own
  *   -ETIMEDOUT  no answer in time; vfb_dma_unmap() takes back what was mapped all the same
  *   -ENOTCONN, -EHOSTUNREACH  as with every function that waits
- * The last five are of mode "mediated" alone.
+ * The last six are of mode "mediated" alone.
  */
 #define VFB_DMA_READ  1U /* the devices may read it */
 #define VFB_DMA_WRITE 2U /* they may write it */
