@@ -84,7 +84,7 @@ static int claim_start(Server *server, sd_bus_message *m, const Lease *lease, co
         r = broker_claim(server_broker(server), lease, sender->uid, sender->pid, sd_bus_message_get_sender(m),
                          acquire_on_done, operation);
         if (r != 0)
-                return bus_refuse(error, r, NULL);
+                return bus_refuse_descriptors(error, r, lease);
 
         TAKE_PTR(operation);
         return 1;

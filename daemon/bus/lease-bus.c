@@ -77,7 +77,7 @@ static int get_fds_start(Server *server, sd_bus_message *m, const Lease *lease, 
 
         r = broker_get_fds(server_broker(server), lease, (const char *const *) roles, n, get_fds_on_done, operation);
         if (r != 0)
-                return bus_refuse(error, r, lease->id);
+                return bus_refuse_descriptors(error, r, lease);
 
         TAKE_PTR(operation);
         return 1;

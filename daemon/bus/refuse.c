@@ -34,6 +34,16 @@ int bus_refuse(sd_bus_error *error, int r, const char *text) {
         return sd_bus_error_set(error, info->name, info->text);
 }
 
+int bus_refuse_descriptors(sd_bus_error *error, int r, const Lease *lease) {
+        if (r != VFB_ERROR_HELD_ELSEWHERE)
+                return bus_refuse(error, r, lease->id);
+
+        return sd_bus_error_setf(error, vfb_error_info(VFB_ERROR_HELD_ELSEWHERE)->name,
+                                 "The container of lease %s was lost with an earlier run of the service, so it has no "
+                                 "descriptors to give; use those that are there, or release it and acquire it anew",
+                                 lease->id);
+}
+
 int bus_refuse_finding(sd_bus_error *error, int r, const Finding *finding) {
         if (!finding)
                 return bus_refuse(error, r, NULL);

@@ -163,6 +163,7 @@ START_TEST(lease_without_its_descriptors_goes_on_for_who_has_them) {
                 ck_assert_str_eq(lease_state(world->bus, grant->lease), "active");
                 ck_assert_str_eq(refusal_of(world->bus, &(Request) { .wants = NVME }), REFUSED("Leased"));
                 ck_assert_str_eq(grant_get_fds(grant, world->bus, "device:" NVME), REFUSED("HeldElsewhere"));
+                ck_assert_msg(strstr(ask_message(), "was lost with an earlier run of the service"), "%s", ask_message());
         }
         release(grant->lease);
         ck_assert_str_eq(lease_state(world->bus, grant->lease), "lingering");
