@@ -44,21 +44,33 @@ static int call(const Ctl *ctl, sd_bus *bus, const char *path, const char *metho
         return bus_call(bus, m, INTERACTIVE_TIMEOUT_USEC, "", &reply, ret_error);
 }
 
-/* The drivers of @device's group that are others than before, "": none. */
+/* That @key is another than before, as members @from and @to. */
+static void add_change(json_object *change, const char *from, const char *to, const char *key, json_object *was,
+                       json_object *now) {
+        if (strcmp(json_text(was, key), json_text(now, key)) == 0)
+                return;
+
+        json_object_object_add(change, from, json_object_get(json_object_object_get(was, key)));
+        json_object_object_add(change, to, json_object_get(json_object_object_get(now, key)));
+}
+
+/* What is other than before in @device's group: drivers, "" for none, and how many virtual functions there are. */
 static void add_changes(json_object *changes, json_object *device, json_object *before, json_object *after) {
         const char *group = json_text(device, "group");
 
         json_object_object_foreach(after, id, now) {
                 json_object *was = json_object_object_get(before, id), *change;
 
-                if (!was || strcmp(json_text(now, "group"), group) != 0 ||
-                    strcmp(json_text(was, "driver"), json_text(now, "driver")) == 0)
+                if (!was || strcmp(json_text(now, "group"), group) != 0)
                         continue;
                 change = json_object_new_object();
                 json_object_object_add(change, "device", json_object_new_string(id));
-                json_object_object_add(change, "from", json_object_new_string(json_text(was, "driver")));
-                json_object_object_add(change, "to", json_object_new_string(json_text(now, "driver")));
-                json_object_array_add(changes, change);
+                add_change(change, "from", "to", "driver", was, now);
+                add_change(change, "vfs_from", "vfs_to", "current", was, now);
+                if (json_object_object_length(change) > 1)
+                        json_object_array_add(changes, change);
+                else
+                        json_object_put(change);
         }
 }
 
@@ -68,21 +80,21 @@ static const char *driver_text(json_object *object, const char *key) {
         return *driver ? driver : "no driver";
 }
 
-/* Those from @first on. @before is the device as it was. */
-static void tell_changes(json_object *changes, size_t first, const char *id, json_object *before,
-                         json_object *device) {
-        const char *functions = json_text(device, "current"), *functions_before = json_text(before, "current");
-        bool others = strcmp(functions, functions_before) != 0;
+static void tell_change(json_object *change) {
+        const char *id = json_text(change, "device");
 
-        for (size_t i = first; i < json_length(changes); i++) {
-                json_object *change = json_object_array_get_idx(changes, i);
+        if (json_object_object_get(change, "from"))
+                say(stdout, "%s: from %s to %s\n", id, driver_text(change, "from"), driver_text(change, "to"));
+        if (json_object_object_get(change, "vfs_from"))
+                say(stdout, "%s: %s virtual functions, %s before\n", id, json_text(change, "vfs_to"),
+                    json_text(change, "vfs_from"));
+}
 
-                say(stdout, "%s: from %s to %s\n", json_text(change, "device"), driver_text(change, "from"),
-                    driver_text(change, "to"));
-        }
-        if (others)
-                say(stdout, "%s: %s virtual functions, %s before\n", id, functions, functions_before);
-        if (json_length(changes) == first && !others)
+/* Those from @first on */
+static void tell_changes(json_object *changes, size_t first, const char *id, json_object *device) {
+        for (size_t i = first; i < json_length(changes); i++)
+                tell_change(json_object_array_get_idx(changes, i));
+        if (json_length(changes) == first)
                 say(stdout, "%s: on %s, as before\n", id, driver_text(device, "driver"));
 }
 
@@ -120,7 +132,7 @@ static int change_one(const Ctl *ctl, sd_bus *bus, const char *selector, const c
         device = json_object_object_get(after.devices, id);
         add_changes(changes, device, before.devices, after.devices);
         if (!ctl->json)
-                tell_changes(changes, n, id, json_object_object_get(before.devices, id), device);
+                tell_changes(changes, n, id, device);
         return 0;
 }
 

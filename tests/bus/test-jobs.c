@@ -83,6 +83,8 @@ START_TEST(what_is_wrong_is_told_with_what_to_do) {
         check("run -d pool:unheard-of -- true", 3, "see which there are: vfio-broker pools");
         WAIT_FOR(world, strstr(do_command("list pool:ci", 0), " leased ") == NULL);
         check("restore " PF, 0, PF ": 0 virtual functions, 2 before\n");
+        check("vfs " PF " 3 --driver=none", 0, "VF 2 of " PF);
+        check("restore --json " PF, 0, "\"vfs_from\": 3,\n    \"vfs_to\": 0\n");
         check("restore " NO_PF, 2, "was not changed by the broker\n  hint: there is nothing to bring back\n");
         check("bind " NO_PF " --driver=e1000", 2, "e1000 is no VFIO driver for " NO_PF "\n  hint: name none");
         check("bind " NO_PF " --companions=some", 2, "is none of auto, include, refuse\n  hint: vfio-broker bind --help\n");
