@@ -4,7 +4,7 @@
 from machine import MachineError, PROGRAMS, SHARES
 
 DROP_INS = '/etc/vfio-broker/vfio-broker.conf.d'
-LIBRARY = f'{SHARES}/tests/guest/lib.py'
+BASE = f'{SHARES}/tests/guest/base.py'
 
 
 def shares(destdir=None, programs=None):
@@ -20,7 +20,7 @@ def provision(machine):
         # Only the programs themselves: the folder is one of the build's and full of other things
         machine.check(f'mkdir -p {PROGRAMS} && find {SHARES}/programs -maxdepth 1 -type f -perm -100 -exec cp -t {PROGRAMS} {{}} +')
     # What a test leaves behind is told by comparison with now
-    machine.check(['python3', LIBRARY, 'baseline'])
+    machine.check(['python3', BASE, 'baseline'])
 
 
 def install(machine):
