@@ -221,11 +221,22 @@ def qmp(command, **arguments):
 
 def plug(model='edu', **properties):
     """Plugs a device into the free root port and returns its address once the kernel has it."""
-    qmp('device_add', driver=model, id='plugged', bus=topology.HOTPLUG_PORT, **properties)
+    wait_for(lambda: try_to_plug(model, properties), 'QEMU to let go of what was plugged before')
     address = topology.HOTPLUG_ADDRESS
     wait_for(lambda: os.path.exists(f'{PCI}/devices/{address}/iommu_group'), f'{address} to appear')
     check(['udevadm', 'settle'])
     return address
+
+
+def try_to_plug(model, properties):
+    """The kernel forgets a device first, and tells the emulator then."""
+    try:
+        qmp('device_add', driver=model, id='plugged', bus=topology.HOTPLUG_PORT, **properties)
+    except AssertionError as error:
+        if 'Duplicate device ID' not in str(error):
+            raise
+        return False
+    return True
 
 
 def unplug():
@@ -235,6 +246,16 @@ def unplug():
 
 def wait_for_unplug():
     wait_for(lambda: not os.path.exists(f'{PCI}/devices/{topology.HOTPLUG_ADDRESS}'), 'the removal of the plugged device')
+
+
+def find_again():
+    """
+    The kernel looks for what is in the slot still. It is to look behind that port only: wherever else it looks it writes back
+    what it has read of each bridge, and if that was in the middle of a reset, which others do meanwhile, the bus stays in it
+    and what is on it has lost its registers (pci_scan_bridge_extend() and pci_reset_secondary_bus() of 6.1 and 6.12).
+    """
+    path, = glob.glob(f'{PCI}/devices/*/pci_bus/{topology.HOTPLUG_ADDRESS[:7]}/rescan')
+    write(path, '1')
 
 
 def kernel_waits():
