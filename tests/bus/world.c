@@ -42,6 +42,15 @@ uint64_t world_now(void) {
         return (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+bool patience_lasts(Patience *patience) {
+        static const uint64_t step_max = 1000000;
+        uint64_t now = world_now(), since = patience->seen > 0 ? now - patience->seen : 0;
+
+        patience->seen = now;
+        patience->spent += since < step_max ? since : step_max;
+        return patience->spent < PATIENCE;
+}
+
 bool world_is_root(void) {
         return geteuid() == ROOT;
 }
@@ -92,12 +101,12 @@ unsigned count_lines(const char *text, const char *what) {
 
 /* The exit status as waitpid() has it. */
 static int end(pid_t *pid, int signal) {
-        uint64_t deadline = world_now() + PATIENCE;
+        Patience patience = {};
         int status = -1;
 
         kill(*pid, signal);
         while (waitpid(*pid, &status, WNOHANG) == 0) {
-                ck_assert_msg(world_now() < deadline, "A process does not end by signal %d", signal);
+                ck_assert_msg(patience_lasts(&patience), "A process does not end by signal %d", signal);
                 usleep(1000);
         }
         *pid = 0;
@@ -123,12 +132,12 @@ static bool is_program(pid_t pid, const char *name) {
 
 pid_t world_spawn_holder(int fd) {
         static const char *const argv[] = { "sleep", "1000", NULL }, *const environment[] = { "PATH=/usr/bin:/bin", NULL };
-        uint64_t deadline = world_now() + PATIENCE;
+        Patience patience = {};
         pid_t pid;
 
         pid = spawn(&(Spawn) { .argv = argv, .environment = environment, .keep = fd, .out = -1 });
         while (!is_program(pid, argv[0])) {
-                ck_assert_msg(world_now() < deadline, "%s does not start", argv[0]);
+                ck_assert_msg(patience_lasts(&patience), "%s does not start", argv[0]);
                 usleep(1000);
         }
         return pid;
