@@ -64,7 +64,8 @@ static bool device_is_in_group(const Device *device, int number) {
 }
 
 /* Moves the device to the group of that number (negative: none). A lease is over groups, so one that has the device
- * loses it: the kernel takes a device that goes out of its group first. */
+ * loses it: the kernel takes a device that goes out of its group first. 1: the group is new, and announced. Of another
+ * one's change the caller tells, once what it says of the device has been told. */
 static int broker_regroup(Broker *broker, Device *device, int number) {
         Group *old = device->group, *new = NULL;
         bool fresh;
@@ -82,15 +83,13 @@ static int broker_regroup(Broker *broker, Device *device, int number) {
         }
 
         device_join(device, new);
-        if (fresh)
+        if (fresh) {
                 broker_look_at_group(broker, new);
-        if (fresh)
                 NOTIFY(broker, group_new, new);
-        else if (new)
-                NOTIFY(broker, group_changed, new);
+        }
         if (old)
                 broker_leave_group(broker, old);
-        return 0;
+        return fresh;
 }
 
 static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
@@ -110,6 +109,8 @@ static int broker_add(Broker *broker, const DeviceFacts *facts, int group) {
         }
 
         NOTIFY(broker, device_new, device);
+        if (r == 0 && device->group)
+                NOTIFY(broker, group_changed, device->group);
         return 0;
 }
 
@@ -149,8 +150,10 @@ int broker_update(Broker *broker, Device *device, const DeviceFacts *facts, int 
 
         r = broker_regroup(broker, device, group);
         lost = !moves && !leaves && broker_device_is_lost(device);
-        if (r < 0 || (!changed && !lost && leaves == device->leaving))
+        if (r < 0)
                 return r;
+        if (!changed && !lost && leaves == device->leaving)
+                return 0;
 
         broker_let_leave(broker, device, leaves);
         NOTIFY(broker, device_changed, device);

@@ -90,6 +90,25 @@ START_TEST(device_comes_and_goes) {
 }
 END_TEST
 
+/* Nobody hears of a change of what he has not been told is there; and a change is told of once. */
+START_TEST(newcomer_is_announced_before_its_group_has_changed) {
+        TreePci card = { .address = "0000:06:0d.2", .driver = "e1000", .class = 0x020000, .vendor = 0x8086, .device = 0x100e, .group = 26,
+                         .numa_node = -1 };
+        char added[256], changed[256], group[256];
+
+        snprintf(added, sizeof(added), VFB_PATH " InterfacesAdded %s ", device_path(card.address));
+        snprintf(changed, sizeof(changed), "%s PropertiesChanged ", device_path(card.address));
+        snprintf(group, sizeof(group), VFB_PATH_GROUP "/26 PropertiesChanged ");
+        ck_assert_int_ge(tree_add_pci(world->tree, &card), 0);
+        udev_send(world, "add", card.address);
+        WAIT_FOR(world, world_signals(world, "{Viable no}") > 0);
+        WAIT_FOR(world, world_signals(world, changed) > 0);
+        ck_assert_uint_eq(world_signals(world, added), 1);
+        ck_assert(strstr(world->signals, added) < strstr(world->signals, changed));
+        ck_assert_uint_eq(world_signals(world, group), 1);
+}
+END_TEST
+
 START_TEST(device_that_leaves_takes_its_lease_along) {
         Grant *grant = must_acquire(world->bus, NVME);
         char line[256];
@@ -356,6 +375,7 @@ int main(void) {
                 tcase_add_test(tcase, change_of_driver_is_followed);
                 tcase_add_test(tcase, news_without_news_tell_nobody);
                 tcase_add_test(tcase, device_comes_and_goes);
+        tcase_add_test(tcase, newcomer_is_announced_before_its_group_has_changed);
                 tcase_add_test(tcase, device_that_leaves_takes_its_lease_along);
                 tcase_add_test(tcase, lease_goes_on_with_what_is_left);
                 tcase_add_test(tcase, only_the_holder_is_told_that_a_device_went);
