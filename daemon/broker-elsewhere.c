@@ -16,7 +16,8 @@
 #include "broker-binding.h"
 #include "errors.h"
 
-#define SEARCH_USEC (3 * 1000 * 1000)
+/* Also where a driver has less than that */
+#define LOOK_USEC_MIN (3 * UINT64_C(1000000))
 
 static bool is_way_back(const Binding *binding) {
         return binding->goal == BINDING_GOAL_RESTORE || binding->goal == BINDING_GOAL_NONE;
@@ -164,11 +165,13 @@ static int binding_on_not_found(sd_event_source *source, uint64_t usec, void *us
         return 0;
 }
 
-/* Neither the look nor the search takes longer than a driver may: who is not found in time loses the device's group. */
+/* Neither a look nor a search takes longer than a driver may: who is not found in time loses the device's group, or is
+ * not named. */
 static int binding_limit(Binding *binding, sd_event_time_handler_t handler) {
+        uint64_t usec = binding->broker->config.driver_timeout_sec * UINT64_C(1000000);
+
         return sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC,
-                                          binding->broker->config.driver_timeout_sec * UINT64_C(1000000), 0, handler,
-                                          binding);
+                                          usec < LOOK_USEC_MIN ? LOOK_USEC_MIN : usec, 0, handler, binding);
 }
 
 static void binding_search(Binding *binding) {
@@ -290,8 +293,7 @@ void binding_find_holders(Binding *binding) {
                 r = broker_search_group(binding->broker, device->group, &binding->devices[binding->at].nodes,
                                         /* at_rest= */ false, binding_on_holders, binding);
         if (r == 0)
-                r = sd_event_add_time_relative(binding->broker->event, &binding->deadline, CLOCK_MONOTONIC, SEARCH_USEC,
-                                               0, binding_on_no_holders, binding);
+                r = binding_limit(binding, binding_on_no_holders);
         if (r != 0)
                 binding_fail_late(binding, "");
 }
