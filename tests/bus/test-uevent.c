@@ -375,7 +375,7 @@ int main(void) {
                 tcase_add_test(tcase, change_of_driver_is_followed);
                 tcase_add_test(tcase, news_without_news_tell_nobody);
                 tcase_add_test(tcase, device_comes_and_goes);
-        tcase_add_test(tcase, newcomer_is_announced_before_its_group_has_changed);
+                tcase_add_test(tcase, newcomer_is_announced_before_its_group_has_changed);
                 tcase_add_test(tcase, device_that_leaves_takes_its_lease_along);
                 tcase_add_test(tcase, lease_goes_on_with_what_is_left);
                 tcase_add_test(tcase, only_the_holder_is_told_that_a_device_went);
