@@ -13,6 +13,7 @@ The first sentence is the test's name. A test fails by ending with anything but 
 
 import collections
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -207,9 +208,18 @@ def holders():
 # Hot-plug: QEMU does it, asked through a port of the machine
 
 
+def open_port():
+    """The port takes one reader. A child that another thread has forked has it, too, until it begins its program."""
+    try:
+        return open('/dev/virtio-ports/hotplug', 'r+b', buffering=0)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return None
+
+
 def qmp(command, **arguments):
-    # Opened anew each time: the port takes one reader
-    with open('/dev/virtio-ports/hotplug', 'r+b', buffering=0) as port:
+    with wait_for(open_port, 'the port to QEMU to be free') as port:
         port.write(json.dumps({'execute': command, 'arguments': arguments}).encode() + b'\n')
         answer = b''
         while not answer.endswith(b'\n'):
