@@ -231,22 +231,18 @@ def qmp(command, **arguments):
 
 def plug(model='edu', **properties):
     """Plugs a device into the free root port and returns its address once the kernel has it."""
-    wait_for(lambda: try_to_plug(model, properties), 'QEMU to let go of what was plugged before')
+    # The kernel forgets a device first, and tells the emulator then
+    wait_for(lambda: not is_plugged(), 'QEMU to let go of what was plugged before')
+    qmp('device_add', driver=model, id='plugged', bus=topology.HOTPLUG_PORT, **properties)
     address = topology.HOTPLUG_ADDRESS
     wait_for(lambda: os.path.exists(f'{PCI}/devices/{address}/iommu_group'), f'{address} to appear')
     check(['udevadm', 'settle'])
     return address
 
 
-def try_to_plug(model, properties):
-    """The kernel forgets a device first, and tells the emulator then."""
-    try:
-        qmp('device_add', driver=model, id='plugged', bus=topology.HOTPLUG_PORT, **properties)
-    except AssertionError as error:
-        if 'Duplicate device ID' not in str(error):
-            raise
-        return False
-    return True
+def is_plugged():
+    """As the emulator has it."""
+    return any(child['name'] == 'plugged' for child in qmp('qom-list', path='/machine/peripheral'))
 
 
 def unplug():
