@@ -47,38 +47,32 @@ static void say_last(const char *name, unsigned lines) {
                 dprintf(STDOUT_FILENO, "# %s\n", next);
 }
 
-/* The first line of a file of a process, or as much of it as is of use */
-static void read_about(const char *pid, const char *name, char ret[128]) {
+/* The first line of /proc/@pid/@name, or as much of it as there is room for */
+static void read_about(const char *pid, const char *name, char *ret, size_t size) {
         char path[64];
         _cleanup_(closep) int fd = -EBADF;
         ssize_t n;
 
         snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd >= 0 ? read(fd, ret, 127) : 0;
+        n = fd >= 0 ? read(fd, ret, size - 1) : 0;
         ret[n > 0 ? n : 0] = '\0';
         ret[strcspn(ret, "\n")] = '\0';
 }
 
 /* Where in the kernel each of the test's processes is: of one that hangs before it says anything nothing else is known. */
 static void say_processes(void) {
-        char path[64], pids[4096];
-        _cleanup_(closep) int fd = -EBADF;
-        ssize_t n;
+        char name[32], pids[4096];
 
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) who, (int) who);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd >= 0 ? read(fd, pids, sizeof(pids) - 1) : 0;
-        if (n <= 0)
-                return;
-        pids[n] = '\0';
+        snprintf(name, sizeof(name), "task/%d/children", (int) who);
+        read_about("self", name, pids, sizeof(pids));
         dprintf(STDOUT_FILENO, "# --- failed: processes\n");
         for (char *rest = NULL, *pid = strtok_r(pids, " ", &rest); pid; pid = strtok_r(NULL, " ", &rest)) {
                 char stat[128], wchan[128], call[128];
 
-                read_about(pid, "stat", stat); /* number, name, state, parent, ... */
-                read_about(pid, "wchan", wchan);
-                read_about(pid, "syscall", call);
+                read_about(pid, "stat", stat, sizeof(stat)); /* number, name, state, parent, ... */
+                read_about(pid, "wchan", wchan, sizeof(wchan));
+                read_about(pid, "syscall", call, sizeof(call));
                 dprintf(STDOUT_FILENO, "# %.60s in %s, system call %s\n", stat, wchan, call);
         }
 }
